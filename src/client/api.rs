@@ -1,0 +1,228 @@
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::base::{SessionStream, TerminalSize, Uid};
+use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WriteOptions {
+    /// Run admission and answer as if written, change nothing.
+    pub(crate) dry_run: bool,
+    /// Unknown and duplicate fields: refuse (default), warn, or drop.
+    pub(crate) field_validation: FieldValidation,
+}
+
+/// Query parameter `fieldValidation` of the Kubernetes API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum FieldValidation {
+    #[default]
+    Strict,
+    Warn,
+    Ignore,
+}
+
+/// An accepted write and what the server had to say about it (HTTP `Warning` headers).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Written {
+    pub(crate) object: Object,
+    pub(crate) warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Patch {
+    /// RFC 6902.
+    Json(Value),
+    /// RFC 7386.
+    Merge(Value),
+    /// Kubernetes strategic merge patch.
+    Strategic(Value),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Preconditions {
+    pub(crate) uid: Option<Uid>,
+    pub(crate) resource_version: Option<ResourceVersion>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeleteOptions {
+    /// Seconds; `None` takes the pod's own.
+    pub(crate) grace_period_seconds: Option<i64>,
+    pub(crate) preconditions: Preconditions,
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ListOptions {
+    /// `None` = all namespaces.
+    pub(crate) namespace: Option<String>,
+    /// As typed after `-l`; parsed and applied by the server side.
+    pub(crate) label_selector: String,
+    pub(crate) field_selector: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ObjectList {
+    pub(crate) items: Vec<Object>,
+    /// Where a watch that follows this list starts.
+    pub(crate) resource_version: ResourceVersion,
+}
+
+/// One step of a watch. After an `Expired` error the watcher must list again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum WatchEvent {
+    Added(Object),
+    Modified(Object),
+    Deleted(Object),
+    Bookmark(ResourceVersion),
+}
+
+/// Parameters of the `log` subresource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogOptions {
+    /// `None` is allowed only for pods with one container.
+    pub(crate) container: Option<String>,
+    pub(crate) follow: bool,
+    pub(crate) previous: bool,
+    pub(crate) timestamps: bool,
+    pub(crate) tail_lines: Option<u64>,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) limit_bytes: Option<u64>,
+}
+
+/// Parameters of the `exec` and `attach` subresources (`command` is empty for attach).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ExecOptions {
+    pub(crate) container: Option<String>,
+    pub(crate) command: Vec<String>,
+    pub(crate) stdin: bool,
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
+    pub(crate) tty: bool,
+    pub(crate) size: Option<TerminalSize>,
+}
+
+/// Usage of one pod, as served under `metrics.k8s.io`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodMetrics {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) at: Timestamp,
+    pub(crate) containers: Vec<ContainerMetrics>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ContainerMetrics {
+    pub(crate) name: String,
+    /// Average use since the previous reading, in billionths of a CPU.
+    pub(crate) cpu_nanocores: u64,
+    /// Working set, bytes.
+    pub(crate) memory_bytes: u64,
+}
+
+/// An image of the local store, as served under `images.podtui.dev`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ImageSummary {
+    /// Normalised names, e.g. `docker.io/library/nginx:latest`; empty for an untagged image.
+    pub(crate) names: Vec<String>,
+    /// Digest of the image configuration (`sha256:…`): the image ID.
+    pub(crate) id: String,
+    pub(crate) created: Option<Timestamp>,
+    /// Unpacked size, bytes.
+    pub(crate) size: u64,
+    pub(crate) layers: Vec<String>,
+    /// Pods (`namespace/name`) that use it.
+    pub(crate) used_by: Vec<String>,
+    /// The `config` object of the OCI image configuration.
+    pub(crate) config: Value,
+}
+
+/// Where a new image comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ImageSource {
+    /// A root file system as (compressed) tar.
+    Import { path: PathBuf, name: String },
+    /// An OCI layout directory or archive, or a docker archive; it brings its names.
+    Load { path: PathBuf },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EngineInfo {
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    pub(crate) started_at: Timestamp,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) run_dir: PathBuf,
+    pub(crate) cgroup: String,
+    pub(crate) pods: usize,
+    /// What this machine lacks, in words (same as `podtui doctor`, short form).
+    pub(crate) notes: Vec<String>,
+}
+
+/// Every operation a front end can ask for. Errors are [`ApiError`], whichever side of a socket they rose on.
+#[async_trait]
+pub(crate) trait Client: Send + Sync + 'static {
+    /// `manifest` is one whole object as JSON, its kind taken from `apiVersion` and `kind`, its namespace
+    /// defaulted by the caller.
+    async fn create(&self, manifest: Value, options: WriteOptions) -> Result<Written, ApiError>;
+    /// Full update; a `resourceVersion` in it is a precondition.
+    async fn replace(&self, manifest: Value, options: WriteOptions) -> Result<Written, ApiError>;
+    async fn patch(
+        &self,
+        key: &ObjectKey,
+        patch: Patch,
+        options: WriteOptions,
+    ) -> Result<Written, ApiError>;
+    /// The object as it is after the call: gone, or with its `deletionTimestamp`.
+    async fn delete(&self, key: &ObjectKey, options: DeleteOptions) -> Result<Object, ApiError>;
+    async fn get(&self, key: &ObjectKey) -> Result<Object, ApiError>;
+    async fn list(&self, kind: Kind, options: ListOptions) -> Result<ObjectList, ApiError>;
+    /// Starts after `from`. Objects that leave the selection come as `Deleted`.
+    async fn watch(
+        &self,
+        kind: Kind,
+        options: ListOptions,
+        from: ResourceVersion,
+    ) -> Result<BoxStream<'static, Result<WatchEvent, ApiError>>, ApiError>;
+
+    /// Raw log text as the API serves it: lines, each with its timestamp in front if asked for.
+    async fn logs(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError>;
+    async fn exec(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: ExecOptions,
+    ) -> Result<SessionStream, ApiError>;
+    async fn attach(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: ExecOptions,
+    ) -> Result<SessionStream, ApiError>;
+
+    async fn pod_metrics(&self, namespace: Option<&str>) -> Result<Vec<PodMetrics>, ApiError>;
+
+    async fn images(&self) -> Result<Vec<ImageSummary>, ApiError>;
+    /// Returns the names the image now has.
+    async fn add_image(&self, source: ImageSource) -> Result<Vec<String>, ApiError>;
+    /// By name or ID. Returns what was removed: names and IDs, for printing.
+    async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, ApiError>;
+
+    async fn engine_info(&self) -> Result<EngineInfo, ApiError>;
+    /// Asks the engine to end; pods go on running unless `stop_pods`.
+    async fn stop_engine(&self, stop_pods: bool) -> Result<(), ApiError>;
+}

@@ -1,0 +1,17 @@
+//! The one interface of every front end: [`Client`].
+//!
+//! * `Local` — in the process that owns the engine: admission, then the store's writers, then the engine's
+//!   session verbs.
+//! * `Remote` — a Kubernetes API client over a connector (the unix socket of another podtui today).
+//!
+//! Both give the same answers for the same calls; `server` is written over this trait, so the socket adds
+//! no behaviour of its own. Views are fed by `watch`; the visible result of an action is the store changing,
+//! not its reply.
+
+mod api;
+
+pub(crate) use api::{
+    Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, FieldValidation, ImageSource,
+    ImageSummary, ListOptions, LogOptions, ObjectList, Patch, PodMetrics, Preconditions,
+    WatchEvent, WriteOptions, Written,
+};

@@ -1,0 +1,1 @@
+//! Files, directories and environment become one validated struct.

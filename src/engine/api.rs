@@ -1,0 +1,113 @@
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::base::{SessionStream, TerminalSize, Uid};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// The pod or container does not run; the text is kubectl's.
+    #[error("{0}")]
+    NotRunning(String),
+    #[error("{0} not found")]
+    NotFound(String),
+    #[error("{0}")]
+    BadRequest(String),
+    /// Something below failed; the text is the whole chain.
+    #[error("{0}")]
+    Internal(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExecRequest {
+    pub(crate) argv: Vec<String>,
+    pub(crate) tty: bool,
+    pub(crate) stdin: bool,
+    pub(crate) size: Option<TerminalSize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AttachRequest {
+    pub(crate) stdin: bool,
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
+    pub(crate) size: Option<TerminalSize>,
+}
+
+/// Usage of the running containers of one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodUsage {
+    pub(crate) pod: Uid,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) at: Timestamp,
+    pub(crate) containers: Vec<ContainerUsage>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ContainerUsage {
+    pub(crate) name: String,
+    /// Average since the reading before, billionths of a CPU.
+    pub(crate) cpu_nanocores: u64,
+    /// Working set, bytes.
+    pub(crate) memory_bytes: u64,
+}
+
+/// An image for display.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ImageView {
+    pub(crate) names: Vec<String>,
+    pub(crate) id: String,
+    pub(crate) created: Option<Timestamp>,
+    /// Unpacked bytes.
+    pub(crate) size: u64,
+    /// diff ids, lowest first.
+    pub(crate) layers: Vec<String>,
+    /// `namespace/name` of the pods that use it.
+    pub(crate) used_by: Vec<String>,
+    pub(crate) config: Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EngineStatus {
+    pub(crate) started_at: Timestamp,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) run_dir: PathBuf,
+    /// `v2`, `v1` or `hybrid`.
+    pub(crate) cgroup: String,
+    /// What works only in part on this machine.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What the clients of a running engine may ask of it beside reading and writing the store.
+#[async_trait]
+pub(crate) trait EngineApi: Send + Sync + 'static {
+    async fn exec(
+        &self,
+        pod: &Uid,
+        container: &str,
+        request: ExecRequest,
+    ) -> Result<SessionStream, EngineError>;
+    async fn attach(
+        &self,
+        pod: &Uid,
+        container: &str,
+        request: AttachRequest,
+    ) -> Result<SessionStream, EngineError>;
+    /// Readings of all pods; taken when asked, at most once per second.
+    async fn usage(&self) -> Vec<PodUsage>;
+    /// The directory with the CRI log files `N.log` of one container (it may not exist yet).
+    fn log_directory(&self, namespace: &str, pod: &str, uid: &Uid, container: &str) -> PathBuf;
+
+    async fn images(&self) -> Result<Vec<ImageView>, EngineError>;
+    async fn import_image(&self, tar: &Path, name: &str) -> Result<Vec<String>, EngineError>;
+    async fn load_images(&self, path: &Path) -> Result<Vec<String>, EngineError>;
+    async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, EngineError>;
+
+    fn status(&self) -> EngineStatus;
+    /// Ends the engine. With `stop_pods` every pod's containers are stopped first (the objects stay in
+    /// the store and start again with the next engine); without, they go on running.
+    async fn shut_down(&self, stop_pods: bool);
+}

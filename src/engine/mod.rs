@@ -1,0 +1,19 @@
+//! The mini-kubelet: turns pods of the store into sandboxes and containers, and what happens to those back
+//! into pod status and events.
+//!
+//! * `supervisor` owns one `worker` per pod uid; a worker sees the latest desired pod and the latest
+//!   observation, asks the pure `plan` what to do, does it through `runtime`, and publishes the pure
+//!   `status`. Events are hints; the latest state is always read again.
+//! * `translate` is the only place that turns a Pod into wire specs.
+//! * `recorder` is the only writer of Events; workers are the only writers of pod status.
+//! * [`EngineApi`] is what front ends may ask of a running engine beside the store.
+//!
+//! States of a worker: `Syncing → Terminating → Terminated`, one way.
+//! Deliberately absent: system calls, HTTP, printing.
+
+mod api;
+
+pub(crate) use api::{
+    AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
+    PodUsage,
+};

@@ -1,0 +1,87 @@
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// An image that is unpacked and ready to be mounted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ImageRecord {
+    /// Digest of the configuration, `sha256:…`.
+    pub(crate) id: String,
+    /// Normalised names, e.g. `docker.io/library/nginx:latest`.
+    pub(crate) names: Vec<String>,
+    /// Digest of the manifest as `name@sha256:…` where one is known; what `imageID` of a status shows.
+    pub(crate) repo_digests: Vec<String>,
+    /// Extracted layer directories, topmost first.
+    pub(crate) layers: Vec<PathBuf>,
+    /// diff ids (`sha256:…`), lowest first.
+    pub(crate) diff_ids: Vec<String>,
+    /// Unpacked bytes.
+    pub(crate) size: u64,
+    pub(crate) created: Option<Timestamp>,
+    pub(crate) config: ImageConfig,
+    /// The whole `config` object as it stands in the image, for display only.
+    pub(crate) raw_config: Value,
+}
+
+/// The part of an OCI image configuration that a container start honours
+/// (OCI image-spec `config.md`, "Properties").
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ImageConfig {
+    pub(crate) entrypoint: Vec<String>,
+    pub(crate) cmd: Vec<String>,
+    /// Only well-formed `NAME=value` entries; others have been dropped.
+    pub(crate) env: Vec<String>,
+    pub(crate) working_dir: String,
+    pub(crate) user: String,
+    pub(crate) stop_signal: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ImageError {
+    #[error("couldn't parse image name \"{reference}\": invalid reference format: {reason}")]
+    InvalidName { reference: String, reason: String },
+    #[error("image \"{0}\" is not present")]
+    NotFound(String),
+    /// A pull would need a registry.
+    #[error(
+        "pulling \"{reference}\" needs the registry {registry}, and this podtui cannot reach registries yet: use `podtui image load` or `podtui image import`, or set imagePullPolicy: IfNotPresent"
+    )]
+    NoRegistry { reference: String, registry: String },
+    #[error("image \"{name}\" is used by {users}")]
+    InUse { name: String, users: String },
+    /// The archive is malformed, dangerous or does not match its digests.
+    #[error("{archive}: {reason}")]
+    BadArchive { archive: String, reason: String },
+    #[error("{operation} {path}")]
+    Io {
+        operation: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The local image store.
+#[async_trait]
+pub(crate) trait ImageService: Send + Sync + 'static {
+    /// The image by any name a manifest may use, or by ID. `localhost/toolbox:latest` is assembled on the
+    /// first call that asks for it. `Ok(None)` when it is not here.
+    async fn status(&self, reference: &str) -> Result<Option<ImageRecord>, ImageError>;
+    /// Fetches it from its registry.
+    async fn pull(&self, reference: &str) -> Result<ImageRecord, ImageError>;
+    async fn list(&self) -> Result<Vec<ImageRecord>, ImageError>;
+    /// A root file system as (compressed) tar becomes a one-layer image.
+    async fn import(&self, tar: &Path, name: &str) -> Result<ImageRecord, ImageError>;
+    /// OCI layout (directory or archive) or docker archive; returns the names now present.
+    async fn load(&self, path: &Path) -> Result<Vec<String>, ImageError>;
+    /// Removes a name, and the image with its unshared layers when that was the last one. `users` are the
+    /// pods that use it; unless empty or `force`, the removal is refused.
+    async fn remove(
+        &self,
+        name: &str,
+        force: bool,
+        users: &[String],
+    ) -> Result<Vec<String>, ImageError>;
+}

@@ -1,0 +1,1 @@
+//! Safe wrappers of kernel interfaces; the only room with unsafe code.

@@ -1,0 +1,124 @@
+use serde::{Deserialize, Serialize};
+
+/// The stored kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    Pod,
+    ConfigMap,
+    Secret,
+    Event,
+    Node,
+    Namespace,
+}
+
+struct Names {
+    kind: &'static str,
+    plural: &'static str,
+    singular: &'static str,
+    short: &'static [&'static str],
+    namespaced: bool,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Pod,
+        Self::ConfigMap,
+        Self::Secret,
+        Self::Event,
+        Self::Node,
+        Self::Namespace,
+    ];
+
+    const fn names(self) -> Names {
+        match self {
+            Self::Pod => Names {
+                kind: "Pod",
+                plural: "pods",
+                singular: "pod",
+                short: &["po"],
+                namespaced: true,
+            },
+            Self::ConfigMap => Names {
+                kind: "ConfigMap",
+                plural: "configmaps",
+                singular: "configmap",
+                short: &["cm"],
+                namespaced: true,
+            },
+            Self::Secret => Names {
+                kind: "Secret",
+                plural: "secrets",
+                singular: "secret",
+                short: &[],
+                namespaced: true,
+            },
+            Self::Event => Names {
+                kind: "Event",
+                plural: "events",
+                singular: "event",
+                short: &["ev"],
+                namespaced: true,
+            },
+            Self::Node => Names {
+                kind: "Node",
+                plural: "nodes",
+                singular: "node",
+                short: &["no"],
+                namespaced: false,
+            },
+            Self::Namespace => Names {
+                kind: "Namespace",
+                plural: "namespaces",
+                singular: "namespace",
+                short: &["ns"],
+                namespaced: false,
+            },
+        }
+    }
+
+    /// `kind` in a manifest.
+    pub(crate) const fn as_str(self) -> &'static str {
+        self.names().kind
+    }
+
+    /// The resource name in URLs and error messages.
+    pub(crate) const fn plural(self) -> &'static str {
+        self.names().plural
+    }
+
+    pub(crate) const fn singular(self) -> &'static str {
+        self.names().singular
+    }
+
+    pub(crate) const fn short_names(self) -> &'static [&'static str] {
+        self.names().short
+    }
+
+    pub(crate) const fn is_namespaced(self) -> bool {
+        self.names().namespaced
+    }
+
+    /// API group and version as written in `apiVersion`. All present kinds are of the core group.
+    pub(crate) const fn api_version(self) -> &'static str {
+        "v1"
+    }
+
+    pub(crate) fn from_manifest(api_version: &str, kind: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|known| known.api_version() == api_version && known.as_str() == kind)
+    }
+
+    /// Resolves what a user types after `get`: plural, singular, short name, any case.
+    pub(crate) fn from_user(word: &str) -> Option<Self> {
+        let word = word.to_ascii_lowercase();
+        Self::ALL.into_iter().find(|kind| {
+            let names = kind.names();
+            names.plural == word || names.singular == word || names.short.contains(&word.as_str())
+        })
+    }
+
+    pub(crate) fn from_plural(plural: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.plural() == plural)
+    }
+}

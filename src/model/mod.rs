@@ -1,0 +1,22 @@
+//! The API vocabulary: Kubernetes objects as `k8s-openapi` types and the small pure rules about them
+//! that several rooms need. No IO, no clock.
+//!
+//! * [`Kind`], [`Object`], [`Resource`], [`ObjectKey`] — which kinds exist and how to handle one without
+//!   knowing which it is.
+//! * [`ApiError`], [`FieldError`] — refusals in the shapes of the Kubernetes API (`metav1.Status`).
+//! * [`decode`] — JSON to typed object, strictly: unknown fields and wrong types are reported with their path.
+//! * quantities, selectors, patches, pod helpers.
+//!
+//! A kind that podtui does not have yet is refused by name in [`decode`]; it is never silently ignored.
+
+mod api_error;
+mod field_error;
+mod key;
+mod kind;
+mod object;
+
+pub(crate) use api_error::{ApiError, Cause, Reason};
+pub(crate) use field_error::{FieldError, FieldProblem};
+pub(crate) use key::{ObjectKey, ResourceVersion};
+pub(crate) use kind::Kind;
+pub(crate) use object::{Object, Resource};

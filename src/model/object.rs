@@ -1,0 +1,129 @@
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Kind, ObjectKey, ResourceVersion};
+use crate::base::Uid;
+
+/// A type of object that the store keeps.
+pub(crate) trait Resource:
+    Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    const KIND: Kind;
+
+    fn meta(&self) -> &ObjectMeta;
+    fn meta_mut(&mut self) -> &mut ObjectMeta;
+    fn into_object(self: Arc<Self>) -> Object;
+    fn from_object(object: &Object) -> Option<&Arc<Self>>;
+
+    fn key(&self) -> ObjectKey {
+        let meta = self.meta();
+        ObjectKey::new(
+            Self::KIND,
+            meta.namespace.as_deref().unwrap_or_default(),
+            meta.name.as_deref().unwrap_or_default(),
+        )
+    }
+
+    /// Empty before the store has assigned one.
+    fn uid(&self) -> Uid {
+        Uid::new(self.meta().uid.clone().unwrap_or_default())
+    }
+}
+
+macro_rules! objects {
+    ($($kind:ident),+) => {
+        /// One object of any stored kind. Cloning is cheap.
+        #[derive(Clone, Debug, PartialEq)]
+        pub(crate) enum Object {
+            $($kind(Arc<$kind>),)+
+        }
+
+        impl Object {
+            pub(crate) fn kind(&self) -> Kind {
+                match self { $(Self::$kind(_) => Kind::$kind,)+ }
+            }
+
+            pub(crate) fn meta(&self) -> &ObjectMeta {
+                match self { $(Self::$kind(object) => &object.metadata,)+ }
+            }
+
+            /// Copies the object first when it is shared.
+            pub(crate) fn meta_mut(&mut self) -> &mut ObjectMeta {
+                match self { $(Self::$kind(object) => &mut Arc::make_mut(object).metadata,)+ }
+            }
+
+            /// The JSON of the object, `apiVersion` and `kind` included.
+            pub(crate) fn to_value(&self) -> Value {
+                match self { $(Self::$kind(object) => serde_json::to_value(&**object),)+ }
+                    .expect("API types have string keys and no failing serializer")
+            }
+
+            /// Lenient: unknown fields are dropped. For data that podtui wrote itself; input from users
+            /// goes through `decode`.
+            pub(crate) fn from_value(kind: Kind, value: Value) -> Result<Self, serde_json::Error> {
+                match kind {
+                    $(Kind::$kind => serde_json::from_value::<$kind>(value).map(|object| Self::$kind(Arc::new(object))),)+
+                }
+            }
+        }
+
+        $(impl Resource for $kind {
+            const KIND: Kind = Kind::$kind;
+
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+
+            fn into_object(self: Arc<Self>) -> Object {
+                Object::$kind(self)
+            }
+
+            fn from_object(object: &Object) -> Option<&Arc<Self>> {
+                match object {
+                    Object::$kind(object) => Some(object),
+                    _ => None,
+                }
+            }
+        })+
+    };
+}
+
+objects!(Pod, ConfigMap, Secret, Event, Node, Namespace);
+
+impl Object {
+    pub(crate) fn key(&self) -> ObjectKey {
+        ObjectKey::new(self.kind(), self.namespace(), self.name())
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.meta().name.as_deref().unwrap_or_default()
+    }
+
+    /// Empty for kinds without namespaces.
+    pub(crate) fn namespace(&self) -> &str {
+        self.meta().namespace.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn uid(&self) -> Uid {
+        Uid::new(self.meta().uid.clone().unwrap_or_default())
+    }
+
+    /// 0 before the store has assigned one.
+    pub(crate) fn resource_version(&self) -> ResourceVersion {
+        self.meta()
+            .resource_version
+            .as_deref()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,1 @@
+//! Objects to table rows and describe text, as kubectl prints them. Pure.

@@ -1,0 +1,1 @@
+//! The Kubernetes HTTP API over Client, on the unix socket.

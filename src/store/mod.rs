@@ -1,0 +1,12 @@
+//! The object store: the one place where desired and observed state live.
+//!
+//! Three capabilities instead of one handle: [`Store`] reads and watches (clonable), [`SpecWriter`] writes
+//! what users want and takes only [`crate::admission::Admitted`] objects, [`StatusWriter`] writes what the
+//! engine sees (not clonable; the engine owns it).
+//!
+//! One writer task applies writes in order, gives each a [`crate::model::ResourceVersion`], appends it to the
+//! journal on disk and then publishes it. Reads come from memory. A watcher that falls behind the ring gets
+//! [`Gone`] and must list again.
+//!
+//! Deliberately absent: policy. What may be written is decided in `admission`, when a pod is finally removed
+//! in `engine`.

@@ -1,0 +1,1 @@
+//! Tracing to a rolling file, and the panic hook.

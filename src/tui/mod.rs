@@ -1,0 +1,1 @@
+//! The screen: pure model, update and view; effects run beside them.

@@ -1,0 +1,1 @@
+//! Pod volumes become prepared directories and a list of plain mounts.
