@@ -1,5 +1,7 @@
 //! Processes: clone3(2) for a process that is known to have one thread.
 
+#![expect(unsafe_code, reason = "system calls without a safe wrapper")]
+
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

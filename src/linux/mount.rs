@@ -2,6 +2,8 @@
 //! mount_setattr(2)): a mount is configured while detached and attached once, to a directory that is held
 //! open, so no path is looked up between the check and the mount.
 
+#![expect(unsafe_code, reason = "system calls without a safe wrapper")]
+
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -1,5 +1,7 @@
 //! Entering and leaving namespaces (setns(2), unshare(2)) and the few settings that belong to one.
 
+#![expect(unsafe_code, reason = "system calls without a safe wrapper")]
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -1,5 +1,7 @@
 //! Signals to and exits of processes that are named by a pidfd (pidfd_open(2)) and never by number.
 
+#![expect(unsafe_code, reason = "system calls without a safe wrapper")]
+
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -1,5 +1,7 @@
 //! Attributes of the calling process that a container's first process or a shim needs, and execve(2).
 
+#![expect(unsafe_code, reason = "system calls without a safe wrapper")]
+
 use std::ffi::{CStr, CString};
 use std::fs::OpenOptions;
 use std::io::{self, Write};

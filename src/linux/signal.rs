@@ -1,5 +1,7 @@
 //! Signal numbers and names, blocking, and reception through a descriptor (signalfd(2)).
 
+#![expect(unsafe_code, reason = "system calls without a safe wrapper")]
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
