@@ -10,3 +10,20 @@
 //!
 //! Deliberately absent: policy. What may be written is decided in `admission`, when a pod is finally removed
 //! in `engine`.
+
+mod error;
+mod handle;
+mod reader;
+mod rules;
+mod state;
+mod task;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use error::{Gone, StoreError};
+pub(crate) use handle::{SpecWriter, StatusWriter};
+pub(crate) use reader::Store;
+pub(crate) use task::{Opened, Settings, open, open_with};
+pub(crate) use watch::{Change, WatchEvent, Watcher};
