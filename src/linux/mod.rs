@@ -12,9 +12,17 @@
 
 pub(crate) mod caps;
 pub(crate) mod cgroup;
+pub(crate) mod clone;
+pub(crate) mod mount;
 pub(crate) mod netlink;
+pub(crate) mod ns;
+pub(crate) mod path;
 pub(crate) mod pause;
+pub(crate) mod pidfd;
+pub(crate) mod proc;
+pub(crate) mod pty;
 pub(crate) mod seccomp;
+pub(crate) mod signal;
 
 #[cfg(test)]
 pub(crate) mod fork_test;
