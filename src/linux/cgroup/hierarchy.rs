@@ -181,6 +181,7 @@ impl Hierarchy {
     }
 
     fn make(&self, names: &[&str]) -> Result<Vec<String>, CgroupError> {
+        relative(names)?;
         let mut notes = Vec::new();
         for tree in &self.trees {
             for depth in 0..=names.len() {
