@@ -262,6 +262,109 @@ async fn a_watcher_that_is_overtaken_is_told() {
     assert!(store.watch(Kind::Pod, future).is_err());
 }
 
+/// A file system of this size, or `None` where the test may not mount one.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+    fn mount(kibibytes: u32) -> Option<Self> {
+        use rustix::mount::{MountFlags, mount};
+        let directory = tempfile::tempdir().unwrap();
+        let options = std::ffi::CString::new(format!("size={kibibytes}k")).unwrap();
+        match mount(
+            "tmpfs",
+            directory.path(),
+            "tmpfs",
+            MountFlags::empty(),
+            Some(options.as_c_str()),
+        ) {
+            Ok(()) => Some(Self(directory)),
+            Err(error) => {
+                eprintln!("skipped: cannot mount a tmpfs: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(self.0.path(), rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_whole_and_recovers() {
+    let Some(disk) = SmallDisk::mount(256) else {
+        return;
+    };
+    let directory = disk.0.path().join("objects");
+    let Opened {
+        spec,
+        store,
+        status,
+    } = open(&directory).unwrap();
+    let kept = spec.create(admitted(pod("kept"))).await.unwrap();
+    let ballast = disk.0.path().join("ballast");
+    // Ends with an error when nothing is left, which is the point.
+    let _ = std::fs::write(&ballast, vec![0u8; 1 << 20]);
+    let big = "x".repeat(20_000);
+    let mut refused = 0;
+    for index in 0..3 {
+        let version = store.resource_version();
+        match spec
+            .create(admitted(config_map(&format!("c{index}"), &big)))
+            .await
+        {
+            Err(StoreError::NoSpace { .. }) => refused += 1,
+            other => panic!("expected no space, got {other:?}"),
+        }
+        assert_eq!(store.resource_version(), version);
+    }
+    assert_eq!(refused, 3);
+    assert!(store.get::<ConfigMap>("default", "c0").is_none());
+
+    std::fs::remove_file(&ballast).unwrap();
+    spec.create(admitted(config_map("after", &big)))
+        .await
+        .unwrap();
+    status
+        .pod_status(&kept.key(), &kept.uid(), phase("Running"))
+        .await
+        .unwrap();
+    let (expected, _) = store.list_objects(Kind::Pod, None);
+    let reopened = open(&directory).unwrap();
+    assert_eq!(reopened.store.list_objects(Kind::Pod, None).0, expected);
+    assert!(
+        reopened
+            .store
+            .get::<ConfigMap>("default", "after")
+            .is_some()
+    );
+    assert!(reopened.store.get::<ConfigMap>("default", "c0").is_none());
+}
+
+#[tokio::test]
+async fn objects_outlive_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = open(directory.path()).unwrap();
+    let created = first.spec.create(admitted(pod("web"))).await.unwrap();
+    let second = open(directory.path()).unwrap();
+    assert_eq!(
+        second.store.get_object(&created.key()),
+        Some(created.clone())
+    );
+    let version = second.store.resource_version();
+    assert_eq!(version, first.store.resource_version());
+    assert!(second.store.watch(Kind::Pod, version).is_ok());
+    assert!(
+        second
+            .store
+            .watch(Kind::Pod, ResourceVersion(version.0 - 1))
+            .is_err()
+    );
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Create(u8),
@@ -335,9 +438,11 @@ proptest! {
     /// List + watch from any point of the history end in the same state as the store has, also after a restart.
     #[test]
     fn watchers_see_a_consistent_history(steps in steps(), list_at in 0usize..60) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let (_directory, opened) = opened().await;
+        let directory = tempfile::tempdir().unwrap();
+        let before = current_thread().block_on(async {
+            // Small enough for several snapshots on the way.
+            let settings = Settings { compact_at: 2000, ..Settings::default() };
+            let opened = open_with(directory.path(), settings).unwrap();
             let mut watcher = None;
             for (index, step) in steps.into_iter().enumerate() {
                 if index == list_at {
@@ -348,14 +453,25 @@ proptest! {
                 }
                 apply(&opened, step).await;
             }
-            let (objects, _) = opened.store.list::<Pod>(None);
+            let (objects, version) = opened.store.list_objects(Kind::Pod, None);
             if let Some((mut known, mut watcher)) = watcher {
                 replay(&mut known, &mut watcher);
                 let known: Vec<Object> = known.into_values().collect();
-                let stored: Vec<Object> = objects.into_iter().map(Resource::into_object).collect();
-                prop_assert_eq!(known, stored);
+                prop_assert_eq!(&known, &objects);
             }
-            Ok(())
+            Ok((objects, version))
         })?;
+        // The first runtime is gone and with it all work of the first store.
+        let after = current_thread().block_on(async {
+            open(directory.path()).unwrap().store.list_objects(Kind::Pod, None)
+        });
+        prop_assert_eq!(after, before);
     }
+}
+
+fn current_thread() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
