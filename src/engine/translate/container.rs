@@ -8,6 +8,7 @@ use super::super::observe::label;
 use super::{command, env, resources, security};
 use crate::base::ContainerId;
 use crate::image::ImageRecord;
+use crate::model::pod::QosClass;
 use crate::wire::{ContainerSpec, Mount, MountSource, Propagation, Rlimit, RootFs};
 
 /// `containerLogMaxSize` and `containerLogMaxFiles` of the kubelet.
@@ -44,7 +45,7 @@ pub(in crate::engine) struct ContainerInputs<'a> {
     pub(in crate::engine) image: &'a ImageRecord,
     /// Kernel host name of the sandbox.
     pub(in crate::engine) hostname: &'a str,
-    pub(in crate::engine) qos: &'a str,
+    pub(in crate::engine) qos: QosClass,
     /// Memory of the machine, bytes.
     pub(in crate::engine) node_memory: i64,
     pub(in crate::engine) cpus: usize,

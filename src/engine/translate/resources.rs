@@ -1,10 +1,11 @@
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::super::restart::{Role, containers};
-use crate::model::ParsedQuantity;
+use crate::model::pod::{
+    QosClass, all_containers, container_limit, container_request, is_limited, is_sidecar,
+    pod_limits, pod_requests, qos_class,
+};
+use crate::model::quantity::ParsedQuantity;
 use crate::wire::ResourceLimits;
 
 /// Microseconds; the kubelet's `--cpu-cfs-quota-period`.
@@ -52,150 +53,69 @@ fn quadratic_weight(shares: u64) -> u64 {
     10f64.powf(exponent).ceil() as u64
 }
 
-#[derive(Clone, Copy)]
-enum Unit {
-    Milli,
-    Whole,
-}
-
-fn amount(list: Option<&BTreeMap<String, Quantity>>, name: &str, unit: Unit) -> Option<i64> {
-    let quantity = ParsedQuantity::of(list?.get(name)?);
-    Some(match unit {
-        Unit::Milli => quantity.milli_value(),
-        Unit::Whole => quantity.value(),
-    })
-}
-
-/// Requests and limits of one container or pod: CPU in thousandths, memory in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Amounts {
-    cpu_request: Option<i64>,
-    cpu_limit: Option<i64>,
-    memory_request: Option<i64>,
-    memory_limit: Option<i64>,
-}
-
-fn of_resources(resources: Option<&k8s_openapi::api::core::v1::ResourceRequirements>) -> Amounts {
-    let requests = resources.and_then(|resources| resources.requests.as_ref());
-    let limits = resources.and_then(|resources| resources.limits.as_ref());
-    Amounts {
-        cpu_request: amount(requests, "cpu", Unit::Milli),
-        cpu_limit: amount(limits, "cpu", Unit::Milli),
-        memory_request: amount(requests, "memory", Unit::Whole),
-        memory_limit: amount(limits, "memory", Unit::Whole),
-    }
-}
-
-/// `max(sum of what runs together, largest init step)`, or `None` when a container says nothing and
-/// `needs_all` is set: a limit holds for the pod only if every container has one.
-fn total(spec: &PodSpec, pick: fn(&Amounts) -> Option<i64>, needs_all: bool) -> Option<i64> {
-    let (mut app, mut sidecars, mut init_peak) = (0i64, 0i64, 0i64);
-    let mut any = false;
-    for (container, role) in containers(spec) {
-        let amount = pick(&of_resources(container.resources.as_ref()));
-        match amount.filter(|amount| *amount > 0) {
-            None if needs_all => return None,
-            None => {}
-            Some(_) => any = true,
-        }
-        let amount = amount.unwrap_or(0);
-        match role {
-            Role::App => app = app.saturating_add(amount),
-            Role::Sidecar => {
-                sidecars = sidecars.saturating_add(amount);
-                init_peak = init_peak.max(sidecars);
-            }
-            Role::Init => init_peak = init_peak.max(sidecars.saturating_add(amount)),
-        }
-    }
-    any.then(|| app.saturating_add(sidecars).max(init_peak))
-}
-
-fn of_pod(spec: &PodSpec) -> Amounts {
-    let own = of_resources(spec.resources.as_ref());
-    let overhead = |name, unit| amount(spec.overhead.as_ref(), name, unit).unwrap_or(0);
-    let request = |own: Option<i64>, pick, name, unit| {
-        own.or_else(|| total(spec, pick, false))
-            .unwrap_or(0)
-            .saturating_add(overhead(name, unit))
-    };
-    let limit = |own: Option<i64>, pick, name, unit| {
-        own.or_else(|| total(spec, pick, true))
-            .filter(|amount| *amount > 0)
-            .map(|amount| amount.saturating_add(overhead(name, unit)))
-    };
-    Amounts {
-        cpu_request: Some(request(
-            own.cpu_request,
-            |amounts| amounts.cpu_request,
-            "cpu",
-            Unit::Milli,
-        )),
-        cpu_limit: limit(
-            own.cpu_limit,
-            |amounts| amounts.cpu_limit,
-            "cpu",
-            Unit::Milli,
-        ),
-        memory_request: Some(request(
-            own.memory_request,
-            |amounts| amounts.memory_request,
-            "memory",
-            Unit::Whole,
-        )),
-        memory_limit: limit(
-            own.memory_limit,
-            |amounts| amounts.memory_limit,
-            "memory",
-            Unit::Whole,
-        ),
-    }
-}
-
 /// Values of the container's own cgroup.
 pub(super) fn container_limits(spec: &PodSpec, container: &Container) -> ResourceLimits {
-    let own = of_resources(container.resources.as_ref());
-    let pod = of_resources(spec.resources.as_ref());
-    let request = match own.cpu_request {
-        None | Some(0) => own.cpu_limit.unwrap_or(0),
-        Some(request) => request,
+    let cpu_limit = container_limit(container, "cpu").map(ParsedQuantity::milli_value);
+    let request = match container_request(container, "cpu").milli_value() {
+        0 => cpu_limit.unwrap_or(0),
+        request => request,
     };
     let shares = shares(request);
-    let quota = own.cpu_limit.and_then(quota);
+    let quota = cpu_limit.and_then(quota);
+    let memory_limit = container_limit(container, "memory")
+        .or_else(|| pod_level_amount(spec, "memory", |resources| resources.limits.as_ref()))
+        .map(ParsedQuantity::value)
+        .filter(|limit| *limit > 0);
     ResourceLimits {
         cpu_shares: Some(shares),
         cpu_weight: Some(quadratic_weight(shares)),
         cpu_quota: quota,
         cpu_period: quota.map(|_| PERIOD.unsigned_abs()),
-        memory_limit: own
-            .memory_limit
-            .or(pod.memory_limit)
-            .filter(|limit| *limit > 0),
+        memory_limit,
         // NoSwap is the kubelet's default behaviour; it only means something beside a limit.
-        swap_limit: own
-            .memory_limit
-            .or(pod.memory_limit)
-            .filter(|limit| *limit > 0)
-            .map(|_| 0),
+        swap_limit: memory_limit.map(|_| 0),
         // v2 kills the whole container on OOM (kubelet `singleProcessOOMKill: false`).
         oom_group: true,
         pids_limit: None,
     }
 }
 
-/// Values of the pod's cgroup.
-pub(super) fn pod_limits(spec: &PodSpec, best_effort: bool) -> ResourceLimits {
+type List = std::collections::BTreeMap<String, Quantity>;
+
+fn pod_level_amount(
+    spec: &PodSpec,
+    name: &str,
+    pick: fn(&ResourceRequirements) -> Option<&List>,
+) -> Option<ParsedQuantity> {
+    let list = spec.resources.as_ref().and_then(pick)?;
+    list.get(name).map(ParsedQuantity::of)
+}
+
+/// Values of the pod's cgroup. A sum of limits bounds the pod only if every container has one.
+pub(super) fn limits_of_pod(spec: &PodSpec, best_effort: bool) -> ResourceLimits {
     if best_effort {
         return weight_only(MIN_SHARES);
     }
-    let total = of_pod(spec);
-    let quota = total.cpu_limit.and_then(quota);
+    let limits = pod_limits(spec);
+    let limit = |name: &str| {
+        limits
+            .get(name)
+            .filter(|limit| is_limited(spec, name) && !limit.is_zero())
+    };
+    let quota = limit("cpu").and_then(|limit| quota(limit.milli_value()));
     ResourceLimits {
         cpu_quota: quota,
         cpu_period: quota.map(|_| PERIOD.unsigned_abs()),
-        memory_limit: total.memory_limit,
-        ..weight_only(shares(total.cpu_request.unwrap_or(0)))
+        memory_limit: limit("memory").map(|limit| limit.value()),
+        ..weight_only(shares(cpu_request(spec)))
     }
+}
+
+/// Thousandths of a CPU.
+fn cpu_request(spec: &PodSpec) -> i64 {
+    pod_requests(spec)
+        .get("cpu")
+        .map_or(0, |request| request.milli_value())
 }
 
 fn weight_only(shares: u64) -> ResourceLimits {
@@ -213,31 +133,25 @@ pub(in crate::engine) struct QosTotals {
     burstable: i64,
 }
 
-pub(in crate::engine) fn qos_totals<'a>(
-    pods: impl Iterator<Item = (&'a Pod, &'a str)>,
-) -> QosTotals {
+pub(in crate::engine) fn qos_totals<'a>(pods: impl Iterator<Item = &'a PodSpec>) -> QosTotals {
     let mut totals = QosTotals::default();
-    for (pod, qos) in pods {
-        let request = pod
-            .spec
-            .as_ref()
-            .and_then(|spec| of_pod(spec).cpu_request)
-            .unwrap_or(0);
-        match qos {
-            "Guaranteed" => totals.guaranteed = totals.guaranteed.saturating_add(request),
-            "Burstable" => totals.burstable = totals.burstable.saturating_add(request),
-            _ => {}
-        }
+    for spec in pods {
+        let sum = match qos_class(spec) {
+            QosClass::Guaranteed => &mut totals.guaranteed,
+            QosClass::Burstable => &mut totals.burstable,
+            QosClass::BestEffort => continue,
+        };
+        *sum = sum.saturating_add(cpu_request(spec));
     }
     totals
 }
 
 /// Values of the QoS level that holds pods of this class.
-pub(super) fn qos_limits(qos: &str, totals: QosTotals) -> ResourceLimits {
+pub(super) fn qos_limits(qos: QosClass, totals: QosTotals) -> ResourceLimits {
     match qos {
-        "Guaranteed" => weight_only(shares(totals.guaranteed)),
-        "Burstable" => weight_only(shares(totals.burstable)),
-        _ => weight_only(MIN_SHARES),
+        QosClass::Guaranteed => weight_only(shares(totals.guaranteed)),
+        QosClass::Burstable => weight_only(shares(totals.burstable)),
+        QosClass::BestEffort => weight_only(MIN_SHARES),
     }
 }
 
@@ -245,23 +159,24 @@ pub(super) const SANDBOX_OOM_SCORE: i32 = -998;
 const CRITICAL_PRIORITY: i32 = 2_000_001_000;
 
 /// `oom_score_adj` of a container; `node_memory` is the machine's memory in bytes.
-pub(super) fn oom_score(spec: &PodSpec, container: &Container, qos: &str, node_memory: i64) -> i32 {
-    if spec
-        .priority
-        .is_some_and(|value| value == CRITICAL_PRIORITY)
-    {
+pub(super) fn oom_score(
+    spec: &PodSpec,
+    container: &Container,
+    qos: QosClass,
+    node_memory: i64,
+) -> i32 {
+    if spec.priority == Some(CRITICAL_PRIORITY) {
         return -997;
     }
     let score = match qos {
-        "Guaranteed" => return -997,
-        "BestEffort" => return 1000,
-        _ => burstable_score(spec, container, node_memory),
+        QosClass::Guaranteed => return -997,
+        QosClass::BestEffort => return 1000,
+        QosClass::Burstable => burstable_score(spec, container, node_memory),
     };
-    let is_sidecar =
-        containers(spec).any(|(other, role)| role == Role::Sidecar && other.name == container.name);
-    if !is_sidecar {
+    if !is_sidecar(container) {
         return score;
     }
+    // A sidecar must not be killed before the application it serves.
     spec.containers
         .iter()
         .map(|app| burstable_score(spec, app, node_memory))
@@ -270,18 +185,13 @@ pub(super) fn oom_score(spec: &PodSpec, container: &Container, qos: &str, node_m
 }
 
 fn burstable_score(spec: &PodSpec, container: &Container, node_memory: i64) -> i32 {
-    let request = |container: &Container| {
-        of_resources(container.resources.as_ref())
-            .memory_request
-            .unwrap_or(0)
-    };
+    let request = |container: &Container| container_request(container, "memory").value();
     let mut own = request(container);
-    if let Some(pod) = of_resources(spec.resources.as_ref()).memory_request {
-        let all: i64 = containers(spec)
-            .map(|(container, _)| request(container))
-            .sum();
-        let count = i64::try_from(containers(spec).count()).unwrap_or(1).max(1);
-        own = own.saturating_add((pod - all).max(0) / count);
+    let pod = pod_level_amount(spec, "memory", |resources| resources.requests.as_ref());
+    if let Some(pod) = pod {
+        let all: i64 = all_containers(spec).map(request).sum();
+        let count = i64::try_from(all_containers(spec).count()).unwrap_or(1);
+        own = own.saturating_add((pod.value() - all).max(0) / count.max(1));
     }
     let score = 1000 - i128::from(own) * 1000 / i128::from(node_memory.max(1));
     i32::try_from(score.clamp(3, 999)).unwrap_or(999)
@@ -289,8 +199,6 @@ fn burstable_score(spec: &PodSpec, container: &Container, node_memory: i64) -> i
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::ResourceRequirements;
-
     use super::*;
 
     #[track_caller]
@@ -373,7 +281,7 @@ mod tests {
         init: &[&str],
         (shares, quota, memory): (u64, Option<i64>, Option<i64>),
     ) {
-        let limits = pod_limits(&pod(containers, init), false);
+        let limits = limits_of_pod(&pod(containers, init), false);
         assert_eq!(
             (limits.cpu_shares, limits.cpu_quota, limits.memory_limit),
             (Some(shares), quota, memory)
@@ -422,7 +330,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_oom(text: &str, qos: &str, expected: i32) {
+    fn check_oom(text: &str, qos: QosClass, expected: i32) {
         let spec = pod(&[text], &[]);
         assert_eq!(
             oom_score(&spec, &spec.containers[0], qos, 1 << 30),
@@ -432,11 +340,11 @@ mod tests {
 
     #[test]
     fn oom_scores() {
-        check_oom("-/- -/-", "BestEffort", 1000);
-        check_oom("1/1Gi 1/1Gi", "Guaranteed", -997);
-        check_oom("1/- -/-", "Burstable", 999);
-        check_oom("-/512Mi -/-", "Burstable", 500);
-        check_oom("-/1Gi -/-", "Burstable", 3);
-        check_oom("-/4Gi -/-", "Burstable", 3);
+        check_oom("-/- -/-", QosClass::BestEffort, 1000);
+        check_oom("1/1Gi 1/1Gi", QosClass::Guaranteed, -997);
+        check_oom("1/- -/-", QosClass::Burstable, 999);
+        check_oom("-/512Mi -/-", QosClass::Burstable, 500);
+        check_oom("-/1Gi -/-", QosClass::Burstable, 3);
+        check_oom("-/4Gi -/-", QosClass::Burstable, 3);
     }
 }

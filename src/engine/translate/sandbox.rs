@@ -4,8 +4,9 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
 use super::super::observe::label;
 use super::container::pod_labels;
-use super::resources::{QosTotals, SANDBOX_OOM_SCORE, pod_limits, qos_limits};
+use super::resources::{QosTotals, SANDBOX_OOM_SCORE, limits_of_pod, qos_limits};
 use crate::base::SandboxId;
+use crate::model::pod::QosClass;
 use crate::wire::{
     CgroupLevel, Namespace, NetworkPlan, PidNamespace, SandboxNamespaces, SandboxSpec,
 };
@@ -25,7 +26,7 @@ pub(in crate::engine) struct SandboxInputs<'a> {
     pub(in crate::engine) network: Option<NetworkPlan>,
     /// Name of the outermost cgroup.
     pub(in crate::engine) cgroup_root: &'a str,
-    pub(in crate::engine) qos: &'a str,
+    pub(in crate::engine) qos: QosClass,
     pub(in crate::engine) totals: QosTotals,
 }
 
@@ -70,12 +71,12 @@ pub(in crate::engine) fn sandbox_spec(inputs: SandboxInputs<'_>) -> SandboxSpec 
                 limits: None,
             },
             CgroupLevel {
-                name: inputs.qos.to_ascii_lowercase(),
+                name: inputs.qos.as_str().to_ascii_lowercase(),
                 limits: Some(qos_limits(inputs.qos, inputs.totals)),
             },
             CgroupLevel {
                 name: format!("pod{uid}"),
-                limits: Some(pod_limits(spec, inputs.qos == "BestEffort")),
+                limits: Some(limits_of_pod(spec, inputs.qos == QosClass::BestEffort)),
             },
         ],
         sysctls: sysctls(spec),
