@@ -1,0 +1,8 @@
+//! The built binary on the real kernel, looked at from outside: namespaces, cgroups, mounts, links.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod isolation;
+mod lifecycle;
+mod sandbox;
