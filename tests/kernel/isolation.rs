@@ -13,7 +13,8 @@ fn sleeper(name: &str, extra: &str) -> String {
 
 fn sh(podtui: &Podtui, pod: &str, script: &str) -> (i32, String) {
     let output = podtui.output(&["exec", pod, "--", "sh", "-c", script]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap_or(-1), text)
 }
 
@@ -25,7 +26,8 @@ fn the_binary_cannot_be_reached_from_inside() {
     let podtui = Podtui::start();
     podtui.apply(&sleeper("a", ""));
     podtui.wait_running("a");
-    let script = "for exe in /proc/[0-9]*/exe; do (echo x > $exe) 2>/dev/null && readlink $exe; done; true";
+    let script =
+        "for exe in /proc/[0-9]*/exe; do (echo x > $exe) 2>/dev/null && readlink $exe; done; true";
     for _ in 0..20 {
         let (_, written) = sh(&podtui, "a", script);
         assert!(!written.contains("podtui"), "{written}");
@@ -60,12 +62,20 @@ fn a_working_directory_through_proc_is_refused() {
     require_root!();
     let podtui = Podtui::start();
     for fd in 3..12 {
-        podtui.apply(&sleeper(&format!("w{fd}"), &format!("    workingDir: /proc/self/fd/{fd}\n")).replace("spec:", "spec:\n  restartPolicy: Never"));
+        podtui.apply(
+            &sleeper(
+                &format!("w{fd}"),
+                &format!("    workingDir: /proc/self/fd/{fd}\n"),
+            )
+            .replace("spec:", "spec:\n  restartPolicy: Never"),
+        );
     }
     for fd in 3..12 {
         let name = format!("w{fd}");
         let pod = podtui.wait(&format!("{name} to end"), || {
-            podtui.try_pod(&name).filter(|pod| pod["status"]["phase"] != "Pending")
+            podtui
+                .try_pod(&name)
+                .filter(|pod| pod["status"]["phase"] != "Pending")
         });
         assert_eq!(pod["status"]["phase"], "Failed", "{pod}");
     }
@@ -87,15 +97,24 @@ fn the_default_container_is_confined() {
     check("grep CapEff /proc/1/status", "00000000a80425fb");
     check("grep CapInh /proc/self/status", "0000000000000000");
     check("grep Seccomp: /proc/self/status", "2");
-    check("echo 1 > /proc/sys/kernel/core_pattern || echo refused", "refused");
+    check(
+        "echo 1 > /proc/sys/kernel/core_pattern || echo refused",
+        "refused",
+    );
     check("echo c > /proc/sysrq-trigger || echo refused", "refused");
-    check("mkdir /sys/fs/cgroup/memory/x 2>/dev/null || mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused", "refused");
+    check(
+        "mkdir /sys/fs/cgroup/memory/x 2>/dev/null || mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused",
+        "refused",
+    );
     check("head -c 1 /proc/kcore | wc -c", "0");
     check("ls /sys/firmware | wc -l", "0");
     check("mount -t tmpfs none /mnt 2>&1 || echo refused", "refused");
     check("unshare -U true 2>&1 || echo refused", "refused");
     check("cat /proc/1/mountinfo | grep -c ' / / '", "1");
-    check("mknod /tmp/disk b 254 0 && (head -c 1 /tmp/disk || echo refused)", "refused");
+    check(
+        "mknod /tmp/disk b 254 0 && (head -c 1 /tmp/disk || echo refused)",
+        "refused",
+    );
     check("cat /proc/self/oom_score_adj", "1000");
     podtui.delete_all();
 }
@@ -109,7 +128,9 @@ fn host_paths_are_checked_and_created_as_asked() {
     fs::write(podtui.path().join("file"), "on the machine\n").unwrap();
     let volume = |name: &str, path: &str, kind: &str| {
         sleeper(name, "    volumeMounts: [{name: v, mountPath: /v}]\n")
-            + &format!("  volumes: [{{name: v, hostPath: {{path: {here}/{path}, type: {kind}}}}}]\n")
+            + &format!(
+                "  volumes: [{{name: v, hostPath: {{path: {here}/{path}, type: {kind}}}}}]\n"
+            )
     };
     podtui.apply(&volume("made", "made/here", "DirectoryOrCreate"));
     podtui.apply(&volume("wrong", "file", "Directory"));
@@ -117,16 +138,28 @@ fn host_paths_are_checked_and_created_as_asked() {
     podtui.wait_running("made");
     podtui.wait_running("file");
     assert!(podtui.path().join("made/here").is_dir());
-    assert_eq!(podtui.ok(&["exec", "file", "--", "cat", "/v"]), "on the machine\n");
+    assert_eq!(
+        podtui.ok(&["exec", "file", "--", "cat", "/v"]),
+        "on the machine\n"
+    );
     podtui.ok(&["exec", "made", "--", "sh", "-c", "echo written > /v/back"]);
-    assert_eq!(fs::read_to_string(podtui.path().join("made/here/back")).unwrap(), "written\n");
+    assert_eq!(
+        fs::read_to_string(podtui.path().join("made/here/back")).unwrap(),
+        "written\n"
+    );
     let events = podtui.wait("the refusal", || {
         let events = podtui.ok(&["events"]);
         events.contains("FailedMount").then_some(events)
     });
-    assert!(events.contains("hostPath type check failed: ") && events.contains(" is not a directory"), "{events}");
+    assert!(
+        events.contains("hostPath type check failed: ") && events.contains(" is not a directory"),
+        "{events}"
+    );
     podtui.delete_all();
-    assert!(podtui.path().join("made/here/back").exists(), "deleting the pod removed a hostPath's content");
+    assert!(
+        podtui.path().join("made/here/back").exists(),
+        "deleting the pod removed a hostPath's content"
+    );
 }
 
 /// 29: container output cannot forge log lines, and odd bytes come back unchanged.
@@ -135,10 +168,18 @@ fn log_lines_cannot_be_forged() {
     require_root!();
     let podtui = Podtui::start();
     let fake = "2020-01-01T00:00:00.000000000Z stdout F forged";
-    let script = format!("printf '{fake}\\n'; printf 'no newline at end'; printf '\\r\\033[2J\\377\\n'; head -c 50000 /dev/zero | tr '\\\\0' y; echo");
+    let script = format!(
+        "printf '{fake}\\n'; printf 'no newline at end'; printf '\\r\\033[2J\\377\\n'; head -c 50000 /dev/zero | tr '\\\\0' y; echo"
+    );
     podtui.apply(
         &sleeper("a", "")
-            .replace("command: [sleep, '1000000']", &format!("command: [sh, -c, {}]", serde_json::to_string(&script).unwrap()))
+            .replace(
+                "command: [sleep, '1000000']",
+                &format!(
+                    "command: [sh, -c, {}]",
+                    serde_json::to_string(&script).unwrap()
+                ),
+            )
             .replace("spec:", "spec:\n  restartPolicy: Never"),
     );
     podtui.wait_phase("a", "Succeeded");
@@ -148,7 +189,12 @@ fn log_lines_cannot_be_forged() {
     wanted.push(b'\n');
     wanted.extend(std::iter::repeat_n(b'y', 50_000));
     wanted.push(b'\n');
-    assert!(output == wanted, "{} bytes instead of {}", output.len(), wanted.len());
+    assert!(
+        output == wanted,
+        "{} bytes instead of {}",
+        output.len(),
+        wanted.len()
+    );
     podtui.delete_all();
 }
 
@@ -163,10 +209,17 @@ fn sockets_and_directories_are_private() {
     assert_eq!(mode(podtui.run().join("api.sock")), 0o600);
     assert_eq!(mode(podtui.run()), 0o700);
     assert_eq!(mode(podtui.state()), 0o700);
-    let sandbox = podtui.run().join("pods").join(pod["metadata"]["uid"].as_str().unwrap());
+    let sandbox = podtui
+        .run()
+        .join("pods")
+        .join(pod["metadata"]["uid"].as_str().unwrap());
     assert_eq!(mode(sandbox.clone()), 0o700);
     assert_eq!(mode(sandbox.join("shim.sock")), 0o600);
     let abstract_sockets = fs::read_to_string("/proc/net/unix").unwrap();
-    assert!(!abstract_sockets.lines().any(|line| line.contains('@') && line.contains("podtui")));
+    assert!(
+        !abstract_sockets
+            .lines()
+            .any(|line| line.contains('@') && line.contains("podtui"))
+    );
     podtui.delete_all();
 }

@@ -2,7 +2,10 @@
 //!
 //! Dropping a [`Podtui`] deletes its pods, stops its engine and fails the test if anything of it is left on
 //! the machine: processes, mounts, cgroups, links, sockets.
-#![allow(dead_code, reason = "every test binary uses another part of the harness")]
+#![allow(
+    dead_code,
+    reason = "every test binary uses another part of the harness"
+)]
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -20,10 +23,10 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_podtui");
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ends the test, saying so, where the machine does not let it run.
-#[macro_export]
+
 macro_rules! require_root {
     () => {
-        if !$crate::support::is_root() {
+        if !crate::support::is_root() {
             println!("skipped: running pods needs root");
             return;
         }
@@ -58,8 +61,15 @@ impl Podtui {
 
     /// Fresh directories, no engine.
     pub fn idle() -> Self {
-        let root = tempfile::Builder::new().prefix("ptt").tempdir_in("/tmp").expect("a directory in /tmp");
-        Self { root, seen: RefCell::default(), engine: RefCell::new(None) }
+        let root = tempfile::Builder::new()
+            .prefix("ptt")
+            .tempdir_in("/tmp")
+            .expect("a directory in /tmp");
+        Self {
+            root,
+            seen: RefCell::default(),
+            engine: RefCell::new(None),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -83,18 +93,40 @@ impl Podtui {
             .spawn()
             .expect("podtui starts");
         *self.engine.borrow_mut() = Some(child);
-        self.wait("the engine's socket", || std::os::unix::net::UnixStream::connect(self.run().join("api.sock")).ok());
+        self.wait("the engine's socket", || {
+            std::os::unix::net::UnixStream::connect(self.run().join("api.sock")).ok()
+        });
     }
 
     pub fn engine_pid(&self) -> u32 {
-        self.engine.borrow().as_ref().expect("the engine was started").id()
+        self.engine
+            .borrow()
+            .as_ref()
+            .expect("the engine was started")
+            .id()
     }
 
     /// SIGKILL to the engine, reaped.
     pub fn kill_engine(&self) {
-        let mut child = self.engine.borrow_mut().take().expect("the engine was started");
+        let mut child = self
+            .engine
+            .borrow_mut()
+            .take()
+            .expect("the engine was started");
         child.kill().expect("the engine can be killed");
         child.wait().expect("the engine can be reaped");
+    }
+
+    /// Ends the engine in order and starts the next one on the same directories.
+    pub fn serve_again(&self) {
+        self.ok(&["engine", "stop"]);
+        let mut child = self
+            .engine
+            .borrow_mut()
+            .take()
+            .expect("the engine was started");
+        child.wait().expect("the engine can be reaped");
+        self.serve();
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -143,24 +175,37 @@ impl Podtui {
             .stderr(Stdio::piped())
             .spawn()
             .expect("podtui starts");
-        child.stdin.take().expect("piped").write_all(manifest.as_bytes()).expect("podtui reads its input");
+        child
+            .stdin
+            .take()
+            .expect("piped")
+            .write_all(manifest.as_bytes())
+            .expect("podtui reads its input");
         child.wait_with_output().expect("podtui ends")
     }
 
     #[track_caller]
     pub fn apply(&self, manifest: &str) {
         let output = self.apply_output(manifest);
-        assert!(output.status.success(), "apply: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "apply: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     pub fn try_pod(&self, name: &str) -> Option<Value> {
         let output = self.output(&["get", "pod", name, "-o", "json"]);
-        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("-o json prints JSON"))
+        output
+            .status
+            .success()
+            .then(|| serde_json::from_slice(&output.stdout).expect("-o json prints JSON"))
     }
 
     #[track_caller]
     pub fn pod(&self, name: &str) -> Value {
-        self.try_pod(name).unwrap_or_else(|| panic!("there is no pod {name}"))
+        self.try_pod(name)
+            .unwrap_or_else(|| panic!("there is no pod {name}"))
     }
 
     /// Polls until `probe` answers; panics with the name of what was waited for.
@@ -187,7 +232,9 @@ impl Podtui {
         let pod = self.wait(&format!("{name} to run"), || {
             self.try_pod(name).filter(|pod| {
                 let wanted = pod["spec"]["containers"].as_array().map_or(0, Vec::len);
-                let running = statuses(pod).filter(|status| status["state"]["running"].is_object()).count();
+                let running = statuses(pod)
+                    .filter(|status| status["state"]["running"].is_object())
+                    .count();
                 wanted == running
             })
         });
@@ -198,18 +245,35 @@ impl Podtui {
     #[track_caller]
     pub fn wait_phase(&self, name: &str, phase: &str) -> Value {
         self.wait(&format!("{name} to be {phase}"), || {
-            self.try_pod(name).filter(|pod| pod["status"]["phase"] == phase)
+            self.try_pod(name)
+                .filter(|pod| pod["status"]["phase"] == phase)
         })
     }
 
     /// Remembers cgroup and link names of all living sandboxes, for the leak check.
     pub fn learn_names(&self) {
         let mut seen = self.seen.borrow_mut();
-        for entry in fs::read_dir(self.run().join("pods")).into_iter().flatten().flatten() {
-            let Ok(text) = fs::read_to_string(entry.path().join("state.json")) else { continue };
-            let Ok(state) = serde_json::from_str::<Value>(&text) else { continue };
-            let text = |pointer: &str| state.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-            seen.cgroups.extend(find_key(&state, "cgroup").and_then(|levels| levels[0]["name"].as_str().map(str::to_owned)));
+        for entry in fs::read_dir(self.run().join("pods"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let Ok(text) = fs::read_to_string(entry.path().join("state.json")) else {
+                continue;
+            };
+            let Ok(state) = serde_json::from_str::<Value>(&text) else {
+                continue;
+            };
+            let text = |pointer: &str| {
+                state
+                    .pointer(pointer)
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+            };
+            seen.cgroups.extend(
+                find_key(&state, "cgroup")
+                    .and_then(|levels| levels[0]["name"].as_str().map(str::to_owned)),
+            );
             seen.links.extend(text("/spec/network/bridge/name"));
             seen.links.extend(text("/spec/network/host_interface"));
         }
@@ -217,14 +281,19 @@ impl Podtui {
 
     /// Pids of one container of a pod, first process first.
     pub fn container_pids(&self, pod: &str, container: &str) -> Vec<u32> {
-        let uid = self.pod(pod)["metadata"]["uid"].as_str().expect("a uid").to_owned();
+        let uid = self.pod(pod)["metadata"]["uid"]
+            .as_str()
+            .expect("a uid")
+            .to_owned();
         let needle = format!("/pod{uid}/{container}");
         let mut pids: Vec<u32> = processes()
             .into_iter()
             .filter(|&pid| {
                 let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
                 cgroup.lines().any(|line| {
-                    line.split_once(&needle).is_some_and(|(_, rest)| rest.is_empty() || !rest.starts_with(|c: char| c.is_alphabetic()))
+                    line.split_once(&needle).is_some_and(|(_, rest)| {
+                        rest.is_empty() || !rest.starts_with(|c: char| c.is_alphabetic())
+                    })
                 })
             })
             .collect();
@@ -234,33 +303,56 @@ impl Podtui {
 
     #[track_caller]
     pub fn container_pid(&self, pod: &str, container: &str) -> u32 {
-        self.wait(&format!("a process of {pod}/{container}"), || self.container_pids(pod, container).first().copied())
+        self.wait(&format!("a process of {pod}/{container}"), || {
+            self.container_pids(pod, container).first().copied()
+        })
     }
 
     /// The pause process of a pod.
     #[track_caller]
     pub fn pause_pid(&self, pod: &str) -> u32 {
-        self.sandbox_state(pod)["pause_pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("pause runs")
+        self.sandbox_state(pod)["pause_pid"]
+            .as_u64()
+            .and_then(|pid| u32::try_from(pid).ok())
+            .expect("pause runs")
     }
 
     #[track_caller]
     pub fn shim_pid(&self, pod: &str) -> u32 {
-        self.sandbox_state(pod)["shim_pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("a shim runs")
+        self.sandbox_state(pod)["shim_pid"]
+            .as_u64()
+            .and_then(|pid| u32::try_from(pid).ok())
+            .expect("a shim runs")
     }
 
     fn sandbox_state(&self, pod: &str) -> Value {
-        let uid = self.pod(pod)["metadata"]["uid"].as_str().expect("a uid").to_owned();
+        let uid = self.pod(pod)["metadata"]["uid"]
+            .as_str()
+            .expect("a uid")
+            .to_owned();
         let path = self.run().join("pods").join(uid).join("state.json");
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let state: Value = serde_json::from_str(&text).expect("state files are JSON");
-        if state.get("pause_pid").is_some() { state } else { state["state"].clone() }
+        if state.get("pause_pid").is_some() {
+            state
+        } else {
+            state["state"].clone()
+        }
     }
 
     /// Deletes everything at once and checks that nothing is left.
     #[track_caller]
     pub fn delete_all(&self) {
         self.learn_names();
-        self.ok(&["delete", "pods", "--all", "-A", "--grace-period=0", "--force"]);
+        self.ok(&[
+            "delete",
+            "pods",
+            "--all",
+            "-A",
+            "--grace-period=0",
+            "--force",
+        ]);
         self.wait("all pods to be gone", || {
             let left = fs::read_dir(self.run().join("pods")).map_or(0, Iterator::count);
             (left == 0).then_some(())
@@ -290,7 +382,12 @@ impl Podtui {
         let mut left = Vec::new();
         let here = self.path().to_string_lossy().into_owned();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        left.extend(mounts.lines().filter(|line| line.contains(&here)).map(|line| format!("mount {line}")));
+        left.extend(
+            mounts
+                .lines()
+                .filter(|line| line.contains(&here))
+                .map(|line| format!("mount {line}")),
+        );
         for root in &seen.cgroups {
             for base in cgroup_mounts() {
                 if base.join(root).exists() {
@@ -300,7 +397,8 @@ impl Podtui {
             for pid in processes() {
                 let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
                 if cgroup.contains(&format!("/{root}/")) {
-                    let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                    let command =
+                        fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                     left.push(format!("process {pid} {}", command.replace('\0', " ")));
                 }
             }
@@ -310,7 +408,10 @@ impl Podtui {
                 left.push(format!("link {link}"));
             }
         }
-        let pods = fs::read_dir(self.state().join("pods")).into_iter().flatten().flatten();
+        let pods = fs::read_dir(self.state().join("pods"))
+            .into_iter()
+            .flatten()
+            .flatten();
         left.extend(pods.map(|entry| format!("directory {}", entry.path().display())));
         left
     }
@@ -319,7 +420,10 @@ impl Podtui {
 impl Drop for Podtui {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", fs::read_to_string(self.path().join("serve.log")).unwrap_or_default());
+            eprintln!(
+                "{}",
+                fs::read_to_string(self.path().join("serve.log")).unwrap_or_default()
+            );
             if let Ok(entries) = fs::read_dir(self.state().join("log")) {
                 for entry in entries.flatten() {
                     let text = fs::read_to_string(entry.path()).unwrap_or_default();
@@ -331,7 +435,14 @@ impl Drop for Podtui {
         }
         self.learn_names();
         if self.run().join("api.sock").exists() {
-            self.output(&["delete", "pods", "--all", "-A", "--grace-period=0", "--force"]);
+            self.output(&[
+                "delete",
+                "pods",
+                "--all",
+                "-A",
+                "--grace-period=0",
+                "--force",
+            ]);
             self.output(&["engine", "stop", "--stop-pods"]);
         }
         if let Some(mut child) = self.engine.borrow_mut().take() {
@@ -345,14 +456,20 @@ impl Drop for Podtui {
         }
         let left = self.eventually_clean();
         if !std::thread::panicking() {
-            assert!(left.is_none(), "left on the machine: {}", left.unwrap_or_default());
+            assert!(
+                left.is_none(),
+                "left on the machine: {}",
+                left.unwrap_or_default()
+            );
         }
     }
 }
 
 fn find_key<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
     match value {
-        Value::Object(map) => map.get(key).or_else(|| map.values().find_map(|inner| find_key(inner, key))),
+        Value::Object(map) => map
+            .get(key)
+            .or_else(|| map.values().find_map(|inner| find_key(inner, key))),
         _ => None,
     }
 }
@@ -376,23 +493,34 @@ pub fn processes() -> Vec<u32> {
 }
 
 pub fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
-    pod["status"]["containerStatuses"].as_array().into_iter().flatten()
+    pod["status"]["containerStatuses"]
+        .as_array()
+        .into_iter()
+        .flatten()
 }
 
 pub fn status<'a>(pod: &'a Value, container: &str) -> &'a Value {
-    statuses(pod).find(|status| status["name"] == container).unwrap_or(&Value::Null)
+    statuses(pod)
+        .find(|status| status["name"] == container)
+        .unwrap_or(&Value::Null)
 }
 
 /// Inode of `/proc/PID/ns/NAME`, as the kernel writes it (`net:[4026532000]`).
 #[track_caller]
 pub fn namespace(pid: u32, name: &str) -> String {
     let path = format!("/proc/{pid}/ns/{name}");
-    fs::read_link(&path).unwrap_or_else(|error| panic!("{path}: {error}")).to_string_lossy().into_owned()
+    fs::read_link(&path)
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// SIGKILL by pid, for processes that this test's engine started.
 #[track_caller]
 pub fn kill(pid: u32) {
     let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
-    assert!(killed.is_ok_and(|status| status.success()), "kill -9 {pid} failed");
+    assert!(
+        killed.is_ok_and(|status| status.success()),
+        "kill -9 {pid} failed"
+    );
 }
