@@ -101,7 +101,7 @@ impl Hierarchy {
         &self.trees
     }
 
-    /// Makes every level in every tree and writes the given limits where they differ. Several shims may
+    /// Makes every level in every tree and writes the given limits. Several shims may
     /// do this at once. Returns notes on what this machine cannot do.
     pub(crate) fn ensure(&self, levels: &[Level<'_>]) -> Result<Vec<String>, CgroupError> {
         let names: Vec<&str> = levels.iter().map(|level| level.name).collect();

@@ -124,7 +124,7 @@ impl Writer<'_> {
         if !path.exists() {
             return Ok(false);
         }
-        files::write_if_different(&path, value)?;
+        files::write(&path, value)?;
         Ok(true)
     }
 }

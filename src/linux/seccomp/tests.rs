@@ -1,5 +1,6 @@
 #![expect(unsafe_code, reason = "tests make raw system calls")]
 
+use std::collections::HashMap;
 use std::mem::offset_of;
 
 use super::super::{caps, fork_test};
@@ -66,7 +67,7 @@ fn check(capabilities: u64, name: &str, arguments: [u32; 2], expected: u32) {
 fn every_number_gets_the_answer_of_the_table() {
     for capabilities in [0, caps::DEFAULT, caps::SYS_ADMIN, caps::ALL] {
         let program = compile_default(capabilities);
-        let table = program::answers(capabilities);
+        let table: HashMap<u32, Answer> = program::answers(capabilities).into_iter().collect();
         for number in (0..1024).chain([0x4000_0000, 0x4000_0001, u32::MAX]) {
             let call = Call {
                 architecture: program::ARCHITECTURE,
