@@ -132,6 +132,8 @@ impl Hierarchy {
         Ok((group, notes))
     }
 
+    /// The group at this path. Whether it exists shows when it is used; without it in the cgroup2 tree,
+    /// [`Cgroup::unified_dir`] is `None`.
     pub(crate) fn open(&self, levels: &[&str]) -> Result<Cgroup, CgroupError> {
         Cgroup::open(self, relative(levels)?)
     }
