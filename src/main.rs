@@ -1,5 +1,6 @@
 //! podtui runs Kubernetes Pods on the machine in front of you and shows them in one terminal.
 //!
+//!
 //! Data runs one way: manifest → admission → store → engine → runtime → status → store → views.
 
 mod admission;

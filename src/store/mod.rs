@@ -8,5 +8,29 @@
 //! journal on disk and then publishes it. Reads come from memory. A watcher that falls behind the ring gets
 //! [`Gone`] and must list again.
 //!
+//! A write is appended to the journal before anybody sees it, so what a watcher saw survives a crash of
+//! podtui. The answer to a [`SpecWriter`] also waits for the disk; all writes that wait share one sync.
+//! A write that finds no space is refused and leaves nothing behind, in memory or on disk.
+//! Secrets are on disk in clear, as on a control plane without encryption at rest; directory 0700, files 0600.
+//!
 //! Deliberately absent: policy. What may be written is decided in `admission`, when a pod is finally removed
 //! in `engine`.
+
+mod error;
+mod handle;
+mod journal;
+mod reader;
+mod record;
+mod rules;
+mod state;
+mod task;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use error::{Gone, StoreError};
+pub(crate) use handle::{SpecWriter, StatusWriter};
+pub(crate) use reader::Store;
+pub(crate) use task::{Opened, Settings, open, open_with};
+pub(crate) use watch::{Change, WatchEvent, Watcher};

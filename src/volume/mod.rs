@@ -1,1 +1,32 @@
 //! Pod volumes become prepared directories and a list of plain mounts.
+//!
+//! Input: the Pod and the pod's directory below the state directory. Output: [`Prepared`], which knows
+//! the source of every volume and lists the mounts of each container, parents first; [`Scratch`], the
+//! directory of one container instance; and [`remove_tree`], which takes all of it away again.
+//!
+//! Invariants:
+//! * Nothing below a volume is reached through a symlink that a container can have made: `subPath` is
+//!   resolved beneath its volume (CVE-2017-1002101, CVE-2021-25741) and handed on as a path without
+//!   links, which the shim opens without following any; removal works on directory handles and never
+//!   crosses a mount (CVE-2017-1002102).
+//! * The owner and the mode of an existing host path are never changed. A missing one is created through
+//!   links of root or of podtui's own user only, because another link may have been planted there.
+//!
+//! Volumes survive container restarts and new sandboxes; they go with the pod.
+//!
+//! Deliberately absent: mounting (the shim does it), configMap, secret, downwardAPI and projected
+//! volumes, claims: they are refused by name until they exist.
+
+mod empty_dir;
+mod error;
+mod host_path;
+mod mounts;
+mod prepare;
+mod scratch;
+mod subpath;
+mod tree;
+
+pub(crate) use error::VolumeError;
+pub(crate) use prepare::{MemoryCeiling, Prepared, prepare};
+pub(crate) use scratch::{Scratch, ensure_scratch, read_termination_log};
+pub(crate) use tree::remove_tree;

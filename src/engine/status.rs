@@ -1,0 +1,1001 @@
+//! The status of a pod, computed from its spec and from what was observed. Pure: the oracle is the
+//! kubelet's `generateAPIPodStatus`, `getPhase` and `convertToAPIContainerStatuses`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
+    ContainerStateWaiting, ContainerStatus, ContainerUser, HostIP, LinuxContainerUser, Pod, PodIP,
+    PodSpec, PodStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::conditions;
+use super::observe::{ID_PREFIX, Instance, LOST_EXIT_CODE, Phase, PodObservation};
+use super::plan::will_start;
+use super::restart::{Role, containers, init_role, restarts_after};
+use crate::wire::ExitRecord;
+
+pub(super) const LOST: &str = "ContainerStatusUnknown";
+pub(super) const LOST_MESSAGE: &str =
+    "The container could not be located when the pod was terminated";
+pub(super) const OOM_KILLED: &str = "OOMKilled";
+pub(super) const START_ERROR: &str = "StartError";
+
+pub(super) const PENDING: &str = "Pending";
+pub(super) const RUNNING: &str = "Running";
+pub(super) const SUCCEEDED: &str = "Succeeded";
+pub(super) const FAILED: &str = "Failed";
+
+/// `reason` and `message` of a waiting container or of a whole pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Why {
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+/// What the worker knows beside the machine.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    /// Why a container that should run does not: the last start error or its back-off.
+    pub(super) waiting: BTreeMap<String, Why>,
+    /// The whole pod failed for this reason (`DeadlineExceeded`, rejection at admission).
+    pub(super) failed: Option<Why>,
+    /// Termination has finished: nothing of the pod runs or will run.
+    pub(super) terminated: bool,
+    /// The pod was being stopped when its containers ended (deletion or terminal phase).
+    pub(super) host_addresses: Vec<String>,
+    pub(super) qos_class: String,
+    pub(super) started_at: Option<Timestamp>,
+}
+
+pub(super) fn is_terminal(phase: Option<&str>) -> bool {
+    matches!(phase, Some(SUCCEEDED | FAILED))
+}
+
+/// Status timestamps have the resolution that the Kubernetes API writes: seconds.
+pub(super) fn time(at: Timestamp) -> Time {
+    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}
+
+/// `pod.status` is the status published before; foreign conditions and transition times come from it.
+pub(super) fn pod_status(
+    pod: &Pod,
+    observation: &PodObservation,
+    history: &History,
+    now: Timestamp,
+) -> PodStatus {
+    let empty = PodSpec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&empty);
+    let old = pod.status.clone().unwrap_or_default();
+    let init = statuses(
+        pod,
+        spec.init_containers.as_deref().unwrap_or_default(),
+        true,
+        observation,
+        history,
+    );
+    let app = statuses(pod, &spec.containers, false, observation, history);
+
+    let mut computed = phase(spec, &init, &app, history.terminated);
+    let mut why = None;
+    if let Some(failed) = &history.failed {
+        computed = FAILED;
+        why = Some(failed.clone());
+    }
+    let target = computed;
+    // Terminal phases never go back, and are not told while something may still run.
+    if is_terminal(old.phase.as_deref()) {
+        computed = if old.phase.as_deref() == Some(FAILED) {
+            FAILED
+        } else {
+            SUCCEEDED
+        };
+    } else if is_terminal(Some(computed)) && observation.any_running() {
+        computed =
+            old.phase.as_deref().map_or(
+                PENDING,
+                |phase| {
+                    if phase == RUNNING { RUNNING } else { PENDING }
+                },
+            );
+        why = None;
+    }
+    if why.is_none() && old.phase.as_deref() == Some(computed) {
+        why = old.reason.clone().map(|reason| Why {
+            reason,
+            message: old.message.clone().unwrap_or_default(),
+        });
+    }
+
+    let generation = pod.metadata.generation;
+    let conditions = conditions::of(
+        &conditions::Inputs {
+            spec,
+            init: &init,
+            app: &app,
+            phase: computed,
+            target,
+            sandbox: observation.sandbox.as_ref(),
+            generation,
+        },
+        old.conditions.as_deref().unwrap_or_default(),
+        now,
+    );
+
+    let host_network = spec.host_network.unwrap_or(false);
+    let address = observation
+        .sandbox
+        .as_ref()
+        .filter(|sandbox| sandbox.ready)
+        .and_then(|sandbox| {
+            if host_network {
+                history.host_addresses.first().cloned()
+            } else {
+                sandbox.address.map(|address| address.to_string())
+            }
+        })
+        .or_else(|| old.pod_ip.clone());
+
+    PodStatus {
+        phase: Some(computed.to_owned()),
+        reason: why.as_ref().map(|why| why.reason.clone()),
+        message: why
+            .map(|why| why.message)
+            .filter(|message| !message.is_empty()),
+        conditions: Some(conditions),
+        container_statuses: Some(sorted_by_name(app)),
+        init_container_statuses: (!init.is_empty()).then_some(init),
+        host_ip: history.host_addresses.first().cloned(),
+        host_ips: Some(
+            history
+                .host_addresses
+                .iter()
+                .map(|ip| HostIP { ip: ip.clone() })
+                .collect(),
+        ),
+        pod_ips: address.as_ref().map(|ip| vec![PodIP { ip: ip.clone() }]),
+        pod_ip: address,
+        start_time: old.start_time.or_else(|| history.started_at.map(time)),
+        qos_class: Some(history.qos_class.clone()),
+        observed_generation: generation,
+        ..PodStatus::default()
+    }
+}
+
+fn sorted_by_name(mut statuses: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
+    statuses.sort_by(|a, b| a.name.cmp(&b.name));
+    statuses
+}
+
+fn statuses(
+    pod: &Pod,
+    list: &[Container],
+    init: bool,
+    observation: &PodObservation,
+    history: &History,
+) -> Vec<ContainerStatus> {
+    list.iter()
+        .map(|container| {
+            let role = if init {
+                init_role(container)
+            } else {
+                Role::App
+            };
+            container_status(pod, container, role, observation, history)
+        })
+        .collect()
+}
+
+fn container_status(
+    pod: &Pod,
+    container: &Container,
+    role: Role,
+    observation: &PodObservation,
+    history: &History,
+) -> ContainerStatus {
+    let name = &container.name;
+    let instances = observation.instances.of(name);
+    let newest = instances.first();
+    let mut state = match newest {
+        Some(instance) => state_of(instance),
+        None => waiting(initial_reason(pod), ""),
+    };
+    let mut last_state = instances
+        .get(1)
+        .map(state_of)
+        .filter(|state| state.terminated.is_some());
+    if history.terminated && state.terminated.is_none() {
+        // The pod is finished but this container never told an end.
+        state = terminated(lost(
+            newest.and_then(|instance| match instance.phase {
+                Phase::Running { started_at } => Some(started_at),
+                _ => None,
+            }),
+            None,
+        ));
+    } else if !history.terminated
+        && history.failed.is_none()
+        && let Some(why) = history.waiting.get(name)
+        && state.running.is_none()
+        && will_start(pod, observation, name)
+    {
+        if state.terminated.is_some() {
+            last_state = Some(state);
+        }
+        state = waiting(&why.reason, &why.message);
+    }
+
+    let running = state.running.is_some();
+    let succeeded = state
+        .terminated
+        .as_ref()
+        .is_some_and(|end| end.exit_code == 0);
+    ContainerStatus {
+        name: name.clone(),
+        ready: match role {
+            Role::Init => succeeded,
+            Role::Sidecar | Role::App => running,
+        },
+        started: Some(running),
+        restart_count: newest.map_or(0, |instance| {
+            i32::try_from(instance.attempt).unwrap_or(i32::MAX)
+        }),
+        image: newest
+            .map(|instance| instance.image.clone())
+            .filter(|image| !image.is_empty())
+            .unwrap_or_else(|| container.image.clone().unwrap_or_default()),
+        image_id: newest
+            .map(|instance| instance.image_id.clone())
+            .unwrap_or_default(),
+        container_id: newest.map(container_id).filter(|id| id != ID_PREFIX),
+        user: newest
+            .and_then(|instance| instance.user.as_ref())
+            .map(|user| ContainerUser {
+                linux: Some(LinuxContainerUser {
+                    uid: i64::from(user.uid),
+                    gid: i64::from(user.gid),
+                    supplemental_groups: Some(
+                        user.supplementary_groups
+                            .iter()
+                            .copied()
+                            .map(i64::from)
+                            .collect(),
+                    ),
+                }),
+            }),
+        resources: container.resources.clone(),
+        allocated_resources: container
+            .resources
+            .as_ref()
+            .and_then(|resources| resources.requests.clone()),
+        state: Some(state),
+        last_state,
+        ..ContainerStatus::default()
+    }
+}
+
+fn container_id(instance: &Instance) -> String {
+    format!("{ID_PREFIX}{}", instance.id)
+}
+
+fn initial_reason(pod: &Pod) -> &'static str {
+    let has_init = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.init_containers.as_ref())
+        .is_some_and(|list| !list.is_empty());
+    if has_init {
+        "PodInitializing"
+    } else {
+        "ContainerCreating"
+    }
+}
+
+fn waiting(reason: &str, message: &str) -> ContainerState {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    ContainerState {
+        waiting: Some(ContainerStateWaiting {
+            reason: text(reason),
+            message: text(message),
+        }),
+        ..ContainerState::default()
+    }
+}
+
+fn terminated(end: ContainerStateTerminated) -> ContainerState {
+    ContainerState {
+        terminated: Some(end),
+        ..ContainerState::default()
+    }
+}
+
+fn state_of(instance: &Instance) -> ContainerState {
+    match &instance.phase {
+        Phase::Created => waiting("", ""),
+        Phase::Running { started_at } => ContainerState {
+            running: Some(ContainerStateRunning {
+                started_at: Some(time(*started_at)),
+            }),
+            ..ContainerState::default()
+        },
+        Phase::Exited(exit) => terminated(ContainerStateTerminated {
+            container_id: Some(container_id(instance)),
+            ..end_of(exit, instance.message.as_deref())
+        }),
+        Phase::Lost {
+            started_at,
+            noticed_at,
+        } => terminated(ContainerStateTerminated {
+            container_id: Some(container_id(instance)),
+            ..lost(*started_at, Some(*noticed_at))
+        }),
+    }
+}
+
+fn lost(started_at: Option<Timestamp>, finished_at: Option<Timestamp>) -> ContainerStateTerminated {
+    ContainerStateTerminated {
+        exit_code: LOST_EXIT_CODE,
+        reason: Some(LOST.to_owned()),
+        message: Some(LOST_MESSAGE.to_owned()),
+        started_at: started_at.map(time),
+        finished_at: finished_at.map(time),
+        ..ContainerStateTerminated::default()
+    }
+}
+
+fn end_of(exit: &ExitRecord, message: Option<&str>) -> ContainerStateTerminated {
+    let reason = if exit.start_error.is_some() {
+        START_ERROR
+    } else if exit.oom_killed && exit.code == 137 {
+        OOM_KILLED
+    } else if exit.code == 0 {
+        "Completed"
+    } else {
+        "Error"
+    };
+    // The runtime reports a start error as code 128, and startedAt as the epoch (containerd does too).
+    ContainerStateTerminated {
+        exit_code: exit.code,
+        reason: Some(reason.to_owned()),
+        message: exit
+            .start_error
+            .clone()
+            .or_else(|| message.map(str::to_owned))
+            .filter(|message| !message.is_empty()),
+        started_at: Some(time(exit.started_at.unwrap_or(Timestamp::UNIX_EPOCH))),
+        finished_at: Some(time(exit.finished_at)),
+        ..ContainerStateTerminated::default()
+    }
+}
+
+/// What the last known end of a container was, from `state` or `lastState`.
+fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    status
+        .last_state
+        .as_ref()
+        .and_then(|last| last.terminated.as_ref())
+}
+
+#[derive(Default)]
+struct Counts {
+    pending_init: u32,
+    pending_sidecar: u32,
+    failed_init_final: u32,
+    unknown: u32,
+    waiting: u32,
+    running: u32,
+    stopped: u32,
+    succeeded: u32,
+    stopped_final: u32,
+}
+
+/// The phase. `is_terminal`: the worker has finished terminating, nothing restarts any more.
+pub(super) fn phase(
+    spec: &PodSpec,
+    init: &[ContainerStatus],
+    app: &[ContainerStatus],
+    is_terminal: bool,
+) -> &'static str {
+    let mut counts = Counts::default();
+    for (container, role) in containers(spec) {
+        let list = if role == Role::App { app } else { init };
+        let status = list.iter().find(|status| status.name == container.name);
+        match role {
+            Role::Init => count_init(&mut counts, spec, container, status),
+            Role::Sidecar => count_sidecar(&mut counts, status),
+            Role::App => count_app(&mut counts, spec, container, status),
+        }
+    }
+    let initialized = app.iter().any(has_started);
+    if counts.failed_init_final > 0 {
+        return FAILED;
+    }
+    if counts.pending_init > 0 || (counts.pending_sidecar > 0 && !initialized) {
+        return PENDING;
+    }
+    if counts.waiting > 0 {
+        return PENDING;
+    }
+    if counts.running > 0 && counts.unknown == 0 {
+        return RUNNING;
+    }
+    if counts.running == 0 && counts.stopped > 0 && counts.unknown == 0 {
+        if is_terminal {
+            return if counts.stopped == counts.succeeded {
+                SUCCEEDED
+            } else {
+                FAILED
+            };
+        }
+        if counts.stopped != counts.stopped_final {
+            return RUNNING;
+        }
+        return if counts.stopped == counts.succeeded {
+            SUCCEEDED
+        } else {
+            FAILED
+        };
+    }
+    PENDING
+}
+
+pub(super) fn has_started(status: &ContainerStatus) -> bool {
+    status
+        .state
+        .as_ref()
+        .is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+        || last_end(status).is_some()
+}
+
+fn count_init(
+    counts: &mut Counts,
+    spec: &PodSpec,
+    container: &Container,
+    status: Option<&ContainerStatus>,
+) {
+    let failed = |counts: &mut Counts, code: i32| {
+        if code != 0 && !restarts_after(spec, container, Role::Init, code) {
+            counts.failed_init_final += 1;
+        }
+    };
+    let Some(state) = status.and_then(|status| status.state.as_ref()) else {
+        counts.pending_init += 1;
+        return;
+    };
+    if let Some(end) = &state.terminated {
+        failed(counts, end.exit_code);
+    } else if state.waiting.is_some()
+        && let Some(end) = status.and_then(last_end)
+    {
+        failed(counts, end.exit_code);
+    } else {
+        counts.pending_init += 1;
+    }
+}
+
+fn count_sidecar(counts: &mut Counts, status: Option<&ContainerStatus>) {
+    let Some(status) = status else {
+        counts.unknown += 1;
+        return;
+    };
+    let state = status.state.as_ref();
+    if state.is_some_and(|state| state.running.is_some()) {
+        counts.running += 1;
+        if status.started != Some(true) {
+            counts.pending_sidecar += 1;
+        }
+    } else if state.is_none_or(|state| state.terminated.is_none()) && last_end(status).is_none() {
+        counts.pending_sidecar += 1;
+        counts.waiting += 1;
+    }
+}
+
+fn count_app(
+    counts: &mut Counts,
+    spec: &PodSpec,
+    container: &Container,
+    status: Option<&ContainerStatus>,
+) {
+    let Some(status) = status else {
+        counts.unknown += 1;
+        return;
+    };
+    let state = status.state.as_ref();
+    if state.is_some_and(|state| state.running.is_some()) {
+        counts.running += 1;
+        return;
+    }
+    let present = state.and_then(|state| state.terminated.as_ref());
+    match present.or_else(|| last_end(status)) {
+        Some(end) => {
+            counts.stopped += 1;
+            if present.is_some() && end.exit_code == 0 {
+                counts.succeeded += 1;
+            }
+            if !restarts_after(spec, container, Role::App, end.exit_code) {
+                counts.stopped_final += 1;
+            }
+        }
+        None => counts.waiting += 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{Box, Was, at, container, observation, pod, sidecar};
+    use super::*;
+
+    fn why(reason: &str) -> Why {
+        Why {
+            reason: reason.to_owned(),
+            message: format!("{reason} message"),
+        }
+    }
+
+    /// `state/lastState` of a container, short.
+    fn short(status: &ContainerStatus) -> String {
+        let one = |state: Option<&ContainerState>| -> String {
+            let Some(state) = state else {
+                return String::new();
+            };
+            if let Some(waiting) = &state.waiting {
+                return format!("waiting:{}", waiting.reason.clone().unwrap_or_default());
+            }
+            if let Some(end) = &state.terminated {
+                let reason = end.reason.clone().unwrap_or_default();
+                return format!("{reason}:{}", end.exit_code);
+            }
+            "running".to_owned()
+        };
+        format!(
+            "{}/{} #{}",
+            one(status.state.as_ref()),
+            one(status.last_state.as_ref()),
+            status.restart_count
+        )
+    }
+
+    #[track_caller]
+    fn check_container(
+        policy: &str,
+        list: &[Was],
+        waiting: Option<&str>,
+        ended: bool,
+        expected: &str,
+    ) {
+        let pod = pod(policy, vec![], &["a"]);
+        let history = History {
+            waiting: waiting
+                .map(|reason| ("a".to_owned(), why(reason)))
+                .into_iter()
+                .collect(),
+            terminated: ended,
+            ..History::default()
+        };
+        let seen = observation(Box::Ready, &[("a", list)]);
+        let status = pod_status(&pod, &seen, &history, at(100));
+        assert_eq!(
+            short(&status.container_statuses.unwrap()[0]),
+            expected,
+            "{policy} {list:?} {waiting:?}"
+        );
+    }
+
+    #[test]
+    fn container_states() {
+        let first = &[Was::Exited(1, 90)];
+        check_container("Always", &[], None, false, "waiting:ContainerCreating/ #0");
+        check_container(
+            "Always",
+            &[],
+            Some("ErrImagePull"),
+            false,
+            "waiting:ErrImagePull/ #0",
+        );
+        check_container("Always", &[Was::Created], None, false, "waiting:/ #0");
+        check_container("Always", &[Was::Running], None, false, "running/ #0");
+        check_container(
+            "Always",
+            &[Was::Running],
+            Some("CrashLoopBackOff"),
+            false,
+            "running/ #0",
+        );
+        check_container("Always", first, None, false, "Error:1/ #0");
+        check_container(
+            "Always",
+            first,
+            Some("CrashLoopBackOff"),
+            false,
+            "waiting:CrashLoopBackOff/Error:1 #0",
+        );
+        check_container(
+            "Never",
+            first,
+            Some("CrashLoopBackOff"),
+            false,
+            "Error:1/ #0",
+        );
+        check_container(
+            "OnFailure",
+            &[Was::Exited(0, 9)],
+            Some("CrashLoopBackOff"),
+            false,
+            "Completed:0/ #0",
+        );
+        check_container(
+            "Always",
+            &[Was::Exited(2, 95), Was::Exited(1, 90)],
+            Some("CrashLoopBackOff"),
+            false,
+            "waiting:CrashLoopBackOff/Error:2 #1",
+        );
+        check_container(
+            "Always",
+            &[Was::Running, Was::Exited(0, 9)],
+            None,
+            false,
+            "running/Completed:0 #1",
+        );
+        check_container(
+            "Always",
+            &[Was::OutOfMemory(137, 9)],
+            None,
+            false,
+            "OOMKilled:137/ #0",
+        );
+        check_container(
+            "Always",
+            &[Was::OutOfMemory(0, 9)],
+            None,
+            false,
+            "Completed:0/ #0",
+        );
+        check_container(
+            "Always",
+            &[Was::OutOfMemory(1, 9)],
+            None,
+            false,
+            "Error:1/ #0",
+        );
+        check_container(
+            "Always",
+            &[Was::Failed(9)],
+            None,
+            false,
+            "StartError:128/ #0",
+        );
+        check_container(
+            "Always",
+            &[Was::Failed(9)],
+            Some("RunContainerError"),
+            false,
+            "waiting:RunContainerError/StartError:128 #0",
+        );
+        check_container(
+            "Always",
+            &[Was::Lost(9)],
+            None,
+            false,
+            "ContainerStatusUnknown:137/ #0",
+        );
+        check_container("Always", &[], None, true, "ContainerStatusUnknown:137/ #0");
+        check_container(
+            "Always",
+            &[Was::Running],
+            None,
+            true,
+            "ContainerStatusUnknown:137/ #0",
+        );
+        check_container(
+            "Always",
+            first,
+            Some("CrashLoopBackOff"),
+            true,
+            "Error:1/ #0",
+        );
+    }
+
+    #[track_caller]
+    fn check_phase(
+        policy: &str,
+        init: Vec<Container>,
+        containers: &[(&str, &[Was])],
+        waiting: &[&str],
+        ended: bool,
+        expected: &str,
+    ) {
+        let pod = pod(policy, init, &["a", "b"]);
+        let history = History {
+            waiting: waiting
+                .iter()
+                .map(|&name| (name.to_owned(), why("CrashLoopBackOff")))
+                .collect(),
+            terminated: ended,
+            ..History::default()
+        };
+        let seen = observation(Box::Ready, containers);
+        let status = pod_status(&pod, &seen, &history, at(100));
+        assert_eq!(
+            status.phase.as_deref(),
+            Some(expected),
+            "{policy} {containers:?} waiting {waiting:?} ended {ended}"
+        );
+    }
+
+    const RUN: &[Was] = &[Was::Running];
+    const OK: &[Was] = &[Was::Exited(0, 90)];
+    const BAD: &[Was] = &[Was::Exited(1, 90)];
+
+    #[test]
+    fn phases_of_app_containers() {
+        let check = |policy: &str, list: &[(&str, &[Was])], waiting: &[&str], expected: &str| {
+            check_phase(policy, vec![], list, waiting, false, expected);
+        };
+        check("Always", &[], &[], PENDING);
+        check("Always", &[("a", RUN)], &[], PENDING);
+        check(
+            "Always",
+            &[("a", RUN), ("b", &[Was::Created])],
+            &[],
+            PENDING,
+        );
+        check("Always", &[("a", RUN), ("b", RUN)], &[], RUNNING);
+        check("Always", &[("a", RUN), ("b", BAD)], &[], RUNNING);
+        check("Always", &[("a", OK), ("b", BAD)], &[], RUNNING);
+        check("Always", &[("a", BAD), ("b", BAD)], &["a", "b"], RUNNING);
+        check("Always", &[("a", OK), ("b", OK)], &[], RUNNING);
+        check("OnFailure", &[("a", OK), ("b", OK)], &[], SUCCEEDED);
+        check("OnFailure", &[("a", OK), ("b", RUN)], &[], RUNNING);
+        check("OnFailure", &[("a", OK), ("b", BAD)], &[], RUNNING);
+        check("OnFailure", &[("a", OK), ("b", BAD)], &["b"], RUNNING);
+        check("Never", &[("a", OK), ("b", OK)], &[], SUCCEEDED);
+        check("Never", &[("a", OK), ("b", BAD)], &[], FAILED);
+        check("Never", &[("a", BAD), ("b", RUN)], &[], RUNNING);
+        check("Never", &[("a", BAD)], &[], PENDING);
+        check("Never", &[("a", OK), ("b", &[Was::Lost(9)])], &[], FAILED);
+    }
+
+    #[test]
+    fn phases_at_the_end_of_a_deletion() {
+        let check = |list: &[(&str, &[Was])], expected: &str| {
+            check_phase("Always", vec![], list, &[], true, expected);
+        };
+        check(&[("a", OK), ("b", OK)], SUCCEEDED);
+        check(&[("a", OK), ("b", BAD)], FAILED);
+        check(&[("a", OK)], FAILED);
+        check(&[], FAILED);
+    }
+
+    #[test]
+    fn phases_with_init_containers() {
+        let check = |policy: &str, list: &[(&str, &[Was])], expected: &str| {
+            check_phase(
+                policy,
+                vec![sidecar("s"), container("i")],
+                list,
+                &[],
+                false,
+                expected,
+            );
+        };
+        check("Always", &[], PENDING);
+        check("Always", &[("s", RUN), ("i", RUN)], PENDING);
+        check("Always", &[("s", RUN), ("i", BAD)], PENDING);
+        check("Never", &[("s", RUN), ("i", BAD)], PENDING);
+        check("Never", &[("s", OK), ("i", BAD)], FAILED);
+        check("Always", &[("s", RUN), ("i", OK)], PENDING);
+        check(
+            "Always",
+            &[("s", RUN), ("i", OK), ("a", RUN), ("b", RUN)],
+            RUNNING,
+        );
+        // A sidecar that ended does not count; its exit code never decides.
+        check(
+            "Always",
+            &[("s", BAD), ("i", OK), ("a", RUN), ("b", RUN)],
+            RUNNING,
+        );
+        check(
+            "Never",
+            &[("s", BAD), ("i", OK), ("a", OK), ("b", OK)],
+            SUCCEEDED,
+        );
+    }
+
+    #[test]
+    fn a_terminal_phase_waits_for_the_last_container_and_never_goes_back() {
+        let mut deadline = pod("Always", vec![], &["a"]);
+        deadline.status = Some(PodStatus {
+            phase: Some(RUNNING.to_owned()),
+            ..PodStatus::default()
+        });
+        let history = History {
+            failed: Some(why("DeadlineExceeded")),
+            ..History::default()
+        };
+        let running = observation(Box::Ready, &[("a", RUN)]);
+        let status = pod_status(&deadline, &running, &history, at(100));
+        assert_eq!(
+            (status.phase.as_deref(), status.reason),
+            (Some(RUNNING), None)
+        );
+        assert_eq!(
+            condition(status.conditions.as_deref(), "Ready"),
+            "False PodFailed"
+        );
+
+        let ended = observation(Box::None, &[("a", BAD)]);
+        let status = pod_status(&deadline, &ended, &history, at(100));
+        assert_eq!(status.phase.as_deref(), Some(FAILED));
+        assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
+
+        // Reason and message stay while the phase does not change, whatever is seen.
+        deadline.status = Some(status);
+        let status = pod_status(&deadline, &running, &History::default(), at(200));
+        assert_eq!(status.phase.as_deref(), Some(FAILED));
+        assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
+        assert_eq!(status.message.as_deref(), Some("DeadlineExceeded message"));
+    }
+
+    fn condition(list: Option<&[k8s_openapi::api::core::v1::PodCondition]>, kind: &str) -> String {
+        let found = list
+            .unwrap_or_default()
+            .iter()
+            .find(|condition| condition.type_ == kind)
+            .unwrap();
+        [
+            Some(found.status.clone()),
+            found.reason.clone(),
+            found.message.clone(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ")
+    }
+
+    #[track_caller]
+    fn check_conditions(
+        init: Vec<Container>,
+        sandbox: Box,
+        containers: &[(&str, &[Was])],
+        expected: [&str; 4],
+    ) {
+        let pod = pod("Never", init, &["b", "a"]);
+        let seen = observation(sandbox, containers);
+        let status = pod_status(&pod, &seen, &History::default(), at(100));
+        let list = status.conditions.as_deref();
+        let found = [
+            "PodReadyToStartContainers",
+            "Initialized",
+            "Ready",
+            "ContainersReady",
+        ]
+        .map(|kind| condition(list, kind));
+        assert_eq!(found, expected.map(str::to_owned), "{containers:?}");
+        assert_eq!(condition(list, "PodScheduled"), "True");
+    }
+
+    #[test]
+    fn conditions() {
+        let unready = |names: &str| {
+            format!("False ContainersNotReady containers with unready status: [{names}]")
+        };
+        check_conditions(
+            vec![],
+            Box::None,
+            &[],
+            ["False", "True", &unready("b a"), &unready("b a")],
+        );
+        check_conditions(
+            vec![],
+            Box::Ready,
+            &[("a", RUN)],
+            ["True", "True", &unready("b"), &unready("b")],
+        );
+        check_conditions(
+            vec![],
+            Box::Ready,
+            &[("a", RUN), ("b", RUN)],
+            ["True", "True", "True", "True"],
+        );
+        check_conditions(
+            vec![],
+            Box::None,
+            &[("a", OK), ("b", OK)],
+            [
+                "False",
+                "True PodCompleted",
+                "False PodCompleted",
+                "False PodCompleted",
+            ],
+        );
+        check_conditions(
+            vec![],
+            Box::None,
+            &[("a", OK), ("b", BAD)],
+            ["False", "True", "False PodFailed", "False PodFailed"],
+        );
+        check_conditions(
+            vec![container("i"), sidecar("s")],
+            Box::Ready,
+            &[],
+            [
+                "True",
+                "False ContainersNotInitialized containers with incomplete status: [i s]",
+                &unready("s b a"),
+                &unready("s b a"),
+            ],
+        );
+        check_conditions(
+            vec![container("i"), sidecar("s")],
+            Box::Ready,
+            &[("i", OK), ("s", RUN), ("a", RUN), ("b", RUN)],
+            ["True", "True", "True", "True"],
+        );
+    }
+
+    #[test]
+    fn transition_times_move_only_with_the_status() {
+        let mut pod = pod("Always", vec![], &["a"]);
+        let first = pod_status(
+            &pod,
+            &observation(Box::None, &[]),
+            &History::default(),
+            at(10),
+        );
+        pod.status = Some(first);
+        let seen = observation(Box::Ready, &[("a", RUN)]);
+        let second = pod_status(&pod, &seen, &History::default(), at(20));
+        let moved = |kind: &str| {
+            second
+                .conditions
+                .iter()
+                .flatten()
+                .find(|condition| condition.type_ == kind)
+                .and_then(|condition| condition.last_transition_time.clone())
+                .unwrap()
+                .0
+                .as_second()
+        };
+        assert_eq!((moved("PodScheduled"), moved("Ready")), (10, 20));
+    }
+
+    #[test]
+    fn statuses_are_sorted_by_name_and_survive_a_round_trip() {
+        let pod = pod("Always", vec![], &["b", "a"]);
+        let seen = observation(
+            Box::Ready,
+            &[
+                ("a", &[Was::Running, Was::Exited(3, 50)]),
+                ("b", &[Was::Exited(1, 90)]),
+            ],
+        );
+        let history = History {
+            waiting: [("b".to_owned(), why("CrashLoopBackOff"))].into(),
+            ..History::default()
+        };
+        let status = pod_status(&pod, &seen, &history, at(100));
+        let names: Vec<_> = status
+            .container_statuses
+            .iter()
+            .flatten()
+            .map(|status| status.name.as_str())
+            .collect();
+        assert_eq!(names, ["a", "b"]);
+
+        let mut read = super::super::observe::Instances::from_status(&status);
+        read.outlive_sandbox(at(100));
+        let found: Vec<_> = read
+            .all()
+            .map(|(name, instance)| (name, instance.attempt, instance.exit_code()))
+            .collect();
+        assert_eq!(
+            found,
+            [("a", 1, Some(137)), ("a", 0, Some(3)), ("b", 0, Some(1))]
+        );
+    }
+}

@@ -1,0 +1,28 @@
+/// Values for one group, in the units of both cgroup versions so that the writer only copies. `None`
+/// leaves the kernel's value; a value of a controller that is missing becomes a note.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// v1 `cpu.shares`.
+    pub(crate) cpu_shares: Option<u64>,
+    /// v2 `cpu.weight`.
+    pub(crate) cpu_weight: Option<u64>,
+    /// Microseconds per period; `Some(-1)` writes "no quota" explicitly.
+    pub(crate) cpu_quota: Option<i64>,
+    pub(crate) cpu_period: Option<u64>,
+    /// Bytes; `Some(-1)` writes "no limit" explicitly.
+    pub(crate) memory_limit: Option<i64>,
+    /// v2 `memory.swap.max` in bytes; v1 `memory.memsw.limit_in_bytes` becomes limit + swap.
+    pub(crate) swap_limit: Option<i64>,
+    /// v2 `memory.oom.group`. v1 has no such switch; there the kernel always kills one process.
+    pub(crate) oom_group: bool,
+    /// `Some(-1)` writes `max`.
+    pub(crate) pids_limit: Option<i64>,
+}
+
+/// One level of a path below the root of the hierarchy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Level<'a> {
+    pub(crate) name: &'a str,
+    /// Written whether the level is new or not; `None` leaves an existing level alone.
+    pub(crate) limits: Option<&'a Limits>,
+}

@@ -1,0 +1,204 @@
+//! The descriptor-based mount interface (fsopen(2), fsmount(2), open_tree(2), move_mount(2),
+//! mount_setattr(2)): a mount is configured while detached and attached once, to a directory that is held
+//! open, so no path is looked up between the check and the mount.
+
+#![expect(unsafe_code, reason = "system calls without a safe wrapper")]
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount,
+    fsopen, mount_change, move_mount, open_tree, unmount,
+};
+
+/// Properties of one mount (mount_setattr(2)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attributes(u64);
+
+impl Attributes {
+    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const READ_ONLY: Self = Self(0x1);
+    pub(crate) const NO_SUID: Self = Self(0x2);
+    pub(crate) const NO_DEV: Self = Self(0x4);
+    pub(crate) const NO_EXEC: Self = Self(0x8);
+
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn flags(self) -> MountAttrFlags {
+        MountAttrFlags::from_bits_retain(u32::try_from(self.0).unwrap_or(0))
+    }
+}
+
+/// A file system that is being configured.
+#[derive(Debug)]
+pub(crate) struct Context {
+    fd: OwnedFd,
+}
+
+impl Context {
+    /// `kind` as in `/proc/filesystems`.
+    pub(crate) fn open(kind: &str) -> io::Result<Self> {
+        let fd = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        Ok(Self { fd })
+    }
+
+    pub(crate) fn set(&self, key: &str, value: impl rustix::path::Arg) -> io::Result<()> {
+        fsconfig_set_string(self.fd.as_fd(), key, value).map_err(io::Error::from)
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> io::Result<()> {
+        fsconfig_set_flag(self.fd.as_fd(), key).map_err(io::Error::from)
+    }
+
+    /// Makes the file system and returns its root as a detached mount.
+    pub(crate) fn mount(&self, attributes: Attributes) -> io::Result<OwnedFd> {
+        fsconfig_create(self.fd.as_fd())?;
+        fsmount(
+            self.fd.as_fd(),
+            FsMountFlags::FSMOUNT_CLOEXEC,
+            attributes.flags(),
+        )
+        .map_err(io::Error::from)
+    }
+
+    /// What the file system said about its configuration; the kernel keeps the last few lines and an
+    /// error number alone often does not tell which option it meant.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let mut buffer = [0u8; 512];
+        let length = rustix::io::read(&self.fd, &mut buffer).ok()?;
+        let text = String::from_utf8_lossy(&buffer[..length]);
+        let text = text.trim().trim_start_matches("e ").to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+/// Attaches a detached mount on top of `target`.
+pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
+    move_mount(
+        mount,
+        "",
+        target,
+        "",
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH,
+    )
+    .map_err(io::Error::from)
+}
+
+/// A detached copy of the mount at the object behind `fd` (what `mount --bind` would attach).
+pub(crate) fn copy(fd: BorrowedFd<'_>, recursive: bool) -> io::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    open_tree(fd, "", flags).map_err(io::Error::from)
+}
+
+/// `struct mount_attr` of mount_setattr(2), version 0.
+#[repr(C)]
+#[derive(Default)]
+struct MountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// How mount events travel between a mount and its copies (mount_namespaces(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Propagation {
+    Unchanged,
+    Private,
+    Slave,
+    Shared,
+}
+
+impl Propagation {
+    const fn bits(self) -> u64 {
+        match self {
+            Self::Unchanged => 0,
+            Self::Private => 1 << 18,
+            Self::Slave => 1 << 19,
+            Self::Shared => 1 << 20,
+        }
+    }
+}
+
+/// Adds `attributes` to the mount behind `mount`, atomically, and to all below it when `recursive`.
+pub(crate) fn change(
+    mount: BorrowedFd<'_>,
+    attributes: Attributes,
+    propagation: Propagation,
+    recursive: bool,
+) -> io::Result<()> {
+    if attributes == Attributes::NONE && propagation == Propagation::Unchanged {
+        return Ok(());
+    }
+    let mut arguments = MountAttr {
+        attr_set: attributes.0,
+        propagation: propagation.bits(),
+        ..MountAttr::default()
+    };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is a C string constant, the structure outlives the call and its size is given.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw mut arguments,
+            size_of::<MountAttr>(),
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Makes every mount of this process's mount namespace a slave of what it was copied from: mounts of the
+/// machine keep arriving and leaving, nothing travels back.
+pub(crate) fn make_all_slaves() -> io::Result<()> {
+    mount_change(
+        "/",
+        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+    )
+    .map_err(io::Error::from)
+}
+
+/// Makes `root`, a mount point, the root of this process's mount namespace and detaches the old one with
+/// everything below it. The working directory is the new root afterwards.
+///
+/// Old and new root share one path for a moment, which saves a directory for the old one
+/// (pivot_root(2), "pivot_root(".", ".")").
+pub(crate) fn pivot(root: BorrowedFd<'_>) -> io::Result<()> {
+    rustix::process::fchdir(root)?;
+    rustix::process::pivot_root(".", ".")?;
+    unmount(".", UnmountFlags::DETACH)?;
+    rustix::process::chdir("/")?;
+    Ok(())
+}
+
+/// Makes `root` the root and working directory of this process alone.
+pub(crate) fn change_root(root: BorrowedFd<'_>) -> io::Result<()> {
+    rustix::process::fchdir(root)?;
+    rustix::process::chroot(".")?;
+    Ok(())
+}
+
+/// Detaches whatever is mounted at `path`; `Ok` when nothing is.
+pub(crate) fn detach(path: &Path) -> io::Result<()> {
+    match unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+        Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,252 @@
+//! Paths that are resolved beneath a root the caller holds (openat2(2)), so that no link and no `..` that
+//! a container, an image or a volume planted can lead out of it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, readlinkat};
+use rustix::io::Errno;
+
+/// What to do with symbolic links on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// Follow them as a process whose `/` is the root would (`RESOLVE_IN_ROOT`).
+    InRoot,
+    /// A link anywhere in the path is an error (`ELOOP`).
+    Refuse,
+}
+
+/// Links within one path before the answer is `ELOOP`, as the kernel counts them.
+const MAX_LINKS: u32 = 40;
+/// The kernel asks to try again when something was renamed during a walk.
+const MAX_RETRIES: u32 = 128;
+
+/// Opens `path` beneath `root` with close-on-exec. `path` may be absolute; it is then taken from `root`.
+pub(crate) fn open(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    links: Links,
+) -> io::Result<OwnedFd> {
+    open_raw(root, path, flags, links).map_err(io::Error::from)
+}
+
+fn open_raw(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    links: Links,
+) -> Result<OwnedFd, Errno> {
+    let resolve = match links {
+        Links::InRoot => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        Links::Refuse => {
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS
+        }
+    };
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    for _ in 0..MAX_RETRIES {
+        match openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+/// The directory `path` beneath `root`, made with `mode` (subject to the umask) where it is missing, with
+/// every missing parent. The descriptor is `O_PATH`.
+pub(crate) fn ensure_directory(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    mode: u32,
+    links: Links,
+) -> io::Result<OwnedFd> {
+    let mut budget = MAX_LINKS;
+    directory(root, path, Mode::from_raw_mode(mode), links, &mut budget).map_err(io::Error::from)
+}
+
+fn directory(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    mode: Mode,
+    links: Links,
+    budget: &mut u32,
+) -> Result<OwnedFd, Errno> {
+    const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
+    match open_raw(root, path, DIRECTORY, links) {
+        Err(Errno::NOENT) => {}
+        result => return result,
+    }
+    let (parent_path, name) = split(path).ok_or(Errno::NOENT)?;
+    let parent = directory(root, &parent_path, mode, links, budget)?;
+    match mkdirat(&parent, &name, mode) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => {
+            // It was missing and exists: somebody was faster, or it is a link to nothing.
+            if let Some(target) = dangling(parent.as_fd(), &parent_path, &name, links, budget)? {
+                return directory(root, &target, mode, links, budget);
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    open_raw(parent.as_fd(), Path::new(&name), DIRECTORY, Links::Refuse)
+}
+
+/// The regular file `path` beneath `root`, made empty with `mode` where it is missing, with every missing
+/// parent (mode 0755). An existing object of any kind but a directory is accepted. The descriptor is
+/// `O_PATH`.
+pub(crate) fn ensure_file(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    mode: u32,
+    links: Links,
+) -> io::Result<OwnedFd> {
+    let mut budget = MAX_LINKS;
+    file(root, path, Mode::from_raw_mode(mode), links, &mut budget).map_err(io::Error::from)
+}
+
+fn file(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    mode: Mode,
+    links: Links,
+    budget: &mut u32,
+) -> Result<OwnedFd, Errno> {
+    match open_raw(root, path, OFlags::PATH, links) {
+        Err(Errno::NOENT) => {}
+        Ok(found) if FileType::from_raw_mode(fstat(&found)?.st_mode) == FileType::Directory => {
+            return Err(Errno::ISDIR);
+        }
+        result => return result,
+    }
+    let (parent_path, name) = split(path).ok_or(Errno::NOENT)?;
+    let parent = directory(
+        root,
+        &parent_path,
+        Mode::from_raw_mode(0o755),
+        links,
+        budget,
+    )?;
+    let made = rustix::fs::openat(
+        &parent,
+        &name,
+        OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC,
+        mode,
+    );
+    match made {
+        Ok(_) => {}
+        Err(Errno::EXIST) => {
+            if let Some(target) = dangling(parent.as_fd(), &parent_path, &name, links, budget)? {
+                return file(root, &target, mode, links, budget);
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    open_raw(
+        parent.as_fd(),
+        Path::new(&name),
+        OFlags::PATH,
+        Links::Refuse,
+    )
+}
+
+/// The path meant by the symbolic link `name` in `parent`, when it is one.
+fn dangling(
+    parent: BorrowedFd<'_>,
+    parent_path: &Path,
+    name: &OsStr,
+    links: Links,
+    budget: &mut u32,
+) -> Result<Option<PathBuf>, Errno> {
+    let target = match readlinkat(parent, name, Vec::new()) {
+        Ok(target) => OsString::from_vec(target.into_bytes()),
+        Err(Errno::INVAL) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    *budget = budget.checked_sub(1).ok_or(Errno::LOOP)?;
+    if links == Links::Refuse {
+        return Err(Errno::LOOP);
+    }
+    // `join` drops the parent when the target is absolute; absolute means from the root here too.
+    Ok(Some(parent_path.join(target)))
+}
+
+/// Parent and last name of a path. A path that ends in `..` or has no name cannot be created.
+fn split(path: &Path) -> Option<(PathBuf, OsString)> {
+    let mut components = path.components();
+    match components.next_back()? {
+        Component::Normal(name) if !name.as_bytes().contains(&0) => {
+            Some((components.as_path().to_path_buf(), name.to_os_string()))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+
+    fn root() -> (tempfile::TempDir, OwnedFd) {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("root");
+        fs::create_dir(&root).unwrap();
+        let fd = File::open(&root).unwrap().into();
+        (directory, fd)
+    }
+
+    #[test]
+    fn links_stay_inside() {
+        let (outer, fd) = root();
+        let root = outer.path().join("root");
+        fs::create_dir(outer.path().join("etc")).unwrap();
+        symlink("../../../etc", root.join("up")).unwrap();
+        symlink("/etc", root.join("absolute")).unwrap();
+        ensure_directory(fd.as_fd(), Path::new("/up/a"), 0o755, Links::InRoot).unwrap();
+        ensure_file(fd.as_fd(), Path::new("absolute/b/c"), 0o644, Links::InRoot).unwrap();
+        assert!(root.join("etc/a").is_dir());
+        assert!(root.join("etc/b/c").is_file());
+        assert_eq!(fs::read_dir(outer.path().join("etc")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn links_are_refused_on_request() {
+        let (outer, fd) = root();
+        symlink("elsewhere", outer.path().join("root/link")).unwrap();
+        for result in [
+            ensure_directory(fd.as_fd(), Path::new("link"), 0o755, Links::Refuse),
+            ensure_directory(fd.as_fd(), Path::new("link/a"), 0o755, Links::Refuse),
+            ensure_file(fd.as_fd(), Path::new("link"), 0o644, Links::Refuse),
+        ] {
+            let error = result.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(Errno::LOOP.raw_os_error()));
+        }
+    }
+
+    #[test]
+    fn a_circle_of_dangling_links_ends() {
+        let (outer, fd) = root();
+        symlink("b/x", outer.path().join("root/a")).unwrap();
+        symlink("a/x", outer.path().join("root/b")).unwrap();
+        assert!(ensure_directory(fd.as_fd(), Path::new("a"), 0o755, Links::InRoot).is_err());
+    }
+
+    #[test]
+    fn what_exists_is_accepted_only_with_its_kind() {
+        let (outer, fd) = root();
+        fs::create_dir(outer.path().join("root/d")).unwrap();
+        fs::write(outer.path().join("root/f"), "").unwrap();
+        assert!(ensure_file(fd.as_fd(), Path::new("d"), 0o644, Links::InRoot).is_err());
+        assert!(ensure_directory(fd.as_fd(), Path::new("f"), 0o755, Links::InRoot).is_err());
+        ensure_file(fd.as_fd(), Path::new("f"), 0o644, Links::InRoot).unwrap();
+        assert!(ensure_directory(fd.as_fd(), Path::new("x/../y"), 0o755, Links::InRoot).is_err());
+    }
+}

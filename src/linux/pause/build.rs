@@ -1,0 +1,46 @@
+//! Compiles `pause.rs` into a static program without a standard library, which `binary.rs` includes.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+fn main() {
+    let source = "src/linux/pause/pause.rs";
+    println!("cargo::rerun-if-changed={source}");
+    println!("cargo::rerun-if-changed=src/linux/pause/build.rs");
+    let variable = |name: &str| env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"));
+    let architecture = variable("CARGO_CFG_TARGET_ARCH");
+    assert!(
+        matches!(architecture.as_str(), "x86_64" | "aarch64"),
+        "pause is written for x86_64 and aarch64, not for {architecture}"
+    );
+    let output = PathBuf::from(variable("OUT_DIR")).join("pause");
+    let mut command = Command::new(variable("RUSTC"));
+    command
+        .args([
+            "--edition",
+            "2024",
+            "--crate-type",
+            "bin",
+            "--crate-name",
+            "pause",
+        ])
+        .args(["--target", &variable("TARGET")])
+        .args(["-Cpanic=abort", "-Copt-level=z", "-Ccodegen-units=1"])
+        .args(["-Crelocation-model=static", "-Ctarget-feature=+crt-static"])
+        .args(["-Cstrip=symbols", "-Clink-arg=-nostartfiles"])
+        .args(["-Clink-arg=-nostdlib", "-Clink-arg=-static"])
+        .arg("-Clink-arg=-Wl,--build-id=none,-z,noseparate-code,-z,norelro,--gc-sections,-n")
+        .arg("-o")
+        .arg(&output)
+        .arg(source);
+    // The linker that cargo was told to use for the target, for cross builds.
+    if let Ok(linker) = env::var("RUSTC_LINKER") {
+        command.arg(format!("-Clinker={linker}"));
+    }
+    let status = command.status().expect("run rustc for pause");
+    assert!(
+        status.success(),
+        "rustc could not compile {source}: {status}"
+    );
+}

@@ -1,0 +1,102 @@
+//! Signals to and exits of processes that are named by a pidfd (pidfd_open(2)) and never by number.
+
+#![expect(unsafe_code, reason = "system calls without a safe wrapper")]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::signal::Signal;
+use crate::base::Pid;
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+/// Sends a signal. A process that has ended but was not reaped accepts every signal without effect;
+/// `Ok(false)` when it has been reaped.
+pub(crate) fn send(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<bool> {
+    // SAFETY: pidfd_send_signal(2) with a null siginfo reads no memory of this process.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal.as_raw(),
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    if result == 0 {
+        return Ok(true);
+    }
+    match io::Error::last_os_error() {
+        gone if gone.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+        error => Err(error),
+    }
+}
+
+/// Any child that has ended and is still to be reaped; it stays a zombie, so its number cannot be reused
+/// before [`reap`] or [`reap_by_pid`].
+pub(crate) fn next_zombie() -> io::Result<Option<Pid>> {
+    let info = wait(
+        libc::P_ALL,
+        0,
+        libc::WEXITED | libc::WNOHANG | libc::WNOWAIT,
+    )?;
+    Ok(info.map(|(pid, _)| pid))
+}
+
+/// Reaps the child behind `pidfd`; `None` while it runs.
+pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
+    let id = libc::id_t::try_from(pidfd.as_raw_fd()).map_err(io::Error::other)?;
+    let info = wait(libc::P_PIDFD, id, libc::WEXITED | libc::WNOHANG)?;
+    Ok(info.map(|(_, exit)| exit))
+}
+
+/// Waits until the child behind `pidfd` ends and reaps it.
+pub(crate) fn reap_blocking(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
+    let id = libc::id_t::try_from(pidfd.as_raw_fd()).map_err(io::Error::other)?;
+    let info = wait(libc::P_PIDFD, id, libc::WEXITED)?;
+    Ok(info.map(|(_, exit)| exit))
+}
+
+/// Reaps a child found by [`next_zombie`] that nobody holds a pidfd of.
+pub(crate) fn reap_by_pid(pid: Pid) -> io::Result<Option<Exit>> {
+    let id = libc::id_t::try_from(pid.as_raw()).map_err(io::Error::other)?;
+    let info = wait(libc::P_PID, id, libc::WEXITED | libc::WNOHANG)?;
+    Ok(info.map(|(_, exit)| exit))
+}
+
+fn wait(kind: libc::idtype_t, id: libc::id_t, options: i32) -> io::Result<Option<(Pid, Exit)>> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    loop {
+        // SAFETY: `info` is valid for the write of one siginfo_t and outlives the call.
+        let result = unsafe { libc::waitid(kind, id, info.as_mut_ptr(), options) };
+        if result == 0 {
+            break;
+        }
+        match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => {}
+            error if error.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
+            error => return Err(error),
+        }
+    }
+    // SAFETY: a siginfo_t of zero bytes is valid, and waitid(2) wrote a valid one over it or nothing.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: waitid(2) fills the SIGCHLD members; with nothing to report they are the zeroes from above.
+    let pid = unsafe { info.si_pid() };
+    if pid == 0 {
+        return Ok(None);
+    }
+    // SAFETY: as above.
+    let status = unsafe { info.si_status() };
+    let exit = if info.si_code == libc::CLD_EXITED {
+        Exit::Code(status)
+    } else {
+        Exit::Signal(status)
+    };
+    Ok(Some((Pid::new(pid), exit)))
+}

@@ -1,0 +1,348 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, Namespace, NamespaceSpec, NamespaceStatus, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use super::handle::WriterHandle;
+use super::journal::Journal;
+use super::rules::{Decision, decide, last_seen};
+use super::state::{Shared, State};
+use super::{SpecWriter, StatusWriter, Store, StoreError};
+use crate::base::{Clock, Uid, chain};
+use crate::model::{Kind, Object, ObjectKey, Resource, ResourceVersion};
+
+/// Writers wait when this many requests are queued.
+const QUEUE: usize = 256;
+/// Namespaces that exist from the beginning.
+const NAMESPACES: [&str; 2] = ["default", "kube-system"];
+
+/// The capabilities of a store that was just opened.
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) spec: SpecWriter,
+    pub(crate) status: StatusWriter,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) clock: Clock,
+    /// How many changes of each kind are kept for watchers.
+    pub(crate) history: usize,
+    /// Bytes of journal that are not worth a snapshot.
+    pub(crate) compact_at: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            history: 1024,
+            compact_at: 4 << 20,
+        }
+    }
+}
+
+pub(super) type Reply = oneshot::Sender<Result<Object, StoreError>>;
+
+pub(super) enum Request {
+    Write {
+        write: Write,
+        /// Answer only when the disk has it.
+        durable: bool,
+        reply: Reply,
+    },
+    PruneEvents {
+        before: Timestamp,
+        reply: oneshot::Sender<Result<usize, StoreError>>,
+    },
+}
+
+pub(super) enum Write {
+    Create(Object),
+    Update(Object),
+    Remove {
+        key: ObjectKey,
+        uid: Option<Uid>,
+        version: Option<ResourceVersion>,
+    },
+    PodStatus {
+        key: ObjectKey,
+        uid: Uid,
+        status: Box<PodStatus>,
+    },
+    Bind {
+        key: ObjectKey,
+        uid: Uid,
+        node_name: String,
+    },
+    RemovePod {
+        key: ObjectKey,
+        uid: Uid,
+    },
+    /// Create or replace, status included.
+    Put(Object),
+}
+
+/// Opens the store kept in `directory` (made when it is missing) and starts its writer task on the current
+/// tokio runtime. The task ends when all writers are dropped.
+pub(crate) fn open(directory: &Path) -> Result<Opened, StoreError> {
+    open_with(directory, Settings::default())
+}
+
+pub(crate) fn open_with(directory: &Path, settings: Settings) -> Result<Opened, StoreError> {
+    let (journal, replayed) = Journal::open(directory)?;
+    let state = State::new(replayed.objects, replayed.version, settings.history);
+    let shared = Arc::new(Shared::new(state));
+    let (sender, requests) = mpsc::channel(QUEUE);
+    let mut task = WriterTask {
+        shared: Arc::clone(&shared),
+        clock: settings.clock,
+        compact_at: settings.compact_at,
+        next_compaction: settings.compact_at,
+        journal,
+        waiting: Vec::new(),
+        syncing: None,
+        compacting: None,
+    };
+    task.create_namespaces()?;
+    task.journal.start_sync().run()?;
+    tokio::spawn(task.run(requests));
+    Ok(Opened {
+        store: Store { shared },
+        spec: SpecWriter(WriterHandle::new(sender.clone())),
+        status: StatusWriter(WriterHandle::new(sender)),
+    })
+}
+
+/// An answer that is held back until the disk has its write.
+struct Held {
+    object: Object,
+    reply: Reply,
+}
+
+/// One sync for all writes that were waiting when it began.
+struct Syncing {
+    held: Vec<Held>,
+    job: JoinHandle<Result<(), StoreError>>,
+}
+
+/// The only code that changes the state: decide, append to the journal, publish; the answer to a durable
+/// write waits for the disk, its watchers do not.
+struct WriterTask {
+    shared: Arc<Shared>,
+    clock: Clock,
+    journal: Journal,
+    compact_at: u64,
+    next_compaction: u64,
+    waiting: Vec<Held>,
+    syncing: Option<Syncing>,
+    compacting: Option<JoinHandle<Result<u64, StoreError>>>,
+}
+
+impl WriterTask {
+    async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut open = true;
+        while open || self.syncing.is_some() || self.compacting.is_some() {
+            tokio::select! {
+                // Cancel-safe: a request is taken only when the arm wins.
+                request = requests.recv(), if open => match request {
+                    Some(request) => self.handle(request),
+                    None => open = false,
+                },
+                // Cancel-safe: the handle is only borrowed, the job goes on.
+                result = joined(self.syncing.as_mut().map(|syncing| &mut syncing.job)) => self.synced(result),
+                // Cancel-safe for the same reason.
+                result = joined(self.compacting.as_mut()) => self.compacted(result),
+            }
+            self.start_sync();
+            self.start_compaction();
+        }
+    }
+
+    fn handle(&mut self, request: Request) {
+        // A requester that has gone away does not want its answer any more; the write stands.
+        match request {
+            Request::Write {
+                write,
+                durable,
+                reply,
+            } => match self.write(write) {
+                Ok(object) if durable && self.has_unsynced() => {
+                    self.waiting.push(Held { object, reply });
+                }
+                result => {
+                    let _ = reply.send(result);
+                }
+            },
+            Request::PruneEvents { before, reply } => {
+                let _ = reply.send(self.prune_events(before));
+            }
+        }
+    }
+
+    fn write(&mut self, write: Write) -> Result<Object, StoreError> {
+        let decision = decide(&self.shared.read(), write, self.clock.now())?;
+        match decision {
+            Decision::Nothing(object) => Ok(object),
+            Decision::Write(change) => {
+                self.journal.append(&change)?;
+                let object = change.object.clone();
+                self.shared.publish(change);
+                Ok(object)
+            }
+        }
+    }
+
+    fn has_unsynced(&self) -> bool {
+        self.journal.is_dirty() || self.syncing.is_some()
+    }
+
+    fn start_sync(&mut self) {
+        if self.syncing.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        let job = self.journal.start_sync();
+        self.syncing = Some(Syncing {
+            held: std::mem::take(&mut self.waiting),
+            job: tokio::task::spawn_blocking(move || job.run()),
+        });
+    }
+
+    fn synced(&mut self, result: Result<(), StoreError>) {
+        let held = self
+            .syncing
+            .take()
+            .map_or_else(Vec::new, |syncing| syncing.held);
+        let Err(error) = result else {
+            for Held { object, reply } in held {
+                let _ = reply.send(Ok(object));
+            }
+            return;
+        };
+        warn!(
+            error = chain(&error),
+            "the store's journal did not reach the disk"
+        );
+        // After a failed fsync the kernel may have dropped the pages (fsync(2)); a snapshot in a new file
+        // writes all of them again.
+        self.next_compaction = 0;
+        for Held { reply, .. } in held {
+            let _ = reply.send(Err(again(&error, &self.journal.path())));
+        }
+    }
+
+    fn start_compaction(&mut self) {
+        if self.compacting.is_some() || self.journal.len() < self.next_compaction {
+            return;
+        }
+        let state = self.shared.read();
+        let job = self
+            .journal
+            .rotate(state.version(), state.objects().cloned().collect());
+        drop(state);
+        match job {
+            Ok(job) => {
+                self.compacting = Some(tokio::task::spawn_blocking(move || job.run()));
+            }
+            Err(error) => self.compacted(Err(error)),
+        }
+    }
+
+    fn compacted(&mut self, result: Result<u64, StoreError>) {
+        self.compacting = None;
+        match result {
+            Ok(size) => self.next_compaction = self.compact_at.max(size.saturating_mul(2)),
+            Err(error) => {
+                warn!(
+                    error = chain(&error),
+                    "cannot compact the store; its journal grows"
+                );
+                self.next_compaction = self.journal.len().saturating_add(self.compact_at);
+            }
+        }
+    }
+
+    fn prune_events(&mut self, before: Timestamp) -> Result<usize, StoreError> {
+        let old: Vec<ObjectKey> = self
+            .shared
+            .read()
+            .list(Kind::Event, None)
+            .filter_map(Event::from_object)
+            .filter(|event| last_seen(event).is_some_and(|seen| seen < before))
+            .map(|event| event.key())
+            .collect();
+        for key in &old {
+            self.write(Write::Remove {
+                key: key.clone(),
+                uid: None,
+                version: None,
+            })?;
+        }
+        Ok(old.len())
+    }
+
+    fn create_namespaces(&mut self) -> Result<(), StoreError> {
+        for name in NAMESPACES {
+            match self.write(Write::Create(namespace(name))) {
+                Ok(_) | Err(StoreError::AlreadyExists(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The result of a job; never ready when there is none.
+async fn joined<T>(job: Option<&mut JoinHandle<Result<T, StoreError>>>) -> Result<T, StoreError> {
+    match job {
+        // The job was cancelled (the runtime ends) or panicked: nobody will do it.
+        Some(job) => job.await.unwrap_or(Err(StoreError::Closed)),
+        None => std::future::pending().await,
+    }
+}
+
+/// The same failure for the next of several waiting writers.
+fn again(error: &StoreError, path: &Path) -> StoreError {
+    match error {
+        StoreError::Sync { path, source } => StoreError::Sync {
+            path: path.clone(),
+            source: copy(source),
+        },
+        _ => StoreError::Sync {
+            path: path.to_owned(),
+            source: io::Error::other(chain(error)),
+        },
+    }
+}
+
+fn copy(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(
+        || io::Error::new(error.kind(), error.to_string()),
+        io::Error::from_raw_os_error,
+    )
+}
+
+fn namespace(name: &str) -> Object {
+    let label = ("kubernetes.io/metadata.name".to_owned(), name.to_owned());
+    Object::Namespace(Arc::new(Namespace {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(BTreeMap::from([label])),
+            ..ObjectMeta::default()
+        },
+        spec: Some(NamespaceSpec {
+            finalizers: Some(vec!["kubernetes".to_owned()]),
+        }),
+        status: Some(NamespaceStatus {
+            phase: Some("Active".to_owned()),
+            conditions: None,
+        }),
+    }))
+}

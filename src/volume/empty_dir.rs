@@ -1,0 +1,154 @@
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::EmptyDirVolumeSource;
+
+use super::error::SetUpError;
+use super::prepare::{MemoryCeiling, VolumeSource};
+
+const PLUGIN: &str = "kubernetes.io~empty-dir";
+
+pub(super) fn prepare(
+    name: &str,
+    source: &EmptyDirVolumeSource,
+    pod_dir: &Path,
+    ceiling: MemoryCeiling,
+    fs_group: Option<u32>,
+) -> Result<VolumeSource, SetUpError> {
+    match source.medium.as_deref().unwrap_or_default() {
+        "" => directory(name, pod_dir, fs_group),
+        "Memory" => Ok(VolumeSource::Memory {
+            size: memory_size(source, ceiling),
+        }),
+        other => Err(SetUpError::UnsupportedMedium(other.to_owned())),
+    }
+}
+
+/// Every user of the pod may write; with fsGroup files made inside belong to that group.
+fn directory(
+    name: &str,
+    pod_dir: &Path,
+    fs_group: Option<u32>,
+) -> Result<VolumeSource, SetUpError> {
+    let path = pod_dir.join("volumes").join(PLUGIN).join(name);
+    let fail = |operation| {
+        let path = path.clone();
+        move |source| SetUpError::Io {
+            operation,
+            path,
+            source,
+        }
+    };
+    if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        return Ok(VolumeSource::Own(path));
+    }
+    let create = |mode, recursive, path: &Path| {
+        DirBuilder::new()
+            .mode(mode)
+            .recursive(recursive)
+            .create(path)
+    };
+    let parent = path.parent().unwrap_or(pod_dir);
+    create(0o750, true, parent).map_err(fail("create the parent of"))?;
+    create(0o777, false, &path).map_err(fail("create"))?;
+    if let Some(group) = fs_group {
+        chown(&path, None, Some(group)).map_err(fail("change the group of"))?;
+    }
+    let mode = if fs_group.is_some() { 0o2777 } else { 0o777 };
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
+        .map_err(fail("change the mode of"))?;
+    Ok(VolumeSource::Own(path))
+}
+
+/// The smaller of `sizeLimit` (0 means none) and what the pod may use at all.
+fn memory_size(source: &EmptyDirVolumeSource, ceiling: MemoryCeiling) -> Option<u64> {
+    let limit = source
+        .size_limit
+        .as_ref()
+        .and_then(|quantity| bytes(&quantity.0))
+        .filter(|size| *size > 0);
+    limit.into_iter().chain(ceiling.0).min()
+}
+
+/// A size as admission leaves it: a number with an optional suffix.
+fn bytes(quantity: &str) -> Option<u64> {
+    let digits = quantity.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor: u64 = match &quantity[digits.len()..] {
+        "" => 1,
+        "k" => 1000,
+        "M" => 1000_u64.pow(2),
+        "G" => 1000_u64.pow(3),
+        "T" => 1000_u64.pow(4),
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        "Ti" => 1 << 40,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use serde_json::json;
+
+    fn prepared(
+        source: serde_json::Value,
+        dir: &Path,
+        group: Option<u32>,
+    ) -> Result<VolumeSource, SetUpError> {
+        let source = serde_json::from_value(source).unwrap();
+        prepare("v", &source, dir, MemoryCeiling(Some(1 << 20)), group)
+    }
+
+    #[test]
+    fn a_directory_is_open_to_all_and_keeps_its_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("volumes/kubernetes.io~empty-dir/v");
+        let made = prepared(json!({}), dir.path(), None).unwrap();
+        assert_eq!(made, VolumeSource::Own(path.clone()));
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o777);
+        std::fs::write(path.join("kept"), "x").unwrap();
+        prepared(json!({}), dir.path(), None).unwrap();
+        assert!(path.join("kept").exists());
+    }
+
+    #[test]
+    fn fs_group_owns_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let own_group = dir.path().metadata().unwrap().gid();
+        prepared(json!({}), dir.path(), Some(own_group)).unwrap();
+        let found = dir
+            .path()
+            .join("volumes/kubernetes.io~empty-dir/v")
+            .metadata()
+            .unwrap();
+        assert_eq!((found.gid(), found.mode() & 0o7777), (own_group, 0o2777));
+    }
+
+    #[track_caller]
+    fn check_size(source: serde_json::Value, size: u64) {
+        let found = prepared(source, Path::new("/nonexistent"), None).unwrap();
+        assert_eq!(found, VolumeSource::Memory { size: Some(size) });
+    }
+
+    #[test]
+    fn memory_takes_the_smaller_limit() {
+        check_size(json!({"medium": "Memory"}), 1 << 20);
+        check_size(json!({"medium": "Memory", "sizeLimit": "64Ki"}), 64 << 10);
+        check_size(json!({"medium": "Memory", "sizeLimit": "1Gi"}), 1 << 20);
+        check_size(json!({"medium": "Memory", "sizeLimit": "0"}), 1 << 20);
+        assert!(matches!(
+            prepared(
+                json!({"medium": "HugePages"}),
+                Path::new("/nonexistent"),
+                None
+            ),
+            Err(SetUpError::UnsupportedMedium(_))
+        ));
+    }
+}

@@ -1,0 +1,52 @@
+use std::path::PathBuf;
+
+use super::host_path::HostPathError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VolumeError {
+    /// The text of a `FailedMount` event, together with its source; the blank before the colon is
+    /// kubelet's.
+    #[error("MountVolume.SetUp failed for volume \"{volume}\" : {reason}")]
+    SetUp { volume: String, reason: SetUpError },
+    /// A container mounts what the pod does not define; admission refuses such pods.
+    #[error("volume \"{volume}\" of container \"{container}\" is not defined by the pod")]
+    UnknownVolume { volume: String, container: String },
+    /// Makes a `CreateContainerConfigError`.
+    #[error(
+        "failed to prepare subPath for volumeMount \"{volume}\" of container \"{container}\": {reason}"
+    )]
+    SubPath {
+        volume: String,
+        container: String,
+        reason: String,
+    },
+    #[error("{operation} {path}")]
+    Io {
+        operation: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something is mounted inside a tree that should be removed; unmounting is not this room's work and
+    /// removing through it would destroy what is mounted there.
+    #[error("{0} is a mount point: it is not removed")]
+    MountPoint(PathBuf),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetUpError {
+    #[error("volume type {0} is not supported by this version of podtui")]
+    UnsupportedType(String),
+    #[error("emptyDir medium \"{0}\" is not supported by this version of podtui")]
+    UnsupportedMedium(String),
+    #[error("volume has no source")]
+    NoSource,
+    #[error(transparent)]
+    HostPath(#[from] HostPathError),
+    #[error("{operation} {path}: {source}")]
+    Io {
+        operation: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}

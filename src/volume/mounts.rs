@@ -1,0 +1,182 @@
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::{Container, VolumeMount};
+
+use super::prepare::VolumeSource;
+use super::{Prepared, VolumeError, subpath};
+use crate::wire::{Mount, MountSource, Propagation};
+
+impl Prepared {
+    /// The volume mounts of this container, parents before children. `expand` replaces `$(NAME)` in a
+    /// `subPathExpr` with the container's variables, or says which is missing. Blocking file work.
+    pub(crate) fn mounts_for(
+        &self,
+        container: &Container,
+        expand: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Vec<Mount>, VolumeError> {
+        let mut mounts = Vec::new();
+        for wanted in container.volume_mounts.iter().flatten() {
+            let source =
+                self.volumes
+                    .get(&wanted.name)
+                    .ok_or_else(|| VolumeError::UnknownVolume {
+                        volume: wanted.name.clone(),
+                        container: container.name.clone(),
+                    })?;
+            let source =
+                self.source_of(wanted, source, expand)
+                    .map_err(|reason| VolumeError::SubPath {
+                        volume: wanted.name.clone(),
+                        container: container.name.clone(),
+                        reason,
+                    })?;
+            mounts.push(mount(wanted, source));
+        }
+        mounts.sort_by_key(|mount| depth(&mount.destination));
+        Ok(mounts)
+    }
+
+    fn source_of(
+        &self,
+        wanted: &VolumeMount,
+        source: &VolumeSource,
+        expand: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<MountSource, String> {
+        let sub_path = match (&wanted.sub_path, &wanted.sub_path_expr) {
+            (_, Some(text)) if !text.is_empty() => expand(text)?,
+            (Some(text), _) => text.clone(),
+            _ => String::new(),
+        };
+        let within = |path: &Path, follow_root: bool| {
+            subpath::resolve(path, follow_root, &sub_path).map_err(|error| error.to_string())
+        };
+        Ok(match source {
+            VolumeSource::Memory { .. } if !sub_path.is_empty() => {
+                return Err(
+                    "subPath of an emptyDir with medium Memory is not supported yet".to_owned(),
+                );
+            }
+            VolumeSource::Memory { size } => MountSource::SharedTmpfs {
+                key: wanted.name.clone(),
+                size: *size,
+                mode: 0o777,
+            },
+            VolumeSource::Own(path) if sub_path.is_empty() => bind(path, false),
+            VolumeSource::Host { path, .. } if sub_path.is_empty() => bind(path, true),
+            VolumeSource::Own(path) => bind(&within(path, false)?, false),
+            VolumeSource::Host { path, .. } => bind(&within(path, true)?, false),
+        })
+    }
+}
+
+fn bind(path: &Path, follow_symlinks: bool) -> MountSource {
+    MountSource::Bind {
+        path: path.to_owned(),
+        follow_symlinks,
+    }
+}
+
+fn mount(wanted: &VolumeMount, source: MountSource) -> Mount {
+    let readonly = wanted.read_only == Some(true);
+    let destination = if wanted.mount_path.starts_with('/') {
+        wanted.mount_path.clone()
+    } else {
+        format!("/{}", wanted.mount_path)
+    };
+    Mount {
+        source,
+        destination,
+        readonly,
+        // IfPossible is always possible: mount_setattr(2) is older than every kernel podtui runs on.
+        recursive_readonly: readonly
+            && matches!(
+                wanted.recursive_read_only.as_deref(),
+                Some("Enabled" | "IfPossible")
+            ),
+        propagation: match wanted.mount_propagation.as_deref() {
+            Some("HostToContainer") => Propagation::HostToContainer,
+            Some("Bidirectional") => Propagation::Bidirectional,
+            _ => Propagation::Private,
+        },
+    }
+}
+
+fn depth(path: &str) -> usize {
+    path.split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::volume::{MemoryCeiling, prepare};
+
+    fn mounts(volumes: Value, mounts: Value, dir: &Path) -> Result<Vec<Mount>, VolumeError> {
+        let pod: Pod = serde_json::from_value(json!({"spec": {
+            "containers": [{"name": "c", "volumeMounts": mounts}], "volumes": volumes}}))
+        .unwrap();
+        let prepared = prepare(&pod, dir, MemoryCeiling(None))?;
+        prepared.mounts_for(&pod.spec.unwrap().containers[0], &|text| {
+            Ok(text.replace("$(N)", "sub"))
+        })
+    }
+
+    #[test]
+    fn mounts_are_plain_and_sorted() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = dir.path().join("host");
+        std::fs::create_dir(&host).unwrap();
+        let found = mounts(
+            json!([{"name": "d", "emptyDir": {}}, {"name": "m", "emptyDir": {"medium": "Memory"}},
+                {"name": "h", "hostPath": {"path": host}}]),
+            json!([{"name": "m", "mountPath": "/a/b/c"}, {"name": "d", "mountPath": "data"},
+                {"name": "h", "mountPath": "/a/b", "readOnly": true, "recursiveReadOnly": "Enabled",
+                 "mountPropagation": "HostToContainer"},
+                {"name": "d", "mountPath": "/a/b/d/e", "subPathExpr": "$(N)"}]),
+            dir.path(),
+        )
+        .unwrap();
+        let destinations: Vec<&str> = found
+            .iter()
+            .map(|mount| mount.destination.as_str())
+            .collect();
+        assert_eq!(destinations, ["/data", "/a/b", "/a/b/c", "/a/b/d/e"]);
+        assert_eq!(found[1].source, bind(&host, true));
+        assert!(found[1].readonly && found[1].recursive_readonly);
+        assert_eq!(found[1].propagation, Propagation::HostToContainer);
+        assert!(
+            matches!(&found[2].source, MountSource::SharedTmpfs { key, mode: 0o777, .. } if key == "m")
+        );
+        let volume: PathBuf = dir
+            .path()
+            .canonicalize()
+            .unwrap()
+            .join("volumes/kubernetes.io~empty-dir/d");
+        assert_eq!(found[3].source, bind(&volume.join("sub"), false));
+    }
+
+    #[test]
+    fn a_link_out_of_the_volume_is_a_sub_path_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = dir.path().join("volumes/kubernetes.io~empty-dir/d");
+        std::fs::create_dir_all(&volume).unwrap();
+        std::os::unix::fs::symlink("/etc", volume.join("x")).unwrap();
+        let error = mounts(
+            json!([{"name": "d", "emptyDir": {}}]),
+            json!([{"name": "d", "mountPath": "/d", "subPath": "x/ssl"}]),
+            dir.path(),
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "failed to prepare subPath for volumeMount \"d\" of container \"c\": subPath \"x/ssl\" leads out of \
+             its volume through a symlink"
+        );
+    }
+}
