@@ -12,6 +12,14 @@
 //! Deliberately absent: system calls, HTTP, printing.
 
 mod api;
+mod conditions;
+#[cfg(test)]
+mod fixtures;
+mod observe;
+mod plan;
+mod restart;
+mod status;
+mod translate;
 
 pub(crate) use api::{
     AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
