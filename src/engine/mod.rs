@@ -12,6 +12,13 @@
 //! Deliberately absent: system calls, HTTP, printing.
 
 mod api;
+mod handle;
+mod machine;
+mod node;
+mod recorder;
+mod supervisor;
+mod gc;
+mod worker;
 mod conditions;
 #[cfg(test)]
 mod fixtures;
@@ -21,6 +28,8 @@ mod restart;
 mod status;
 mod translate;
 
+pub(crate) use handle::{EngineHandle, Parts, start};
+pub(crate) use machine::path_hash;
 pub(crate) use api::{
     AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
     PodUsage,
