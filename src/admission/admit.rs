@@ -26,8 +26,8 @@ impl<T> Admitted<T> {
 
     /// Lets tests of other rooms write objects without going through the rules.
     #[cfg(test)]
-    pub(crate) fn for_test(value: T) -> Self {
-        Self::new(value)
+    pub(crate) const fn for_test(object: T) -> Self {
+        Self::new(object)
     }
 }
 

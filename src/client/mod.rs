@@ -9,6 +9,7 @@
 //! not its reply.
 
 mod api;
+pub(crate) mod channel;
 
 pub(crate) use api::{
     Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, FieldValidation, ImageSource,

@@ -8,5 +8,9 @@
 //! Deliberately absent: mounting (the shim does it), pull policy (the engine decides), credentials for now.
 
 mod api;
+mod decompress;
+mod digest;
+mod reference;
+mod unpack;
 
 pub(crate) use api::{ImageConfig, ImageError, ImageRecord, ImageService};

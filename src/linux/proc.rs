@@ -252,6 +252,26 @@ pub(crate) fn execute(
     io::Error::last_os_error()
 }
 
+/// As [`execute`], for the program behind a descriptor (execveat(2) with AT_EMPTY_PATH).
+pub(crate) fn execute_fd(
+    program: BorrowedFd<'_>,
+    arguments: &CStringArray,
+    environment: &CStringArray,
+) -> io::Error {
+    // SAFETY: as in `execute`; the empty path is a C string constant.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program.as_raw_fd(),
+            c"".as_ptr(),
+            arguments.pointers.as_ptr(),
+            environment.pointers.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    io::Error::last_os_error()
+}
+
 /// The number of this process in its own pid namespace.
 pub(crate) fn own_pid() -> Pid {
     Pid::new(rustix::process::getpid().as_raw_nonzero().get())
