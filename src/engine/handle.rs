@@ -58,11 +58,7 @@ struct Readings {
 pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     let status = Arc::new(parts.status);
     let node = NodeFacts::read(parts.node_name);
-    let recorder = Recorder::start(
-        Arc::clone(&status),
-        node.name.clone(),
-        parts.clock.clone(),
-    );
+    let recorder = Recorder::start(Arc::clone(&status), node.name.clone(), parts.clock.clone());
     let now = parts.clock.now();
     status
         .put_node(node_object(&node, now))
@@ -107,7 +103,9 @@ fn internal(error: impl std::error::Error + 'static) -> EngineError {
 
 fn session_error(error: RuntimeError, container: &str) -> EngineError {
     match error {
-        RuntimeError::UnknownContainer(_) | RuntimeError::UnknownSandbox(_) => not_running(container),
+        RuntimeError::UnknownContainer(_) | RuntimeError::UnknownSandbox(_) => {
+            not_running(container)
+        }
         RuntimeError::Fault(fault) if fault.stage == Stage::Request => {
             EngineError::NotRunning(fault.message)
         }
@@ -153,7 +151,10 @@ impl EngineHandle {
         users.into_iter().collect()
     }
 
-    async fn read_usage(&self, before: &mut HashMap<ContainerId, (Timestamp, u64)>) -> Vec<PodUsage> {
+    async fn read_usage(
+        &self,
+        before: &mut HashMap<ContainerId, (Timestamp, u64)>,
+    ) -> Vec<PodUsage> {
         let mut usage = Vec::new();
         let mut present = HashMap::new();
         let now = self.machine.clock.now();

@@ -95,7 +95,13 @@ fn os_image() -> String {
         .unwrap_or_default()
 }
 
-fn condition(kind: &str, status: &str, reason: &str, message: &str, now: Timestamp) -> NodeCondition {
+fn condition(
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) -> NodeCondition {
     NodeCondition {
         type_: kind.to_owned(),
         status: status.to_owned(),

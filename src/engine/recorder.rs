@@ -184,7 +184,12 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
 }
 
 /// Object without the fields that differ between events of one pod.
-type ObjectId = (Option<String>, Option<String>, Option<String>, Option<String>);
+type ObjectId = (
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct SpamKey {
@@ -401,7 +406,10 @@ mod tests {
         let other = correlator.correlate(happening(30, "BackOff", "x")).unwrap();
         assert_eq!(first.metadata.name, second.metadata.name);
         assert_ne!(first.metadata.name, other.metadata.name);
-        assert_eq!((first.count, second.count, other.count), (Some(1), Some(2), Some(1)));
+        assert_eq!(
+            (first.count, second.count, other.count),
+            (Some(1), Some(2), Some(1))
+        );
         assert_eq!(second.first_timestamp, Some(Time(at(10))));
         assert_eq!(second.last_timestamp, Some(Time(at(30))));
         assert_eq!(first.metadata.name.unwrap(), "p.2540be400");
@@ -445,11 +453,21 @@ mod tests {
     fn a_storm_is_cut_and_the_bucket_refills() {
         let mut correlator = Correlator::new("node".to_owned());
         let passed = (0..100)
-            .filter(|_| correlator.correlate(happening(10, "BackOff", "m")).is_some())
+            .filter(|_| {
+                correlator
+                    .correlate(happening(10, "BackOff", "m"))
+                    .is_some()
+            })
             .count();
         assert_eq!(passed, 25);
-        assert!(correlator.correlate(happening(200, "BackOff", "m")).is_none());
-        let next = correlator.correlate(happening(310, "BackOff", "m")).unwrap();
+        assert!(
+            correlator
+                .correlate(happening(200, "BackOff", "m"))
+                .is_none()
+        );
+        let next = correlator
+            .correlate(happening(310, "BackOff", "m"))
+            .unwrap();
         // What was not written is still counted.
         assert_eq!(next.count, Some(102));
         // Another object is not concerned.

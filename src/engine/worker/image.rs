@@ -44,7 +44,9 @@ impl PodWorker {
         let always = match policy {
             Some("Always") => true,
             Some(_) => false,
-            None => name.ends_with(":latest") || !name.rsplit('/').next().unwrap_or("").contains(':'),
+            None => {
+                name.ends_with(":latest") || !name.rsplit('/').next().unwrap_or("").contains(':')
+            }
         } && !name.starts_with(LOCAL);
         let present = match self.machine.images.status(&name).await {
             Ok(present) => present,
@@ -73,12 +75,7 @@ impl PodWorker {
         }
     }
 
-    fn inspect_failed(
-        &self,
-        container: &Container,
-        name: &str,
-        error: &ImageError,
-    ) -> NotNow {
+    fn inspect_failed(&self, container: &Container, name: &str, error: &ImageError) -> NotNow {
         let (reason, text) = match error {
             ImageError::InvalidName { .. } => (
                 "InvalidImageName",

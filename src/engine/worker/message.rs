@@ -117,6 +117,12 @@ mod tests {
         });
         check("", &log, "FallbackToLogsOnError", 1, &expected);
         let long = format!("2026-01-01T00:00:00Z stdout F {}\n", "x".repeat(4000));
-        check("", &long, "FallbackToLogsOnError", 1, &format!("{}\n", "x".repeat(2047)));
+        check(
+            "",
+            &long,
+            "FallbackToLogsOnError",
+            1,
+            &format!("{}\n", "x".repeat(2047)),
+        );
     }
 }

@@ -19,7 +19,9 @@ use crate::engine::translate::{
 };
 use crate::image::ImageRecord;
 use crate::model::pod::{container_limit, qos_class};
-use crate::network::{ClusterDns, EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf};
+use crate::network::{
+    ClusterDns, EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf,
+};
 use crate::volume::{MemoryCeiling, Prepared, ensure_scratch, prepare, remove_tree};
 use crate::wire::{ContainerSpec, Mount};
 
@@ -103,7 +105,10 @@ impl PodWorker {
             living
                 .iter()
                 .filter(|pod| {
-                    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+                    let phase = pod
+                        .status
+                        .as_ref()
+                        .and_then(|status| status.phase.as_deref());
                     !is_terminal(phase)
                 })
                 .filter_map(|pod| pod.spec.as_ref()),
@@ -202,8 +207,7 @@ impl PodWorker {
             .and_then(Instance::finished_at);
         if let Some(finished_at) = finished_at {
             let now = self.machine.clock.now();
-            self.backoffs
-                .step(backoff_key(container), finished_at, now);
+            self.backoffs.step(backoff_key(container), finished_at, now);
         }
         let image = self.ensure_image(container).await?;
         let attempt = attempt.unwrap_or_else(|| next_log(&self.logs().join(name)));

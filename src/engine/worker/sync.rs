@@ -121,7 +121,13 @@ impl PodWorker {
                 None
             }
             Err(NotNow { why, retry_after }) => {
-                tracing::info!(pod = self.name(), container = name, reason = why.reason, message = why.message, "container not started");
+                tracing::info!(
+                    pod = self.name(),
+                    container = name,
+                    reason = why.reason,
+                    message = why.message,
+                    "container not started"
+                );
                 self.history.waiting.insert(name.to_owned(), why);
                 Some(Trouble::Container(retry_after))
             }

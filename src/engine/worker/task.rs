@@ -12,7 +12,7 @@ use crate::engine::observe::{Instances, PodObservation};
 use crate::engine::recorder::{KUBELET, Level, SCHEDULER};
 use crate::engine::restart::Backoffs;
 use crate::engine::status::{History, is_terminal, pod_status};
-use crate::model::pod::{qos_class, node_name};
+use crate::model::pod::{node_name, qos_class};
 use crate::model::{Object, Resource, Support, unsupported};
 use crate::volume::Prepared;
 use crate::wire::SandboxState;
@@ -27,7 +27,9 @@ pub(in crate::engine) enum Desired {
     /// The object is gone from the store: whatever still runs must go.
     Removed,
     /// The engine ends. `stop`: the containers end with it, else they run on.
-    ShutDown { stop: bool },
+    ShutDown {
+        stop: bool,
+    },
 }
 
 /// What the runtime found of this pod at start.
@@ -328,14 +330,9 @@ impl PodWorker {
     }
 
     pub(super) fn named_event(&self, container: &str, level: Level, reason: &str, message: String) {
-        self.machine.recorder.pod(
-            KUBELET,
-            &self.pod,
-            Some(container),
-            level,
-            reason,
-            message,
-        );
+        self.machine
+            .recorder
+            .pod(KUBELET, &self.pod, Some(container), level, reason, message);
     }
 
     pub(super) fn find_container(&self, name: &str) -> Option<Container> {

@@ -88,7 +88,9 @@ impl PodWorker {
             let result = match runtime.stop_container(&id, None, grace).await {
                 // Gone is gone, whoever did it.
                 Ok(_)
-                | Err(RuntimeError::UnknownContainer(_) | RuntimeError::UnknownSandbox(_)) => Ok(()),
+                | Err(RuntimeError::UnknownContainer(_) | RuntimeError::UnknownSandbox(_)) => {
+                    Ok(())
+                }
                 Err(error) => Err(chain(&error)),
             };
             (id, result)
@@ -96,7 +98,10 @@ impl PodWorker {
     }
 
     /// Stops and removes the sandbox; what its containers were becomes history.
-    pub(super) async fn drop_sandbox(&mut self, bridge: Option<String>) -> Result<(), RuntimeError> {
+    pub(super) async fn drop_sandbox(
+        &mut self,
+        bridge: Option<String>,
+    ) -> Result<(), RuntimeError> {
         let Some(id) = self.sandbox.as_ref().map(|state| state.spec.id.clone()) else {
             return Ok(());
         };
@@ -106,12 +111,8 @@ impl PodWorker {
         if self.sandbox.is_none() {
             return Ok(());
         }
-        if let Err(error) = stopped.and(
-            self.machine
-                .runtime
-                .remove_pod_sandbox(&id, bridge)
-                .await,
-        ) {
+        if let Err(error) = stopped.and(self.machine.runtime.remove_pod_sandbox(&id, bridge).await)
+        {
             self.event(
                 Level::Warning,
                 "FailedKillPod",
@@ -174,7 +175,11 @@ impl PodWorker {
         }
         let key = self.pod.key();
         if let Err(error) = self.machine.status.remove_pod(&key, &self.uid).await {
-            tracing::error!(pod = self.name(), error = chain(&error), "a deleted pod could not be removed");
+            tracing::error!(
+                pod = self.name(),
+                error = chain(&error),
+                "a deleted pod could not be removed"
+            );
         }
     }
 
