@@ -52,6 +52,8 @@ pub(in crate::shim) struct Plan<'a> {
     pub(in crate::shim) shm: &'a Path,
     /// Where shared memory volumes are mounted.
     pub(in crate::shim) tmpfs_directory: &'a Path,
+    /// For each mount of the spec: a copy from the machine's mount namespace, where one is needed.
+    pub(in crate::shim) propagating: Vec<Option<OwnedFd>>,
 }
 
 impl Plan<'_> {

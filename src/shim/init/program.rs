@@ -9,7 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, accessa
 
 use super::Process;
 use crate::linux::path::{self, Links};
-use crate::linux::{caps, proc, pty};
+use crate::linux::{caps, proc, pty, seccomp};
 use crate::shim::fault::{At, errno_text, refuse};
 use crate::wire::{EffectiveUser, Fault, Stage};
 
@@ -132,9 +132,9 @@ fn drop_privileges_before_seccomp(process: &Process<'_>, kernel: u64) -> Result<
 
 fn install_filter(process: &Process<'_>) -> Result<(), Fault> {
     match process.filter {
-        Some(filter) => filter
-            .install()
-            .at(Stage::Seccomp, "install the seccomp filter"),
+        Some(filter) => {
+            seccomp::install(filter).at(Stage::Seccomp, "install the seccomp filter")
+        }
         None => Ok(()),
     }
 }
