@@ -1,1 +1,19 @@
-//! Files, directories and environment become one validated struct.
+//! Where podtui keeps its things and how it is to behave: one validated [`Settings`].
+//!
+//! Sources, strongest first: command line flags ([`Overrides`]), environment variables (`PODTUI_STATE_DIR`,
+//! `PODTUI_RUN_DIR`, `PODTUI_CONFIG_DIR`, `PODTUI_LOG`), `config.toml` in the configuration directory, and
+//! defaults that depend on whether the user is root. The configuration directory itself can only come from
+//! a flag, the environment or the default.
+//!
+//! `config.toml` refuses unknown keys and reports the line and column of every mistake. Keys:
+//! `state_dir`, `run_dir`, `log_level`, `on_exit`, `[node] name`, `[network] pod_range`,
+//! `[container_logs] max_size, max_files`, `[cgroup] root`.
+//!
+//! Loading reads files and creates nothing; [`Settings::ensure_directories`] makes the directories, mode
+//! 0700. Deliberately absent: key bindings and themes (`tui` reads them from [`Settings::config_dir`]).
+
+mod directories;
+mod file;
+mod settings;
+
+pub(crate) use settings::{ConfigError, LogRotation, OnExit, Overrides, Settings};

@@ -5,18 +5,27 @@
 //!   knowing which it is.
 //! * [`ApiError`], [`FieldError`] — refusals in the shapes of the Kubernetes API (`metav1.Status`).
 //! * [`decode`] — JSON to typed object, strictly: unknown fields and wrong types are reported with their path.
-//! * quantities, selectors, patches, pod helpers.
+//! * [`quantity`], [`selector`], [`patch`], [`names`], [`pod`] — the small languages and rules of the API.
+//! * [`unsupported`] — fields that are valid and not carried out yet, each with what happens instead.
 //!
 //! A kind that podtui does not have yet is refused by name in [`decode`]; it is never silently ignored.
 
 mod api_error;
+pub(crate) mod decode;
 mod field_error;
 mod key;
 mod kind;
+pub(crate) mod names;
 mod object;
+pub(crate) mod patch;
+pub(crate) mod pod;
+pub(crate) mod quantity;
+pub(crate) mod selector;
+mod unsupported;
 
 pub(crate) use api_error::{ApiError, Cause, Reason};
 pub(crate) use field_error::{FieldError, FieldProblem};
 pub(crate) use key::{ObjectKey, ResourceVersion};
 pub(crate) use kind::Kind;
 pub(crate) use object::{Object, Resource};
+pub(crate) use unsupported::{Support, Unsupported, unsupported};

@@ -14,6 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::*;
 use crate::base::Pid;
 
+const ROOT: &str = "/sys/fs/cgroup";
 const MIB: i64 = 1 << 20;
 
 fn touch(path: &Path, text: &str) {
@@ -115,7 +116,20 @@ struct Fixture {
 
 impl Fixture {
     fn new(name: &str) -> Option<Self> {
-        let hierarchy = Hierarchy::detect(Path::new("/sys/fs/cgroup")).ok()?;
+        let hierarchy = Hierarchy::detect(Path::new(ROOT)).ok()?;
+        Self::with(hierarchy, name)
+    }
+
+    /// Only the v1 trees of a hybrid machine.
+    fn legacy(name: &str) -> Option<Self> {
+        let mut mounts = hierarchy::mounts(Path::new(ROOT)).ok()?;
+        mounts.retain(|mount| !mount.join("cgroup.controllers").exists());
+        let hierarchy = Hierarchy::from_mounts(Path::new(ROOT), mounts).ok()?;
+        assert_eq!(hierarchy.version(), Version::V1);
+        Self::with(hierarchy, name)
+    }
+
+    fn with(hierarchy: Hierarchy, name: &str) -> Option<Self> {
         let top = format!("podtui-test-{name}-{}", std::process::id());
         let fixture = Self { hierarchy, top };
         match fixture.hierarchy.ensure(&fixture.levels(None)) {
@@ -333,7 +347,17 @@ fn a_group_counts_kills_and_goes_away() {
 
 #[test]
 fn kill_tree_finds_what_forks_and_what_hides_below() {
-    let Some(fixture) = Fixture::new("tree") else {
+    check_kill_tree(Fixture::new("tree"));
+}
+
+#[test]
+fn kill_tree_works_by_the_freezer_without_cgroup2() {
+    check_kill_tree(Fixture::legacy("freezer"));
+}
+
+#[track_caller]
+fn check_kill_tree(fixture: Option<Fixture>) {
+    let Some(fixture) = fixture else {
         return;
     };
     let group = fixture.leaf(
@@ -433,4 +457,39 @@ fn devices_outside_the_list_are_denied() {
     go(&mut child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "null\n");
+}
+
+/// Pods come and go: the levels above them vanish and appear under everybody's hands.
+#[test]
+fn levels_are_made_while_others_remove_them() {
+    let Some(fixture) = Fixture::new("race") else {
+        return;
+    };
+    let limits = Limits {
+        cpu_shares: Some(300),
+        cpu_weight: Some(30),
+        ..Limits::default()
+    };
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let (fixture, limits) = (&fixture, &limits);
+            scope.spawn(move || {
+                let pod = format!("pod{worker}");
+                let names = [fixture.top.as_str(), "shared", "inner", pod.as_str()];
+                let levels = names.map(|name| Level {
+                    name,
+                    limits: (name == "shared").then_some(limits),
+                });
+                for _ in 0..100 {
+                    fixture.hierarchy.ensure(&levels).unwrap();
+                    let (group, _) = fixture
+                        .hierarchy
+                        .create_leaf(&names, "c", &Limits::default())
+                        .unwrap();
+                    group.remove().unwrap();
+                    fixture.hierarchy.remove(&names).unwrap();
+                }
+            });
+        }
+    });
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::mem::offset_of;
 
 use libc::sock_filter;
@@ -61,65 +61,68 @@ pub(crate) fn compile_default(capabilities: u64) -> Program {
     Program(code)
 }
 
-/// The answer for every number this build knows; numbers that are missing get ENOSYS.
-pub(super) fn answers(capabilities: u64) -> BTreeMap<u32, Answer> {
-    let mut table = BTreeMap::new();
-    for number in 0..=Sysno::last().id().cast_unsigned() {
-        if Sysno::new(number as usize).is_some() {
-            table.insert(number, Answer::Refuse(EPERM));
+/// The answer for every number this build knows, in order; numbers that are missing get ENOSYS.
+pub(super) fn answers(capabilities: u64) -> Vec<(u32, Answer)> {
+    let by_name = answers_by_name(capabilities);
+    let known = |number: u32| {
+        if profile::ALLOWED_NUMBERS.contains(&number) {
+            return Some((number, Answer::Allow));
         }
-    }
-    let mut set = |names: &str, answer: Answer| {
-        for name in names.split_whitespace() {
-            if let Ok(call) = name.parse::<Sysno>() {
-                table.insert(call.id().cast_unsigned(), answer);
-            }
-        }
+        let call = Sysno::new(usize::try_from(number).ok()?)?;
+        let answer = by_name.get(call.name()).copied();
+        Some((number, answer.unwrap_or(Answer::Refuse(EPERM))))
     };
-    set(profile::ALLOWED, Answer::Allow);
-    set(
-        "clone",
-        Answer::UnlessBits {
-            argument: 0,
-            mask: profile::NAMESPACE_FLAGS,
-        },
-    );
-    set("clone3", Answer::Refuse(ENOSYS));
-    set(
-        "personality",
-        Answer::Only {
-            argument: 0,
-            values: &profile::PERSONALITIES,
-        },
-    );
-    set(
-        "socket",
-        Answer::Unless {
-            argument: 0,
-            values: &[profile::AF_VSOCK],
-        },
-    );
-    set(
-        "ioctl",
-        Answer::Unless {
-            argument: 1,
-            values: &[profile::TIOCSTI, profile::TIOCLINUX],
-        },
-    );
+    (0..=Sysno::last().id().cast_unsigned())
+        .filter_map(known)
+        .collect()
+}
+
+/// The answers that differ from EPERM.
+fn answers_by_name(capabilities: u64) -> HashMap<&'static str, Answer> {
+    let allow = |names: &'static str| names.split_whitespace().map(|name| (name, Answer::Allow));
+    let mut answers: HashMap<&str, Answer> = allow(profile::ALLOWED).collect();
+    answers.extend([
+        (
+            "clone",
+            Answer::UnlessBits {
+                argument: 0,
+                mask: profile::NAMESPACE_FLAGS,
+            },
+        ),
+        ("clone3", Answer::Refuse(ENOSYS)),
+        (
+            "personality",
+            Answer::Only {
+                argument: 0,
+                values: &profile::PERSONALITIES,
+            },
+        ),
+        (
+            "socket",
+            Answer::Unless {
+                argument: 0,
+                values: &[profile::AF_VSOCK],
+            },
+        ),
+        (
+            "ioctl",
+            Answer::Unless {
+                argument: 1,
+                values: &[profile::TIOCSTI, profile::TIOCLINUX],
+            },
+        ),
+    ]);
     for (capability, names) in profile::BY_CAPABILITY {
         if capabilities & capability != 0 {
-            set(names, Answer::Allow);
+            answers.extend(allow(names));
         }
     }
-    for number in profile::ALLOWED_NUMBERS {
-        table.insert(number, Answer::Allow);
-    }
-    table
+    answers
 }
 
 /// First number and answer of each run of equal answers, from 0 to the end of all numbers. The bit that
 /// marks x32 calls lies above every known number, so they fall into the last run.
-fn ranges(table: &BTreeMap<u32, Answer>) -> Vec<(u32, Answer)> {
+fn ranges(table: &[(u32, Answer)]) -> Vec<(u32, Answer)> {
     let mut ranges = vec![(0, Answer::Refuse(ENOSYS))];
     let mut next = 0;
     let mut push = |start: u32, answer: Answer| match ranges.last_mut() {

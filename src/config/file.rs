@@ -1,0 +1,115 @@
+use std::path::{Path, PathBuf};
+
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+
+use super::settings::{ConfigError, OnExit};
+
+/// `config.toml` as written.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) run_dir: Option<PathBuf>,
+    pub(super) log_level: Option<String>,
+    pub(super) on_exit: Option<OnExit>,
+    pub(super) node: Node,
+    pub(super) network: Network,
+    pub(super) container_logs: ContainerLogs,
+    pub(super) cgroup: Cgroup,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Node {
+    pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Network {
+    pub(super) pod_range: Option<Ipv4Net>,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ContainerLogs {
+    /// Bytes, or a quantity such as `10Mi`.
+    pub(super) max_size: Option<Size>,
+    pub(super) max_files: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cgroup {
+    pub(super) root: Option<PathBuf>,
+}
+
+/// A number of bytes, written as a number or with one of the suffixes Ki, Mi, Gi.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Size;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number of bytes such as 10485760 or \"10Mi\"")
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, bytes: i64) -> Result<Size, E> {
+                u64::try_from(bytes)
+                    .map(Size)
+                    .map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(bytes), &self))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Size, E> {
+                let (digits, shift) = [("Ki", 10), ("Mi", 20), ("Gi", 30)]
+                    .into_iter()
+                    .find_map(|(suffix, shift)| {
+                        text.strip_suffix(suffix).map(|digits| (digits, shift))
+                    })
+                    .unwrap_or((text, 0));
+                let number: Option<u64> = digits.parse().ok();
+                number
+                    .and_then(|number| number.checked_mul(1 << shift))
+                    .map(Size)
+                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// A missing file is an empty one.
+pub(super) fn read(path: &Path) -> Result<File, ConfigError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
+        Err(source) => {
+            return Err(ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    parse(path, &text)
+}
+
+pub(super) fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
+    toml::from_str(text).map_err(|error| {
+        let offset = error.span().map_or(0, |span| span.start);
+        let before = text.get(..offset).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        ConfigError::Parse {
+            path: path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            message: error.message().to_owned(),
+        }
+    })
+}

@@ -1,0 +1,406 @@
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+
+use super::directories::{Defaults, ensure, is_root};
+use super::file;
+
+/// What leaving the screen does with running pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnExit {
+    #[default]
+    Ask,
+    /// The engine moves to the background.
+    Keep,
+    Stop,
+}
+
+/// Limits of container log files, as kubelet's `containerLogMaxSize` and `containerLogMaxFiles`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogRotation {
+    /// Bytes of one file.
+    pub(crate) max_size: u64,
+    pub(crate) max_files: u32,
+}
+
+/// Values from the command line; they win over everything else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Overrides {
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) run_dir: Option<PathBuf>,
+    pub(crate) config_dir: Option<PathBuf>,
+    pub(crate) log_level: Option<String>,
+    pub(crate) on_exit: Option<OnExit>,
+}
+
+/// Everything that can be configured, complete and absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Objects, images, logs.
+    pub(crate) state_dir: PathBuf,
+    /// Sockets, shims, locks; best on a tmpfs.
+    pub(crate) run_dir: PathBuf,
+    /// `config.toml`, `keys.toml`, `themes/`.
+    pub(crate) config_dir: PathBuf,
+    /// A directive of tracing's `EnvFilter`, e.g. `info` or `podtui::engine=debug`.
+    pub(crate) log_level: String,
+    /// Where pods get their addresses from; `None` lets the network room choose a free range.
+    pub(crate) pod_range: Option<Ipv4Net>,
+    /// `metadata.name` of the one Node; `None` = the host name.
+    pub(crate) node_name: Option<String>,
+    pub(crate) on_exit: OnExit,
+    pub(crate) container_logs: LogRotation,
+    pub(crate) cgroup_root: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("cannot read {path}", path = path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{path}:{line}:{column}: {message}", path = path.display())]
+    Parse {
+        path: PathBuf,
+        line: usize,
+        column: usize,
+        message: String,
+    },
+    #[error("{path}: {key} is {value}: {problem}", path = path.display())]
+    Value {
+        path: PathBuf,
+        key: &'static str,
+        value: String,
+        problem: &'static str,
+    },
+    #[error("there is no default {what}: {missing} not set; give {mend}")]
+    NoDefault {
+        what: &'static str,
+        missing: &'static str,
+        mend: &'static str,
+    },
+    #[error("the working directory is unknown, so the relative path {path} means nothing", path = path.display())]
+    WorkingDirectory {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot create directory {path}", path = path.display())]
+    Directory {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("directory {path} belongs to user {owner}, not to you ({me}); choose another one", path = path.display())]
+    Owner { path: PathBuf, owner: u32, me: u32 },
+}
+
+impl Settings {
+    /// From flags, the environment of this process, the configuration file and defaults.
+    pub(crate) fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
+        Self::load_with(overrides, &|name| std::env::var_os(name), is_root())
+    }
+
+    fn load_with(
+        overrides: &Overrides,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+        root: bool,
+    ) -> Result<Self, ConfigError> {
+        let defaults = Defaults { environment, root };
+        let variable = |name: &str| environment(name).filter(|value| !value.is_empty());
+        let directory = |name: &str| variable(name).map(PathBuf::from);
+        let config_dir = overrides
+            .config_dir
+            .clone()
+            .or_else(|| directory("PODTUI_CONFIG_DIR"))
+            .unwrap_or_else(|| defaults.config_dir());
+        let config_dir = absolute(config_dir)?;
+        let path = config_dir.join("config.toml");
+        let file = file::read(&path)?;
+        check(&path, &file)?;
+        let state_dir = overrides
+            .state_dir
+            .clone()
+            .or_else(|| directory("PODTUI_STATE_DIR"))
+            .or(file.state_dir)
+            .map_or_else(|| defaults.state_dir(), Ok)?;
+        let run_dir = overrides
+            .run_dir
+            .clone()
+            .or_else(|| directory("PODTUI_RUN_DIR"))
+            .or(file.run_dir)
+            .map_or_else(|| defaults.run_dir(), Ok)?;
+        let log_level = overrides
+            .log_level
+            .clone()
+            .or_else(|| variable("PODTUI_LOG").and_then(|value| value.into_string().ok()))
+            .or(file.log_level)
+            .unwrap_or_else(|| "info".to_owned());
+        Ok(Self {
+            state_dir: absolute(state_dir)?,
+            run_dir: absolute(run_dir)?,
+            config_dir,
+            log_level,
+            pod_range: file.network.pod_range,
+            node_name: file.node.name,
+            on_exit: overrides.on_exit.or(file.on_exit).unwrap_or_default(),
+            container_logs: LogRotation {
+                max_size: file.container_logs.max_size.map_or(10 << 20, |size| size.0),
+                max_files: file.container_logs.max_files.unwrap_or(5),
+            },
+            cgroup_root: file
+                .cgroup
+                .root
+                .unwrap_or_else(|| PathBuf::from("/sys/fs/cgroup")),
+        })
+    }
+
+    /// The API socket of the engine that owns these directories.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.run_dir.join("api.sock")
+    }
+
+    /// Directory of podtui's own log.
+    pub(crate) fn log_dir(&self) -> PathBuf {
+        self.state_dir.join("log")
+    }
+
+    /// Creates state, run and log directory, mode 0700, with their parents.
+    pub(crate) fn ensure_directories(&self) -> Result<(), ConfigError> {
+        ensure(&self.state_dir)?;
+        ensure(&self.run_dir)?;
+        ensure(&self.log_dir())
+    }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(&path).map_err(|source| ConfigError::WorkingDirectory { path, source })
+}
+
+/// Values that parse but cannot work.
+fn check(path: &Path, file: &file::File) -> Result<(), ConfigError> {
+    let refuse = |key, value: String, problem| {
+        Err(ConfigError::Value {
+            path: path.to_owned(),
+            key,
+            value,
+            problem,
+        })
+    };
+    if let Some(range) = file.network.pod_range
+        && range.prefix_len() > 28
+    {
+        return refuse(
+            "network.pod_range",
+            range.to_string(),
+            "it must hold at least 16 addresses (/28)",
+        );
+    }
+    if let Some(files) = file.container_logs.max_files
+        && files < 2
+    {
+        return refuse(
+            "container_logs.max_files",
+            files.to_string(),
+            "it must be at least 2",
+        );
+    }
+    if let Some(size) = file.container_logs.max_size
+        && size.0 < 4096
+    {
+        return refuse(
+            "container_logs.max_size",
+            size.0.to_string(),
+            "it must be at least 4096 bytes",
+        );
+    }
+    if let Some(name) = &file.node.name
+        && (name.is_empty()
+            || name.len() > 253
+            || !name.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte)
+            }))
+    {
+        return refuse(
+            "node.name",
+            format!("{name:?}"),
+            "it must be a lower-case RFC 1123 subdomain",
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    fn load(
+        overrides: &Overrides,
+        environment: &[(&str, &str)],
+        root: bool,
+    ) -> Result<Settings, ConfigError> {
+        let find = |name: &str| {
+            environment
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| OsString::from(value))
+        };
+        Settings::load_with(overrides, &find, root)
+    }
+
+    fn with_file(text: &str) -> Result<Settings, ConfigError> {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("config.toml"), text).unwrap();
+        let config_dir = directory.path().to_str().unwrap();
+        load(
+            &Overrides::default(),
+            &[("PODTUI_CONFIG_DIR", config_dir)],
+            true,
+        )
+    }
+
+    #[track_caller]
+    fn check_error(text: &str, expected: &str) {
+        let error = with_file(text).unwrap_err().to_string();
+        let (_, tail) = error.split_once("config.toml").unwrap();
+        assert_eq!(tail, expected);
+    }
+
+    #[test]
+    fn defaults_differ_for_root_and_others() {
+        let environment = [
+            ("HOME", "/home/me"),
+            ("XDG_RUNTIME_DIR", "/run/user/7"),
+            ("XDG_CONFIG_HOME", "relative"),
+        ];
+        let root = load(&Overrides::default(), &environment, true).unwrap();
+        assert_eq!(root.state_dir, Path::new("/var/lib/podtui"));
+        assert_eq!(root.socket(), Path::new("/run/podtui/api.sock"));
+        let user = load(&Overrides::default(), &environment, false).unwrap();
+        assert_eq!(user.state_dir, Path::new("/home/me/.local/share/podtui"));
+        assert_eq!(user.run_dir, Path::new("/run/user/7/podtui"));
+        assert_eq!(user.config_dir, Path::new("/home/me/.config/podtui"));
+        assert_eq!(
+            (user.on_exit, user.log_level.as_str()),
+            (OnExit::Ask, "info")
+        );
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "state_dir = \"/f/state\"\nrun_dir = \"/f/run\"\nlog_level = \"warn\"\non_exit = \"keep\"\n";
+        std::fs::write(directory.path().join("config.toml"), text).unwrap();
+        let overrides = Overrides {
+            state_dir: Some("/flag/state".into()),
+            ..Overrides::default()
+        };
+        let environment = [
+            ("PODTUI_CONFIG_DIR", directory.path().to_str().unwrap()),
+            ("PODTUI_STATE_DIR", "/env/state"),
+            ("PODTUI_RUN_DIR", "/env/run"),
+        ];
+        let settings = load(&overrides, &environment, true).unwrap();
+        assert_eq!(settings.state_dir, Path::new("/flag/state"));
+        assert_eq!(settings.run_dir, Path::new("/env/run"));
+        assert_eq!(
+            (settings.log_level.as_str(), settings.on_exit),
+            ("warn", OnExit::Keep)
+        );
+    }
+
+    #[test]
+    fn the_file_sets_everything() {
+        let text = "[node]\nname = \"box\"\n[network]\npod_range = \"10.9.0.0/16\"\n[container_logs]\nmax_size = \"1Mi\"\nmax_files = 3\n\
+                    [cgroup]\nroot = \"/cg\"\n";
+        let settings = with_file(text).unwrap();
+        assert_eq!(settings.node_name.as_deref(), Some("box"));
+        assert_eq!(settings.pod_range, Some("10.9.0.0/16".parse().unwrap()));
+        assert_eq!(
+            settings.container_logs,
+            LogRotation {
+                max_size: 1 << 20,
+                max_files: 3
+            }
+        );
+        assert_eq!(settings.cgroup_root, Path::new("/cg"));
+    }
+
+    #[test]
+    fn mistakes_have_a_place() {
+        check_error(
+            "log_level = \"info\"\nstate = 1\n",
+            ":2:1: unknown field `state`, expected one of `state_dir`, `run_dir`, `log_level`, `on_exit`, `node`, `network`, \
+             `container_logs`, `cgroup`",
+        );
+        check_error(
+            "on_exit = \"never\"\n",
+            ":1:11: unknown variant `never`, expected one of `ask`, `keep`, `stop`",
+        );
+        check_error(
+            "[network]\npod_range = \"10.0.0.0/30\"\n",
+            ": network.pod_range is 10.0.0.0/30: it must hold at least 16 addresses (/28)",
+        );
+        check_error(
+            "[node]\nname = \"Box!\"\n",
+            ": node.name is \"Box!\": it must be a lower-case RFC 1123 subdomain",
+        );
+    }
+
+    #[test]
+    fn a_user_without_run_directory_is_told_what_to_do() {
+        let error = load(&Overrides::default(), &[("HOME", "/home/me")], false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no default run directory: XDG_RUNTIME_DIR not set; give --run-dir or PODTUI_RUN_DIR"
+        );
+    }
+
+    #[test]
+    fn directories_are_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| Some(directory.path().join(name));
+        let overrides = Overrides {
+            state_dir: at("a/state"),
+            run_dir: at("run"),
+            config_dir: at("config"),
+            ..Overrides::default()
+        };
+        let settings = load(&overrides, &[], true).unwrap();
+        std::fs::create_dir(&settings.run_dir).unwrap();
+        settings.ensure_directories().unwrap();
+        for path in [
+            settings.state_dir.clone(),
+            settings.run_dir.clone(),
+            settings.log_dir(),
+        ] {
+            assert_eq!(
+                std::fs::metadata(&path).unwrap().mode() & 0o7777,
+                0o700,
+                "{}",
+                path.display()
+            );
+        }
+        assert!(!settings.config_dir.exists());
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_directory_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        std::fs::write(&path, "").unwrap();
+        let error = ensure(&path).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("cannot create directory {}", path.display())
+        );
+    }
+}

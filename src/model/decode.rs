@@ -1,0 +1,688 @@
+//! JSON to typed objects, strictly: fields the API does not know and values of a wrong type are reported with
+//! their path. `null` means absent.
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::Deserialize;
+use serde_json::Value;
+use std::sync::Arc;
+
+use super::quantity::{self, QuantityError};
+use super::{Kind, Object};
+
+/// A typed object and the paths of fields that do not exist in its type, in document order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Decoded {
+    pub(crate) object: Object,
+    pub(crate) unknown_fields: Vec<String>,
+}
+
+impl Decoded {
+    /// The refusal of a strict decoder; `None` when every field is known.
+    pub(crate) fn strict_error(&self) -> Option<String> {
+        if self.unknown_fields.is_empty() {
+            return None;
+        }
+        let list: Vec<String> = self
+            .unknown_fields
+            .iter()
+            .map(|path| format!("unknown field \"{path}\""))
+            .collect();
+        Some(handled_as(
+            self.object.kind(),
+            &format!("strict decoding error: {}", list.join(", ")),
+        ))
+    }
+}
+
+fn handled_as(kind: Kind, problem: &str) -> String {
+    let (name, version) = (kind.as_str(), kind.api_version());
+    format!("{name} in version \"{version}\" cannot be handled as a {name}: {problem}")
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("the document is {found}, an object with apiVersion and kind was expected")]
+    NotAnObject { found: &'static str },
+    /// `missing` is kubectl's list, e.g. `apiVersion not set, kind not set`.
+    #[error("error validating data: [{missing}]")]
+    MissingType { missing: String },
+    #[error("no matches for kind \"{kind}\" in version \"{api_version}\"{hint}")]
+    UnknownKind {
+        kind: String,
+        api_version: String,
+        hint: &'static str,
+    },
+    #[error("{}", handled_as(*.kind, .problem))]
+    WrongType {
+        kind: Kind,
+        /// `spec.containers[0].ports`.
+        path: String,
+        /// In the words of Go's `encoding/json`.
+        problem: String,
+    },
+}
+
+impl DecodeError {
+    /// Where in the document; empty for the document as a whole.
+    pub(crate) fn path(&self) -> &str {
+        match self {
+            Self::NotAnObject { .. } | Self::MissingType { .. } => "",
+            Self::UnknownKind { .. } => "kind",
+            Self::WrongType { path, .. } => path,
+        }
+    }
+}
+
+/// Kinds of Kubernetes that a user may well have in a file; the refusal then says that the kind is real.
+const KNOWN_ELSEWHERE: [&str; 30] = [
+    "Service",
+    "ServiceAccount",
+    "Endpoints",
+    "EndpointSlice",
+    "ReplicationController",
+    "ReplicaSet",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "StorageClass",
+    "PriorityClass",
+    "PodPreset",
+    "PodTemplate",
+    "LimitRange",
+    "ResourceQuota",
+    "PodDisruptionBudget",
+    "HorizontalPodAutoscaler",
+    "Ingress",
+    "NetworkPolicy",
+    "Role",
+    "RoleBinding",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "RuntimeClass",
+    "CustomResourceDefinition",
+    "Lease",
+];
+
+/// Finds the kind of a document.
+pub(crate) fn kind_of(value: &Value) -> Result<Kind, DecodeError> {
+    let Some(map) = value.as_object() else {
+        let found = describe(value);
+        return Err(DecodeError::NotAnObject { found });
+    };
+    let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let mut missing = Vec::new();
+    if api_version.is_empty() {
+        missing.push("apiVersion not set");
+    }
+    if kind.is_empty() {
+        missing.push("kind not set");
+    }
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        return Err(DecodeError::MissingType { missing });
+    }
+    Kind::from_manifest(api_version, kind).ok_or_else(|| {
+        let hint = if KNOWN_ELSEWHERE.contains(&kind) {
+            " (podtui does not have this kind yet)"
+        } else if Kind::ALL.into_iter().any(|known| known.as_str() == kind) {
+            " (the kind is served in version \"v1\")"
+        } else {
+            ""
+        };
+        DecodeError::UnknownKind {
+            kind: kind.to_owned(),
+            api_version: api_version.to_owned(),
+            hint,
+        }
+    })
+}
+
+const fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "empty",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Turns one document into an object. Quantities come out in canonical form.
+pub(crate) fn decode(value: Value) -> Result<Decoded, DecodeError> {
+    let kind = kind_of(&value)?;
+    let mut unknown_fields = Vec::new();
+    let mut object =
+        read(kind, &value, &mut unknown_fields).map_err(|error| wrong_type(kind, &value, error))?;
+    canonical_quantities(kind, &mut object)?;
+    Ok(Decoded {
+        object,
+        unknown_fields,
+    })
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Index(usize),
+    Key(String),
+}
+
+struct ReadError {
+    path: Vec<Step>,
+    message: String,
+}
+
+fn read(kind: Kind, value: &Value, unknown: &mut Vec<String>) -> Result<Object, ReadError> {
+    fn typed<T: for<'de> Deserialize<'de>>(
+        value: &Value,
+        unknown: &mut Vec<String>,
+    ) -> Result<Arc<T>, ReadError> {
+        let mut track = serde_path_to_error::Track::new();
+        let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
+        let result = serde_ignored::deserialize(deserializer, |path| unknown.push(render(&path)));
+        result.map(Arc::new).map_err(|error: serde_json::Error| {
+            let path = track.path();
+            let steps = path.iter().filter_map(|segment| match segment {
+                serde_path_to_error::Segment::Seq { index } => Some(Step::Index(*index)),
+                serde_path_to_error::Segment::Map { key } => Some(Step::Key(key.clone())),
+                _ => None,
+            });
+            ReadError {
+                path: steps.collect(),
+                message: error.to_string(),
+            }
+        })
+    }
+    match kind {
+        Kind::Pod => typed(value, unknown).map(Object::Pod),
+        Kind::ConfigMap => typed(value, unknown).map(Object::ConfigMap),
+        Kind::Secret => typed(value, unknown).map(Object::Secret),
+        Kind::Event => typed(value, unknown).map(Object::Event),
+        Kind::Node => typed(value, unknown).map(Object::Node),
+        Kind::Namespace => typed(value, unknown).map(Object::Namespace),
+    }
+}
+
+/// `spec.containers[0].imgae`; serde_ignored's own rendering shows options and newtypes as `?`.
+fn render(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", render(parent)),
+        Path::Map { parent, key } => {
+            let parent = render(parent);
+            if parent.is_empty() {
+                key.clone()
+            } else {
+                format!("{parent}.{key}")
+            }
+        }
+        Path::Some { parent }
+        | Path::NewtypeStruct { parent }
+        | Path::NewtypeVariant { parent } => render(parent),
+    }
+}
+
+fn render_steps(steps: &[Step]) -> String {
+    let mut text = String::new();
+    for step in steps {
+        match step {
+            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            Step::Key(key) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(key);
+            }
+        }
+    }
+    text
+}
+
+fn wrong_type(kind: Kind, value: &Value, error: ReadError) -> DecodeError {
+    let path = render_steps(&error.path);
+    let problem = go_message(kind, value, &error);
+    DecodeError::WrongType {
+        kind,
+        path,
+        problem,
+    }
+}
+
+/// The message of Go's decoder for the same mistake, as API server and kubectl print it.
+fn go_message(kind: Kind, value: &Value, error: &ReadError) -> String {
+    let Some(found) = locate(value, &error.path) else {
+        return error.message.clone();
+    };
+    let Some(expected) = expectation(&error.message) else {
+        return custom_message(&error.message);
+    };
+    match expected {
+        "Quantity" => return QuantityError::Format.to_string(),
+        "a base64-encoded string" => {
+            return format!(
+                "json: cannot unmarshal {} into Go struct field {}.data of type []uint8",
+                go_value(found),
+                kind.as_str()
+            );
+        }
+        _ => {}
+    }
+    let wanted = go_type(kind, value, &error.path, expected);
+    let (owner, fields) = go_place(kind, value, &error.path);
+    let found = match found {
+        // Go quotes the number where its size or fraction is the trouble.
+        Value::Number(number) if matches!(expected, "i32" | "i64") => format!("number {number}"),
+        other => go_value(other),
+    };
+    format!("json: cannot unmarshal {found} into Go struct field {owner}.{fields} of type {wanted}")
+}
+
+fn custom_message(message: &str) -> String {
+    // The base64 crate: `Invalid symbol 33, offset 3.`, `Invalid last symbol 1, offset 3.`
+    match message.rsplit_once("offset ") {
+        Some((head, offset)) if head.starts_with("Invalid ") => {
+            let offset = offset.trim_end_matches('.');
+            format!("illegal base64 data at input byte {offset}")
+        }
+        _ if message.starts_with("Invalid input length") || message == "Invalid padding" => {
+            "illegal base64 data".to_owned()
+        }
+        _ => message.to_owned(),
+    }
+}
+
+fn locate<'a>(value: &'a Value, path: &[Step]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |value, step| match step {
+        Step::Index(index) => value.get(index),
+        Step::Key(key) => value.get(key),
+    })
+}
+
+fn go_value(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "bool".to_owned(),
+        Value::Number(_) => "number".to_owned(),
+        Value::String(_) => "string".to_owned(),
+        Value::Array(_) => "array".to_owned(),
+        Value::Object(_) => "object".to_owned(),
+    }
+}
+
+/// `a sequence` of `invalid type: string "x", expected a sequence`.
+fn expectation(message: &str) -> Option<&str> {
+    if !message.starts_with("invalid ") {
+        return None;
+    }
+    message.rsplit_once(", expected ").map(|(_, text)| text)
+}
+
+/// What the decoder expects at a place: asked by putting a value there that fits nothing.
+///
+/// The API types carry no schema, but their own errors name what they wanted.
+fn probe(kind: Kind, value: &Value, path: &[Step], bait: Value) -> Option<String> {
+    let mut changed = value.clone();
+    let mut place = &mut changed;
+    for step in path {
+        place = match step {
+            Step::Index(index) => place.get_mut(index)?,
+            Step::Key(key) => place.get_mut(key)?,
+        };
+    }
+    *place = bait;
+    let error = read(kind, &changed, &mut Vec::new()).err()?;
+    expectation(&error.message).map(str::to_owned)
+}
+
+fn go_type(kind: Kind, value: &Value, path: &[Step], expected: &str) -> String {
+    let inner = |bait: Value| {
+        probe(kind, value, path, bait).map_or_else(
+            || "bool".to_owned(),
+            |expected| match expected.as_str() {
+                // Lists of lists do not occur in the API.
+                "a sequence" | "a map" => "interface {}".to_owned(),
+                other => simple_go_type(other),
+            },
+        )
+    };
+    match expected {
+        "a sequence" => format!("[]{}", inner(serde_json::json!([true]))),
+        "a map" => format!("map[string]{}", inner(serde_json::json!({"x": true}))),
+        other => simple_go_type(other),
+    }
+}
+
+fn simple_go_type(expected: &str) -> String {
+    match expected {
+        "a string" | "string" => "string".to_owned(),
+        "a boolean" => "bool".to_owned(),
+        "i32" => "int32".to_owned(),
+        "i64" => "int64".to_owned(),
+        "Quantity" => "resource.Quantity".to_owned(),
+        "a base64-encoded string" => "[]uint8".to_owned(),
+        structure => format!("v1.{structure}"),
+    }
+}
+
+/// Innermost structure around the place, and the names of all structure fields on the way to it.
+fn go_place(kind: Kind, value: &Value, path: &[Step]) -> (String, String) {
+    let mut owner = kind.as_str().to_owned();
+    let mut fields: Vec<&str> = Vec::new();
+    for (index, step) in path.iter().enumerate() {
+        let Step::Key(key) = step else { continue };
+        if index == 0 {
+            fields.push(key);
+            continue;
+        }
+        match probe(kind, value, &path[..index], Value::Bool(true)).as_deref() {
+            Some("a map" | "a sequence") | None => {}
+            Some(structure) => {
+                structure.clone_into(&mut owner);
+                fields.push(key);
+            }
+        }
+    }
+    (owner, fields.join("."))
+}
+
+/// Rewrites every quantity of the object in canonical form, or reports the first that is none.
+fn canonical_quantities(kind: Kind, object: &mut Object) -> Result<(), DecodeError> {
+    let Object::Pod(pod) = object else {
+        return Ok(());
+    };
+    let Some(spec) = &mut Arc::make_mut(pod).spec else {
+        return Ok(());
+    };
+    visit_quantities(spec, &mut |path, quantity| {
+        quantity.0 = quantity::canonical(&quantity.0).map_err(|error| DecodeError::WrongType {
+            kind,
+            path,
+            problem: error.to_string(),
+        })?;
+        Ok(())
+    })
+}
+
+type Visit<'a> = &'a mut dyn FnMut(String, &mut Quantity) -> Result<(), DecodeError>;
+
+fn visit_quantities(
+    spec: &mut k8s_openapi::api::core::v1::PodSpec,
+    visit: Visit<'_>,
+) -> Result<(), DecodeError> {
+    let lists = [
+        ("initContainers", spec.init_containers.as_mut()),
+        ("containers", Some(&mut spec.containers)),
+    ];
+    for (name, list) in lists {
+        for (index, container) in list.into_iter().flatten().enumerate() {
+            let path = format!("spec.{name}[{index}]");
+            visit_resources(
+                &format!("{path}.resources"),
+                container.resources.as_mut(),
+                visit,
+            )?;
+            for (index, env) in container.env.iter_mut().flatten().enumerate() {
+                let source = env.value_from.as_mut();
+                let field = source.and_then(|source| source.resource_field_ref.as_mut());
+                if let Some(divisor) = field.and_then(|field| field.divisor.as_mut()) {
+                    visit(
+                        format!("{path}.env[{index}].valueFrom.resourceFieldRef.divisor"),
+                        divisor,
+                    )?;
+                }
+            }
+        }
+    }
+    visit_resources("spec.resources", spec.resources.as_mut(), visit)?;
+    for (name, amount) in spec.overhead.iter_mut().flatten() {
+        visit(format!("spec.overhead.{name}"), amount)?;
+    }
+    for (index, volume) in spec.volumes.iter_mut().flatten().enumerate() {
+        let path = format!("spec.volumes[{index}]");
+        if let Some(limit) = volume
+            .empty_dir
+            .as_mut()
+            .and_then(|dir| dir.size_limit.as_mut())
+        {
+            visit(format!("{path}.emptyDir.sizeLimit"), limit)?;
+        }
+        visit_downward(
+            &format!("{path}.downwardAPI"),
+            volume
+                .downward_api
+                .as_mut()
+                .and_then(|source| source.items.as_mut()),
+            visit,
+        )?;
+        let sources = volume
+            .projected
+            .as_mut()
+            .and_then(|projected| projected.sources.as_mut());
+        for (index, source) in sources.into_iter().flatten().enumerate() {
+            let path = format!("{path}.projected.sources[{index}].downwardAPI");
+            visit_downward(
+                &path,
+                source
+                    .downward_api
+                    .as_mut()
+                    .and_then(|source| source.items.as_mut()),
+                visit,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn visit_resources(
+    path: &str,
+    resources: Option<&mut k8s_openapi::api::core::v1::ResourceRequirements>,
+    visit: Visit<'_>,
+) -> Result<(), DecodeError> {
+    let Some(resources) = resources else {
+        return Ok(());
+    };
+    for (part, map) in [
+        ("limits", &mut resources.limits),
+        ("requests", &mut resources.requests),
+    ] {
+        for (name, amount) in map.iter_mut().flatten() {
+            visit(format!("{path}.{part}.{name}"), amount)?;
+        }
+    }
+    Ok(())
+}
+
+fn visit_downward(
+    path: &str,
+    items: Option<&mut Vec<k8s_openapi::api::core::v1::DownwardAPIVolumeFile>>,
+    visit: Visit<'_>,
+) -> Result<(), DecodeError> {
+    for (index, item) in items.into_iter().flatten().enumerate() {
+        let field = item.resource_field_ref.as_mut();
+        if let Some(divisor) = field.and_then(|field| field.divisor.as_mut()) {
+            visit(
+                format!("{path}.items[{index}].resourceFieldRef.divisor"),
+                divisor,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(spec: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec})
+    }
+
+    #[track_caller]
+    fn check(value: Value, path: &str, expected: &str) {
+        let error = decode(value).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(error.path(), path);
+    }
+
+    #[test]
+    fn type_errors_read_like_those_of_the_api_server() {
+        let handled = "Pod in version \"v1\" cannot be handled as a Pod: ";
+        let container = |part: Value| {
+            let mut container = json!({"name": "c"});
+            for (key, value) in part.as_object().unwrap() {
+                container[key] = value.clone();
+            }
+            pod(json!({ "containers": [container] }))
+        };
+        let wrong = |value: Value, path: &str, problem: &str| {
+            check(value, path, &format!("{handled}{problem}"))
+        };
+        wrong(
+            container(json!({"ports": "80"})),
+            "spec.containers[0].ports",
+            "json: cannot unmarshal string into Go struct field Container.spec.containers.ports of type []v1.ContainerPort",
+        );
+        wrong(
+            pod(json!({"containers": "x"})),
+            "spec.containers",
+            "json: cannot unmarshal string into Go struct field PodSpec.spec.containers of type []v1.Container",
+        );
+        wrong(
+            pod(json!({"containers": ["x"]})),
+            "spec.containers[0]",
+            "json: cannot unmarshal string into Go struct field PodSpec.spec.containers of type v1.Container",
+        );
+        wrong(
+            container(json!({"env": [{"name": "A", "value": true}]})),
+            "spec.containers[0].env[0].value",
+            "json: cannot unmarshal bool into Go struct field EnvVar.spec.containers.env.value of type string",
+        );
+        wrong(
+            container(json!({"command": "ls"})),
+            "spec.containers[0].command",
+            "json: cannot unmarshal string into Go struct field Container.spec.containers.command of type []string",
+        );
+        wrong(
+            container(json!({"args": [1]})),
+            "spec.containers[0].args[0]",
+            "json: cannot unmarshal number into Go struct field Container.spec.containers.args of type string",
+        );
+        wrong(
+            container(json!({"stdin": "yes"})),
+            "spec.containers[0].stdin",
+            "json: cannot unmarshal string into Go struct field Container.spec.containers.stdin of type bool",
+        );
+        wrong(
+            container(json!({"ports": [{"containerPort": "80"}]})),
+            "spec.containers[0].ports[0].containerPort",
+            "json: cannot unmarshal string into Go struct field ContainerPort.spec.containers.ports.containerPort of type int32",
+        );
+        wrong(
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"a": true}}}),
+            "metadata.labels.a",
+            "json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type string",
+        );
+        wrong(
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": "x"}}),
+            "metadata.labels",
+            "json: cannot unmarshal string into Go struct field ObjectMeta.metadata.labels of type map[string]string",
+        );
+        wrong(
+            json!({"apiVersion": "v1", "kind": "Pod", "spec": 5}),
+            "spec",
+            "json: cannot unmarshal number into Go struct field Pod.spec of type v1.PodSpec",
+        );
+        wrong(
+            container(json!({"resources": {"limits": {"cpu": "1KB"}}})),
+            "spec.containers[0].resources.limits.cpu",
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        );
+        wrong(
+            container(json!({"resources": {"limits": {"memory": "1K"}}})),
+            "spec.containers[0].resources.limits.memory",
+            "unable to parse quantity's suffix",
+        );
+    }
+
+    #[test]
+    fn documents_without_a_known_type() {
+        check(
+            json!({}),
+            "",
+            "error validating data: [apiVersion not set, kind not set]",
+        );
+        check(
+            json!({"apiVersion": "v1"}),
+            "",
+            "error validating data: [kind not set]",
+        );
+        check(
+            json!("x"),
+            "",
+            "the document is a string, an object with apiVersion and kind was expected",
+        );
+        check(
+            json!({"apiVersion": "v1", "kind": "Podd"}),
+            "kind",
+            "no matches for kind \"Podd\" in version \"v1\"",
+        );
+        check(
+            json!({"apiVersion": "apps/v1", "kind": "Deployment"}),
+            "kind",
+            "no matches for kind \"Deployment\" in version \"apps/v1\" (podtui does not have this kind yet)",
+        );
+    }
+
+    #[test]
+    fn base64_errors_name_the_byte() {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "ab!d"}});
+        check(
+            secret,
+            "data.a",
+            "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data at input byte 2",
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_listed_with_their_paths() {
+        let value = pod(json!({
+            "containers": [{"name": "c", "imgae": "x", "ports": [{"containerport": 80}]}],
+            "Volumes": null,
+        }));
+        let decoded = decode(value).unwrap();
+        assert_eq!(
+            decoded.strict_error().unwrap(),
+            "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field \"spec.containers[0].imgae\", \
+             unknown field \"spec.containers[0].ports[0].containerport\", unknown field \"spec.Volumes\""
+        );
+    }
+
+    #[test]
+    fn null_is_absent_and_quantities_become_canonical() {
+        let value = pod(json!({
+            "containers": [{"name": "c", "image": null, "resources": {"limits": {"cpu": 0.5, "memory": "1024Mi"}}}],
+            "volumes": null,
+        }));
+        let decoded = decode(value).unwrap();
+        assert!(decoded.unknown_fields.is_empty());
+        let Object::Pod(pod) = decoded.object else {
+            panic!("a pod was decoded")
+        };
+        let limits = pod.spec.as_ref().unwrap().containers[0]
+            .resources
+            .clone()
+            .unwrap()
+            .limits
+            .unwrap();
+        assert_eq!(limits["cpu"].0, "500m");
+        assert_eq!(limits["memory"].0, "1Gi");
+    }
+}

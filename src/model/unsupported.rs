@@ -1,0 +1,533 @@
+//! Fields of a pod that are valid Kubernetes and that the engine does not carry out yet.
+//!
+//! Nothing is ignored silently: `apply` warns with this list and the engine writes it into events. A row leaves
+//! this file in the same change that implements its field.
+
+use k8s_openapi::api::core::v1::{
+    Container, Pod, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Volume,
+    VolumeMount,
+};
+
+use super::pod::is_sidecar;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Support {
+    /// The pod runs as if the field were absent.
+    Ignored,
+    /// The pod must not run without it and is held (ContainerCreating).
+    Blocks,
+}
+
+/// One field that is set and not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unsupported {
+    pub(crate) path: String,
+    /// What happens instead, in words for the user.
+    pub(crate) why: String,
+    pub(crate) support: Support,
+}
+
+/// `spec.initContainers: not supported yet: …`.
+impl std::fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: not supported yet: {}", self.path, self.why)
+    }
+}
+
+/// All such fields of a pod, in the order of the API.
+pub(crate) fn unsupported(pod: &Pod) -> Vec<Unsupported> {
+    let mut list = List::default();
+    if let Some(spec) = &pod.spec {
+        list.pod(spec);
+    }
+    list.found
+}
+
+#[derive(Default)]
+struct List {
+    found: Vec<Unsupported>,
+}
+
+/// An empty list or map asks for nothing.
+trait Given {
+    fn given(&self) -> bool;
+}
+
+impl<T> Given for Option<Vec<T>> {
+    fn given(&self) -> bool {
+        self.as_ref().is_some_and(|list| !list.is_empty())
+    }
+}
+
+impl<V> Given for Option<std::collections::BTreeMap<String, V>> {
+    fn given(&self) -> bool {
+        self.as_ref().is_some_and(|map| !map.is_empty())
+    }
+}
+
+impl Given for Option<String> {
+    fn given(&self) -> bool {
+        self.as_ref().is_some_and(|text| !text.is_empty())
+    }
+}
+
+impl List {
+    fn ignored(&mut self, is_set: bool, path: impl Into<String>, why: &str) {
+        self.add(is_set, path.into(), why, Support::Ignored);
+    }
+
+    fn blocks(&mut self, is_set: bool, path: impl Into<String>, why: &str) {
+        self.add(is_set, path.into(), why, Support::Blocks);
+    }
+
+    fn add(&mut self, is_set: bool, path: String, why: &str, support: Support) {
+        if is_set {
+            self.found.push(Unsupported {
+                path,
+                why: why.to_owned(),
+                support,
+            });
+        }
+    }
+
+    fn pod(&mut self, spec: &PodSpec) {
+        for (index, volume) in spec.volumes.iter().flatten().enumerate() {
+            self.volume(&format!("spec.volumes[{index}]"), volume);
+        }
+        for (index, container) in spec.init_containers.iter().flatten().enumerate() {
+            let why = if is_sidecar(container) {
+                "sidecars are not started, so the pod is held and no container starts"
+            } else {
+                "init containers are not run, so the pod is held and no container starts"
+            };
+            self.blocks(true, format!("spec.initContainers[{index}]"), why);
+        }
+        for (index, container) in spec.containers.iter().enumerate() {
+            self.container(&format!("spec.containers[{index}]"), container);
+        }
+        self.blocks(
+            spec.ephemeral_containers.given(),
+            "spec.ephemeralContainers",
+            "ephemeral containers are not started, so the pod is held",
+        );
+        self.security(spec.security_context.as_ref());
+        self.naming_and_identity(spec);
+        self.scheduling(spec);
+        self.resources(spec);
+    }
+
+    fn naming_and_identity(&mut self, spec: &PodSpec) {
+        self.ignored(
+            spec.automount_service_account_token == Some(true),
+            "spec.automountServiceAccountToken",
+            "no service account token is mounted",
+        );
+        self.ignored(
+            spec.service_account_name
+                .as_deref()
+                .is_some_and(|name| !name.is_empty() && name != "default"),
+            "spec.serviceAccountName",
+            "service accounts are not looked up and no token is mounted",
+        );
+        self.ignored(
+            spec.image_pull_secrets.given(),
+            "spec.imagePullSecrets",
+            "images are not pulled from registries",
+        );
+        self.blocks(
+            spec.host_users == Some(false),
+            "spec.hostUsers",
+            "the pod would run with the user ids of the host, so it is held",
+        );
+        self.ignored(
+            spec.set_hostname_as_fqdn == Some(true),
+            "spec.setHostnameAsFQDN",
+            "the hostname stays the short one",
+        );
+        self.ignored(
+            spec.hostname_override.given(),
+            "spec.hostnameOverride",
+            "the pod keeps its usual hostname",
+        );
+        self.ignored(
+            spec.subdomain.given(),
+            "spec.subdomain",
+            "there is no DNS record for it",
+        );
+        self.blocks(
+            spec.os.as_ref().is_some_and(|os| os.name == "windows"),
+            "spec.os",
+            "only Linux containers run, so the pod is held",
+        );
+    }
+
+    fn scheduling(&mut self, spec: &PodSpec) {
+        let placed = "there is one node and the pod is placed on it regardless";
+        self.ignored(spec.node_selector.given(), "spec.nodeSelector", placed);
+        self.ignored(spec.affinity.is_some(), "spec.affinity", placed);
+        self.ignored(
+            spec.topology_spread_constraints.given(),
+            "spec.topologySpreadConstraints",
+            placed,
+        );
+        self.ignored(
+            spec.scheduler_name
+                .as_deref()
+                .is_some_and(|name| !name.is_empty() && name != "default-scheduler"),
+            "spec.schedulerName",
+            placed,
+        );
+        self.blocks(
+            spec.scheduling_gates.given(),
+            "spec.schedulingGates",
+            "gates cannot be lifted, so the pod is held",
+        );
+        self.ignored(
+            spec.scheduling_group.is_some(),
+            "spec.schedulingGroup",
+            placed,
+        );
+        self.ignored(
+            spec.priority_class_name.given(),
+            "spec.priorityClassName",
+            "the pod runs with priority 0 and is never preempted",
+        );
+        self.ignored(
+            spec.readiness_gates.given(),
+            "spec.readinessGates",
+            "the pod becomes ready without these conditions",
+        );
+        self.ignored(
+            spec.runtime_class_name.given(),
+            "spec.runtimeClassName",
+            "there is one runtime and it is used",
+        );
+    }
+
+    fn resources(&mut self, spec: &PodSpec) {
+        self.blocks(
+            spec.resource_claims.given(),
+            "spec.resourceClaims",
+            "devices cannot be claimed, so the pod is held",
+        );
+        self.ignored(
+            spec.resources.is_some(),
+            "spec.resources",
+            "only the resources of the containers bound the pod",
+        );
+        self.ignored(
+            spec.overhead.given(),
+            "spec.overhead",
+            "no resources are set aside for it",
+        );
+    }
+
+    fn volume(&mut self, path: &str, volume: &Volume) {
+        let held = "this type of volume cannot be prepared, so the pod is held (FailedMount)";
+        let mut block = |is_set: bool, field: &str| {
+            self.add(is_set, format!("{path}.{field}"), held, Support::Blocks);
+        };
+        block(volume.config_map.is_some(), "configMap");
+        block(volume.secret.is_some(), "secret");
+        block(volume.projected.is_some(), "projected");
+        block(volume.downward_api.is_some(), "downwardAPI");
+        block(volume.image.is_some(), "image");
+        block(
+            volume.persistent_volume_claim.is_some(),
+            "persistentVolumeClaim",
+        );
+        block(volume.ephemeral.is_some(), "ephemeral");
+        block(volume.csi.is_some(), "csi");
+        block(volume.nfs.is_some(), "nfs");
+        block(volume.iscsi.is_some(), "iscsi");
+        block(volume.fc.is_some(), "fc");
+        block(volume.git_repo.is_some(), "gitRepo");
+        block(
+            volume.aws_elastic_block_store.is_some(),
+            "awsElasticBlockStore",
+        );
+        block(volume.azure_disk.is_some(), "azureDisk");
+        block(volume.azure_file.is_some(), "azureFile");
+        block(volume.cephfs.is_some(), "cephfs");
+        block(volume.cinder.is_some(), "cinder");
+        block(volume.flex_volume.is_some(), "flexVolume");
+        block(volume.flocker.is_some(), "flocker");
+        block(volume.gce_persistent_disk.is_some(), "gcePersistentDisk");
+        block(volume.glusterfs.is_some(), "glusterfs");
+        block(
+            volume.photon_persistent_disk.is_some(),
+            "photonPersistentDisk",
+        );
+        block(volume.portworx_volume.is_some(), "portworxVolume");
+        block(volume.quobyte.is_some(), "quobyte");
+        block(volume.rbd.is_some(), "rbd");
+        block(volume.scale_io.is_some(), "scaleIO");
+        block(volume.storageos.is_some(), "storageos");
+        block(volume.vsphere_volume.is_some(), "vsphereVolume");
+        let medium = volume
+            .empty_dir
+            .as_ref()
+            .and_then(|dir| dir.medium.as_deref());
+        block(
+            medium.is_some_and(|medium| medium.starts_with("HugePages")),
+            "emptyDir.medium",
+        );
+        let limited_disk = volume.empty_dir.as_ref().is_some_and(|dir| {
+            dir.size_limit.is_some() && dir.medium.as_deref().unwrap_or_default().is_empty()
+        });
+        self.ignored(
+            limited_disk,
+            format!("{path}.emptyDir.sizeLimit"),
+            "the size of a volume on disk is not limited",
+        );
+    }
+
+    fn container(&mut self, path: &str, container: &Container) {
+        for (index, port) in container.ports.iter().flatten().enumerate() {
+            self.ignored(
+                port.host_port
+                    .is_some_and(|host| host != 0 && host != port.container_port)
+                    || (port.host_port.unwrap_or(0) != 0 && port.host_ip.given()),
+                format!("{path}.ports[{index}].hostPort"),
+                "the port is not published on the host; use the pod's address",
+            );
+        }
+        self.blocks(
+            container.env_from.given(),
+            format!("{path}.envFrom"),
+            "the variables cannot be read, so the container is not started",
+        );
+        for (index, env) in container.env.iter().flatten().enumerate() {
+            self.blocks(
+                env.value_from.is_some(),
+                format!("{path}.env[{index}].valueFrom"),
+                "the value cannot be read, so the container is not started",
+            );
+        }
+        self.container_resources(path, container);
+        for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
+            self.mount(&format!("{path}.volumeMounts[{index}]"), mount);
+        }
+        self.blocks(
+            container.volume_devices.given(),
+            format!("{path}.volumeDevices"),
+            "the device is not there, so the pod is held",
+        );
+        for (field, probe) in [
+            ("livenessProbe", &container.liveness_probe),
+            ("readinessProbe", &container.readiness_probe),
+            ("startupProbe", &container.startup_probe),
+        ] {
+            let why = "the probe is not run; a running container counts as started and ready";
+            self.ignored(probe.is_some(), format!("{path}.{field}"), why);
+        }
+        self.lifecycle(path, container);
+        if let Some(context) = &container.security_context {
+            self.container_security(&format!("{path}.securityContext"), context);
+        }
+    }
+
+    fn container_resources(&mut self, path: &str, container: &Container) {
+        let Some(resources) = &container.resources else {
+            return;
+        };
+        for (part, map) in [
+            ("limits", &resources.limits),
+            ("requests", &resources.requests),
+        ] {
+            for name in map.iter().flatten().map(|(name, _)| name) {
+                // A request that follows from a limit is reported once, at the limit.
+                let follows = part == "requests"
+                    && resources
+                        .limits
+                        .as_ref()
+                        .is_some_and(|limits| limits.contains_key(name));
+                self.ignored(
+                    !matches!(name.as_str(), "cpu" | "memory") && !follows,
+                    format!("{path}.resources.{part}[{name}]"),
+                    "this resource is neither counted nor limited",
+                );
+            }
+        }
+        self.blocks(
+            resources.claims.given(),
+            format!("{path}.resources.claims"),
+            "devices cannot be claimed, so the pod is held",
+        );
+    }
+
+    fn lifecycle(&mut self, path: &str, container: &Container) {
+        let Some(lifecycle) = &container.lifecycle else {
+            return;
+        };
+        let why = "the hook is not run";
+        self.ignored(
+            lifecycle.post_start.is_some(),
+            format!("{path}.lifecycle.postStart"),
+            why,
+        );
+        self.ignored(
+            lifecycle.pre_stop.is_some(),
+            format!("{path}.lifecycle.preStop"),
+            why,
+        );
+        self.ignored(
+            lifecycle.stop_signal.given(),
+            format!("{path}.lifecycle.stopSignal"),
+            "the stop signal of the image is used",
+        );
+    }
+
+    fn mount(&mut self, path: &str, mount: &VolumeMount) {
+        let why = "the whole volume would be mounted instead, so the pod is held (FailedMount)";
+        self.blocks(mount.sub_path.given(), format!("{path}.subPath"), why);
+        self.blocks(
+            mount.sub_path_expr.given(),
+            format!("{path}.subPathExpr"),
+            why,
+        );
+        let recursive = mount.recursive_read_only.as_deref().unwrap_or("Disabled");
+        self.ignored(
+            !matches!(recursive, "" | "Disabled"),
+            format!("{path}.recursiveReadOnly"),
+            "only the mount itself is read-only, not what is mounted below it",
+        );
+    }
+
+    fn container_security(&mut self, path: &str, context: &SecurityContext) {
+        self.profile(path, context.seccomp_profile.as_ref());
+        self.ignored(
+            context.app_armor_profile.is_some(),
+            format!("{path}.appArmorProfile"),
+            "no AppArmor profile is applied",
+        );
+        self.ignored(
+            context.se_linux_options.is_some(),
+            format!("{path}.seLinuxOptions"),
+            "no SELinux label is applied",
+        );
+        self.ignored(
+            context.proc_mount.as_deref() == Some("Unmasked"),
+            format!("{path}.procMount"),
+            "/proc stays masked",
+        );
+    }
+
+    fn profile(&mut self, path: &str, profile: Option<&SeccompProfile>) {
+        self.blocks(
+            profile.is_some_and(|profile| profile.type_ == "Localhost"),
+            format!("{path}.seccompProfile"),
+            "the profile cannot be loaded, so the container is not started",
+        );
+    }
+
+    fn security(&mut self, context: Option<&PodSecurityContext>) {
+        let Some(context) = context else { return };
+        let path = "spec.securityContext";
+        self.profile(path, context.seccomp_profile.as_ref());
+        self.ignored(
+            context.app_armor_profile.is_some(),
+            format!("{path}.appArmorProfile"),
+            "no AppArmor profile is applied",
+        );
+        self.ignored(
+            context.se_linux_options.is_some(),
+            format!("{path}.seLinuxOptions"),
+            "no SELinux label is applied",
+        );
+        self.ignored(
+            context.fs_group.is_some(),
+            format!("{path}.fsGroup"),
+            "the group is given to the processes, the ownership of volumes is not changed",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(spec: Value, expected: &[(&str, Support)]) {
+        let pod: Pod = serde_json::from_value(json!({ "spec": spec })).unwrap();
+        let found = unsupported(&pod);
+        let found: Vec<(&str, Support)> = found
+            .iter()
+            .map(|found| (found.path.as_str(), found.support))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_the_engine_does_is_not_listed() {
+        check(
+            json!({
+                "containers": [{
+                    "name": "c", "image": "x", "command": ["a"], "args": ["b"], "workingDir": "/", "stdin": true, "tty": true,
+                    "env": [{"name": "A", "value": "1"}],
+                    "ports": [{"containerPort": 80}],
+                    "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+                    "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": true, "mountPropagation": "HostToContainer"}],
+                    "securityContext": {"runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
+                }],
+                "volumes": [{"name": "v", "hostPath": {"path": "/x"}}, {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+                "hostNetwork": true, "shareProcessNamespace": true, "hostAliases": [], "nodeSelector": {},
+                "serviceAccountName": "default", "schedulerName": "default-scheduler",
+            }),
+            &[],
+        );
+    }
+
+    #[test]
+    fn what_it_does_not_do_is() {
+        check(
+            json!({
+                "containers": [{
+                    "name": "c",
+                    "ports": [{"containerPort": 80, "hostPort": 8080}],
+                    "envFrom": [{}],
+                    "env": [{"name": "A", "valueFrom": {}}],
+                    "resources": {"limits": {"example.com/foo": "1"}, "requests": {"example.com/foo": "1", "ephemeral-storage": "1Gi"}},
+                    "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "x"}],
+                    "livenessProbe": {},
+                    "lifecycle": {"preStop": {}},
+                    "securityContext": {"seccompProfile": {"type": "Localhost"}},
+                }],
+                "initContainers": [{"name": "i"}],
+                "volumes": [{"name": "v", "configMap": {}}, {"name": "d", "emptyDir": {"sizeLimit": "1Mi"}}],
+                "securityContext": {"fsGroup": 5},
+                "priorityClassName": "high",
+            }),
+            &[
+                ("spec.volumes[0].configMap", Support::Blocks),
+                ("spec.volumes[1].emptyDir.sizeLimit", Support::Ignored),
+                ("spec.initContainers[0]", Support::Blocks),
+                ("spec.containers[0].ports[0].hostPort", Support::Ignored),
+                ("spec.containers[0].envFrom", Support::Blocks),
+                ("spec.containers[0].env[0].valueFrom", Support::Blocks),
+                (
+                    "spec.containers[0].resources.limits[example.com/foo]",
+                    Support::Ignored,
+                ),
+                (
+                    "spec.containers[0].resources.requests[ephemeral-storage]",
+                    Support::Ignored,
+                ),
+                (
+                    "spec.containers[0].volumeMounts[0].subPath",
+                    Support::Blocks,
+                ),
+                ("spec.containers[0].livenessProbe", Support::Ignored),
+                ("spec.containers[0].lifecycle.preStop", Support::Ignored),
+                (
+                    "spec.containers[0].securityContext.seccompProfile",
+                    Support::Blocks,
+                ),
+                ("spec.securityContext.fsGroup", Support::Ignored),
+                ("spec.priorityClassName", Support::Ignored),
+            ],
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! `describe`: the long text of one object, in the order, indentation and wording of kubectl.
+
+mod common;
+mod container;
+mod events;
+mod node;
+mod others;
+mod pod;
+mod text;
+mod volume;
+
+pub(crate) use others::{Related, describe};

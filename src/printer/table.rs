@@ -1,0 +1,104 @@
+use super::align::align;
+
+/// Rows under upper-case headers, three blanks apart, no column narrower than six.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Table {
+    headers: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new<T: Into<String>>(headers: impl IntoIterator<Item = T>) -> Self {
+        let headers = headers.into_iter().map(Into::into).collect();
+        Self {
+            headers,
+            rows: Vec::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The whole table; every line ends with a newline.
+    pub(crate) fn render(&self, with_headers: bool) -> String {
+        let mut text = String::new();
+        let headers: Vec<String> = self
+            .headers
+            .iter()
+            .map(|name| name.to_uppercase())
+            .collect();
+        let header_row = with_headers.then_some(&headers);
+        for cells in header_row.into_iter().chain(&self.rows) {
+            for (column, cell) in cells.iter().enumerate() {
+                if column > 0 {
+                    text.push('\t');
+                }
+                text.push_str(&visible(cell));
+            }
+            text.push('\n');
+        }
+        align(&text, 6, 3)
+    }
+}
+
+/// One line of text that cannot act on a terminal: cut at the first line break (`...` shows it), other
+/// control characters in caret notation, tabs as a blank.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | '\u{c}' => {
+                shown.push_str("...");
+                break;
+            }
+            '\t' => shown.push(' '),
+            '\0'..='\u{1f}' => {
+                shown.push('^');
+                // Caret notation: NUL is ^@, ESC is ^[.
+                shown.push(char::from(
+                    u8::try_from(u32::from(character)).unwrap_or(0) + b'@',
+                ));
+            }
+            '\u{7f}' => shown.push_str("^?"),
+            '\u{80}'..='\u{9f}' => shown.extend(character.escape_unicode()),
+            // Directional overrides and isolates can make a line read differently from what it says
+            // (CVE-2021-42574).
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                shown.extend(character.escape_unicode());
+            }
+            _ => shown.push(character),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_three_blanks_apart_and_headers_upper_case() {
+        let mut table = Table::new(["Name", "Ready", "Status"]);
+        table.push(vec!["web".into(), "1/1".into(), "Running".into()]);
+        table.push(vec!["a-long-name".into(), "0/2".into(), "Pending".into()]);
+        let expected = "NAME          READY   STATUS\nweb           1/1     Running\na-long-name   0/2     Pending\n";
+        assert_eq!(table.render(true), expected);
+        assert_eq!(
+            table.render(false),
+            "web           1/1   Running\na-long-name   0/2   Pending\n"
+        );
+    }
+
+    #[test]
+    fn a_cell_cannot_reach_the_terminal() {
+        assert_eq!(visible("a\x1b[31mb\tc"), "a^[[31mb c");
+        assert_eq!(visible("one\ntwo"), "one...");
+        assert_eq!(visible("\u{9b}2J"), "\\u{9b}2J");
+        assert_eq!(visible("x\u{7f}\0"), "x^?^@");
+    }
+}
