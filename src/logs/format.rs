@@ -67,7 +67,10 @@ pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, FormatError> {
         _ => return Err(FormatError::Stream),
     };
     // The field may carry more tags behind colons; the first is the one that is defined.
-    let tag = match fields.next().and_then(|field| field.split(|b| *b == b':').next()) {
+    let tag = match fields
+        .next()
+        .and_then(|field| field.split(|b| *b == b':').next())
+    {
         Some(b"F") => Tag::Full,
         Some(b"P") => Tag::Partial,
         _ => return Err(FormatError::Tag),
@@ -196,9 +199,9 @@ fn is_time(text: &str) -> bool {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     seconds.len() == 15
-        && seconds.split_once('-').is_some_and(|(date, time)| {
-            date.len() == 8 && digits(date) && digits(time)
-        })
+        && seconds
+            .split_once('-')
+            .is_some_and(|(date, time)| date.len() == 8 && digits(date) && digits(time))
         && digits(fraction)
 }
 
@@ -241,9 +244,18 @@ mod tests {
     #[test]
     fn lines_are_cut_at_line_feeds_only() {
         check(&[], &[]);
-        check(&[b"a\n\nb"], &[(Tag::Full, b"a"), (Tag::Full, b""), (Tag::Full, b"b")]);
-        check(&[b"a", b"b", b"\nc\n"], &[(Tag::Full, b"ab"), (Tag::Full, b"c")]);
-        check(&[b"x\r2026 stdout F y\0\xff\n"], &[(Tag::Full, b"x\r2026 stdout F y\0\xff")]);
+        check(
+            &[b"a\n\nb"],
+            &[(Tag::Full, b"a"), (Tag::Full, b""), (Tag::Full, b"b")],
+        );
+        check(
+            &[b"a", b"b", b"\nc\n"],
+            &[(Tag::Full, b"ab"), (Tag::Full, b"c")],
+        );
+        check(
+            &[b"x\r2026 stdout F y\0\xff\n"],
+            &[(Tag::Full, b"x\r2026 stdout F y\0\xff")],
+        );
     }
 
     #[test]
@@ -281,7 +293,11 @@ mod tests {
         let path = directory.path().join("0.log");
         let old = directory.path().join("0.log.20250102-030405");
         let new = rotated_path(&path, NOW.parse().unwrap());
-        assert!(new.to_str().unwrap().ends_with("/0.log.20260102-030405.000000006"));
+        assert!(
+            new.to_str()
+                .unwrap()
+                .ends_with("/0.log.20260102-030405.000000006")
+        );
         for file in [&path, &new, &old, &directory.path().join("0.log.gz")] {
             std::fs::write(file, "").unwrap();
         }

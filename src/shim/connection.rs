@@ -138,7 +138,11 @@ impl Connection {
     /// Sends what the socket takes now and waits for room when something is left.
     pub(super) fn flush(&mut self, reactor: &Reactor) -> io::Result<()> {
         while self.sent < self.sending.len() {
-            match send(&self.socket, &self.sending[self.sent..], SendFlags::NOSIGNAL) {
+            match send(
+                &self.socket,
+                &self.sending[self.sent..],
+                SendFlags::NOSIGNAL,
+            ) {
                 Ok(length) => self.sent += length,
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}

@@ -144,7 +144,9 @@ impl Container {
             Ok(watch) => Some(watch),
             Err(error) => {
                 let text = crate::base::chain(&error);
-                self.state.notes.push(format!("no word of OOM kills: {text}"));
+                self.state
+                    .notes
+                    .push(format!("no word of OOM kills: {text}"));
                 None
             }
         };
@@ -226,9 +228,9 @@ impl Container {
         let (reports, reporter) = init::channel().at(Stage::Clone, "make a pipe")?;
         let mut reporter = Some(reporter);
         let wanted = sandbox.spec.namespaces.pid;
-        let namespaces = Namespaces::MOUNT
-            .with_if(wanted == PidNamespace::Container, Namespaces::PID);
-        let spawn = || {
+        let namespaces =
+            Namespaces::MOUNT.with_if(wanted == PidNamespace::Container, Namespaces::PID);
+        let mut spawn = || {
             clone::spawn(witness, namespaces, cgroup.unified_dir(), || {
                 reporter
                     .take()
@@ -238,7 +240,7 @@ impl Container {
         let child = if wanted == PidNamespace::Sandbox {
             sandbox
                 .own_pid
-                .children_in(pause.pidfd.as_fd(), spawn)
+                .children_in(pause.pidfd.as_fd(), &mut spawn)
                 .at(Stage::Namespaces, "enter the pid namespace of the sandbox")?
         } else {
             spawn()
@@ -491,10 +493,7 @@ impl Container {
         if let Some(running) = self.running.as_mut() {
             let _ = pidfd::send(running.child.pidfd.as_fd(), Signal::KILL);
             let _ = running.cgroup.kill();
-            running.stop_at = running
-                .exit
-                .is_none()
-                .then(|| Instant::now() + KILL_AGAIN);
+            running.stop_at = running.exit.is_none().then(|| Instant::now() + KILL_AGAIN);
         }
     }
 }
@@ -602,8 +601,7 @@ fn propagating(sandbox: &Sandbox, spec: &ContainerSpec) -> Result<Vec<Option<Own
             };
             let what = format!("share mounts of {}", path.display());
             ns::enter(machine.as_fd(), Namespaces::MOUNT).at(Stage::Mount, &what)?;
-            let copied =
-                init::open_host(path, links).and_then(|fd| mount::copy(fd.as_fd(), true));
+            let copied = init::open_host(path, links).and_then(|fd| mount::copy(fd.as_fd(), true));
             ns::enter(own.as_fd(), Namespaces::MOUNT).at(Stage::Mount, &what)?;
             copied.map(Some).at(Stage::Mount, &what)
         })
@@ -643,9 +641,11 @@ fn check(spec: &ContainerSpec) -> Result<(), Fault> {
     if Signal::parse(&spec.stop_signal).is_none() {
         return request(format!("unknown stop signal {:?}", spec.stop_signal));
     }
-    if let Some(wanted) = spec.mounts.iter().find(|wanted| {
-        !wanted.destination.starts_with('/') || wanted.destination.contains('\0')
-    }) {
+    if let Some(wanted) = spec
+        .mounts
+        .iter()
+        .find(|wanted| !wanted.destination.starts_with('/') || wanted.destination.contains('\0'))
+    {
         return Err(refuse(
             Stage::Mount,
             format!("mount destination {:?} is not absolute", wanted.destination),

@@ -73,7 +73,13 @@ macro_rules! at_for {
         }
     )*};
 }
-at_for!(CapsError, CgroupError, NetlinkError, PauseError, SeccompError);
+at_for!(
+    CapsError,
+    CgroupError,
+    NetlinkError,
+    PauseError,
+    SeccompError
+);
 
 fn errno_of(error: &(dyn std::error::Error + 'static)) -> i32 {
     let mut next = Some(error);

@@ -53,7 +53,11 @@ impl LogFile {
             .append(true)
             .create(true)
             .mode(0o640)
-            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+            .custom_flags(
+                (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY)
+                    .bits()
+                    .cast_signed(),
+            )
             .open(path)
     }
 
@@ -120,7 +124,10 @@ mod tests {
         let path = directory.path().join("0.log");
         let mut log = LogFile::open(&path, 10, 3).unwrap();
         for number in 0..5 {
-            assert_eq!(log.write(format!("line {number}\n").as_bytes(), now()), None);
+            assert_eq!(
+                log.write(format!("line {number}\n").as_bytes(), now()),
+                None
+            );
         }
         let kept: Vec<String> = rotated_files(&path)
             .unwrap()
@@ -149,7 +156,10 @@ mod tests {
             max_files: 0,
             lost: 0,
         };
-        assert!(matches!(log.write(b"1\n", now()), Some(LogTrouble::Failing(_))));
+        assert!(matches!(
+            log.write(b"1\n", now()),
+            Some(LogTrouble::Failing(_))
+        ));
         assert_eq!(log.write(b"22\n", now()), None);
         log.file = OpenOptions::new().append(true).open("/dev/null").unwrap();
         assert_eq!(log.write(b"3\n", now()), Some(LogTrouble::Recovered(5)));

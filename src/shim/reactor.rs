@@ -90,7 +90,6 @@ pub(super) struct Ready {
     pub(super) readable: bool,
 }
 
-#[derive(Debug)]
 pub(super) struct Reactor {
     epoll: OwnedFd,
     next_key: u32,

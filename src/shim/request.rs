@@ -120,14 +120,14 @@ impl Shim {
         if self.key_of(&spec.id).is_some() {
             return Ok(());
         }
-        if self.sandbox.phase != SandboxPhase::Ready
-            || self.stopping != super::server::Stopping::No
+        if self.sandbox.phase != SandboxPhase::Ready || self.stopping != super::server::Stopping::No
         {
             return Err(refuse(Stage::Request, "the sandbox is not ready"));
         }
-        let taken = self.containers.iter().any(|other| {
-            !other.is_exited() && other.state.spec.cgroup_leaf == spec.cgroup_leaf
-        });
+        let taken = self
+            .containers
+            .iter()
+            .any(|other| !other.is_exited() && other.state.spec.cgroup_leaf == spec.cgroup_leaf);
         if taken {
             return Err(refuse(
                 Stage::Cgroup,

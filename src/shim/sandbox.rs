@@ -9,13 +9,14 @@ use jiff::Timestamp;
 
 use super::fault::{At, refuse};
 use super::init;
+use super::server::Shim;
 use super::state_dir::StateDir;
 use crate::linux::cgroup::{Cgroup, Hierarchy, Level, Limits, Version};
 use crate::linux::clone::{self, Child, Namespaces, SingleThreaded};
 use crate::linux::mount::{self, Attributes, Context};
 use crate::linux::netlink::{Netlink, Peer};
 use crate::linux::ns::{self, OwnNetwork, OwnPid};
-use crate::linux::signal::Signal;
+use crate::linux::signal::{ChildSignals, Signal};
 use crate::linux::{pause, pidfd};
 use crate::wire::{
     Fault, Namespace, NetworkPlan, PidNamespace, ResourceLimits, SandboxPhase, SandboxSpec,
@@ -99,9 +100,7 @@ impl Sandbox {
         // Pause gets ready on another processor while the shim makes the network.
         let network = self.make_network();
         let shm = self.make_shared_memory();
-        reports
-            .receive_all()
-            .at(Stage::Clone, "hear from pause")?;
+        reports.receive_all().at(Stage::Clone, "hear from pause")?;
         let told = reports.told();
         self.notes.extend(told.notes);
         if let Some(fault) = told.fault {
@@ -213,9 +212,7 @@ impl Sandbox {
             .visit(child.pidfd.as_fd(), Netlink::open)
             .at(Stage::Network, "enter the network namespace of the sandbox")?;
         let mut inside = inside.at(Stage::Network, "open a netlink socket")?;
-        inside
-            .set_loopback_up()
-            .at(Stage::Network, "take lo up")?;
+        inside.set_loopback_up().at(Stage::Network, "take lo up")?;
         if let Some(plan) = &self.spec.network {
             configure(&mut inside, plan)?;
         }
@@ -241,7 +238,12 @@ impl Sandbox {
     }
 
     /// Makes the memory volume `key` unless it is there.
-    pub(super) fn ensure_tmpfs(&self, key: &str, size: Option<u64>, mode: u32) -> Result<(), Fault> {
+    pub(super) fn ensure_tmpfs(
+        &self,
+        key: &str,
+        size: Option<u64>,
+        mode: u32,
+    ) -> Result<(), Fault> {
         if !is_name(key) {
             return Err(refuse(
                 Stage::Mount,
@@ -290,6 +292,21 @@ impl Sandbox {
             .as_ref()
             .map(|plan| plan.host_interface.as_str());
         remove_links(interface, bridge)
+    }
+
+    /// Opens the socket, writes the state, and is ready.
+    pub(super) fn serve(mut self, child_signals: ChildSignals) -> Result<Shim, Fault> {
+        let listener = match self.directory.listen() {
+            Ok(listener) => listener,
+            Err(error) => {
+                self.undo();
+                return Err(error).at(Stage::State, "open the socket");
+            }
+        };
+        let mut shim =
+            Shim::new(self, listener, child_signals).at(Stage::State, "wait for descriptors")?;
+        shim.save();
+        Ok(shim)
     }
 
     fn undo(&mut self) {
@@ -343,7 +360,9 @@ fn check_sysctl(spec: &SandboxSpec, name: &str, value: &str) -> Result<(), Fault
     } else {
         None
     };
-    let line = value.bytes().all(|byte| (b' '..0x7f).contains(&byte) || byte == b'\t');
+    let line = value
+        .bytes()
+        .all(|byte| (b' '..0x7f).contains(&byte) || byte == b'\t');
     match owner {
         Some(Namespace::Sandbox) if is_word && dots_are_fine && line => Ok(()),
         Some(Namespace::Host) => Err(refuse(
@@ -398,11 +417,7 @@ fn configure(inside: &mut Netlink, plan: &NetworkPlan) -> Result<(), Fault> {
         .at(Stage::Network, "set the default route")
 }
 
-fn mount_tmpfs(
-    path: &Path,
-    options: &[(&str, String)],
-    attributes: Attributes,
-) -> io::Result<()> {
+fn mount_tmpfs(path: &Path, options: &[(&str, String)], attributes: Attributes) -> io::Result<()> {
     match std::fs::create_dir(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -490,7 +505,11 @@ mod tests {
             shm_size: 0,
             oom_score_adj: 0,
         };
-        assert_eq!(check_sysctl(&spec, name, value).is_ok(), allowed, "{name}={value}");
+        assert_eq!(
+            check_sysctl(&spec, name, value).is_ok(),
+            allowed,
+            "{name}={value}"
+        );
     }
 
     #[test]
@@ -501,7 +520,12 @@ mod tests {
         check_one(own, "kernel.sem", "250\t32000 32 128", true);
         check_one(Namespace::Host, "kernel.sem", "1", false);
         check_one(own, "kernel.core_pattern", "|/bin/sh", false);
-        check_one(own, "kernel.shm_rmid_forced", "1\nkernel.core_pattern=|x", false);
+        check_one(
+            own,
+            "kernel.shm_rmid_forced",
+            "1\nkernel.core_pattern=|x",
+            false,
+        );
         check_one(own, "kernel.shm+kernel.core_pattern", "1", false);
         check_one(own, "net.../../kernel.core_pattern", "1", false);
         check_one(own, "net/../kernel/core_pattern", "1", false);

@@ -63,7 +63,6 @@ pub(super) enum Stopping {
     Done,
 }
 
-#[derive(Debug)]
 pub(super) struct Shim {
     pub(super) sandbox: Sandbox,
     pub(super) containers: Vec<Container>,
@@ -113,7 +112,12 @@ impl Shim {
     /// Serves until the sandbox has been removed and everybody has been told.
     pub(super) fn run(&mut self) -> io::Result<()> {
         loop {
-            if self.removed && self.connections.values().all(|client| client.waiting() == 0) {
+            if self.removed
+                && self
+                    .connections
+                    .values()
+                    .all(|client| client.waiting() == 0)
+            {
                 return Ok(());
             }
             if self.dirty {
@@ -188,7 +192,9 @@ impl Shim {
     }
 
     fn note(&mut self, container: Key, notes: Vec<String>) {
-        let id = self.container(container).map(|found| found.state.spec.id.clone());
+        let id = self
+            .container(container)
+            .map(|found| found.state.spec.id.clone());
         for text in notes {
             self.emit(EventKind::Note {
                 container: id.clone(),
@@ -291,9 +297,15 @@ impl Shim {
         let Some(client) = self.connections.remove(&key) else {
             return;
         };
-        self.waiters.start.retain(|(_, waiter)| waiter.connection != key);
-        self.waiters.stop.retain(|(_, waiter)| waiter.connection != key);
-        self.waiters.sandbox.retain(|waiter| waiter.connection != key);
+        self.waiters
+            .start
+            .retain(|(_, waiter)| waiter.connection != key);
+        self.waiters
+            .stop
+            .retain(|(_, waiter)| waiter.connection != key);
+        self.waiters
+            .sandbox
+            .retain(|waiter| waiter.connection != key);
         for session in self.sessions.values_mut() {
             if session.connection == Some(key) {
                 session.abandon();
@@ -343,7 +355,9 @@ impl Shim {
         let reactor = &self.reactor;
         let pumped = container.pump(stream, &mut self.buffer, &mut self.lines, |bytes| {
             for (viewer, client) in connections.iter_mut() {
-                show(client, *viewer, key, stream, terminal, bytes, reactor, &mut slow);
+                show(
+                    client, *viewer, key, stream, terminal, bytes, reactor, &mut slow,
+                );
             }
         });
         let draining = container.is_draining();
@@ -374,7 +388,11 @@ impl Shim {
         let connection = session.connection;
         match (got, connection) {
             (Got::Bytes(length), Some(connection)) => {
-                let kind = if stream == 0 { Kind::Stdout } else { Kind::Stderr };
+                let kind = if stream == 0 {
+                    Kind::Stdout
+                } else {
+                    Kind::Stderr
+                };
                 let Some(client) = self.connections.get_mut(&connection) else {
                     return;
                 };
@@ -763,8 +781,7 @@ impl Shim {
     }
 
     fn advance_stop(&mut self) {
-        if self.stopping == Stopping::Containers
-            && self.containers.iter().all(Container::is_exited)
+        if self.stopping == Stopping::Containers && self.containers.iter().all(Container::is_exited)
         {
             self.stopping = Stopping::Pause;
             self.sandbox.kill_pause();
@@ -865,7 +882,10 @@ enum Slow {
 
 /// Shows a piece of output to one client, if it is a viewer of that stream. A viewer that does not keep up
 /// loses it: neither the container nor other viewers wait.
-#[expect(clippy::too_many_arguments, reason = "the fields of a Shim, borrowed apart")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the fields of a Shim, borrowed apart"
+)]
 fn show(
     client: &mut Connection,
     key: Key,
@@ -891,7 +911,11 @@ fn show(
         attach.dropped += bytes.len() as u64;
         return;
     }
-    let kind = if stream == 0 { Kind::Stdout } else { Kind::Stderr };
+    let kind = if stream == 0 {
+        Kind::Stdout
+    } else {
+        Kind::Stderr
+    };
     if client.send_bytes(kind, bytes, reactor).is_err() {
         slow.push((key, Slow::Broken));
     }

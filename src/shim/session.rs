@@ -94,7 +94,7 @@ impl Session {
         };
         let (reports, reporter) = init::channel().at(Stage::Clone, "make a pipe")?;
         let mut reporter = Some(reporter);
-        let spawn = || {
+        let mut spawn = || {
             clone::spawn(
                 witness,
                 Namespaces::NONE,
@@ -111,7 +111,7 @@ impl Session {
         } else {
             sandbox
                 .own_pid
-                .children_in(running.child.pidfd.as_fd(), spawn)
+                .children_in(running.child.pidfd.as_fd(), &mut spawn)
                 .at(
                     Stage::Namespaces,
                     "enter the pid namespace of the container",

@@ -93,7 +93,10 @@ fn make_pipes(stdin: bool) -> io::Result<(Streams, ChildEnds)> {
         proc::set_nonblocking(writer.as_fd())?;
         (Some(Input::new(writer, false)), reader)
     } else {
-        (None, OpenOptions::new().read(true).open("/dev/null")?.into())
+        (
+            None,
+            OpenOptions::new().read(true).open("/dev/null")?.into(),
+        )
     };
     let output = || -> io::Result<(OwnedFd, OwnedFd)> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;

@@ -138,9 +138,10 @@ fn configure(context: &Context, rootfs: &RootFs) -> Result<OwnedFd, Fault> {
     let scratch = [rootfs.scratch.join("upper"), rootfs.scratch.join("work")];
     let (scratch, also_held) = short_paths(&scratch)?;
     for (key, path) in ["upperdir", "workdir"].into_iter().zip(&scratch) {
-        context
-            .set(key, path.as_os_str().as_bytes())
-            .at(Stage::Rootfs, format_args!("overlay {key} {}", path.display()))?;
+        context.set(key, path.as_os_str().as_bytes()).at(
+            Stage::Rootfs,
+            format_args!("overlay {key} {}", path.display()),
+        )?;
     }
     let root = context
         .mount(Attributes::NONE)
@@ -319,12 +320,11 @@ fn volume(
 
 /// Whatever way the path took, it must not end on the root itself or inside `/proc` (CVE-2019-16884,
 /// CVE-2025-52881: writes meant for procfs would go to a file of the container's choice).
-fn check_destination(
-    root: BorrowedFd<'_>,
-    point: BorrowedFd<'_>,
-    what: &str,
-) -> Result<(), Fault> {
-    let magic = fstatfs(point).at(Stage::Mount, what)?.f_type.cast_unsigned();
+fn check_destination(root: BorrowedFd<'_>, point: BorrowedFd<'_>, what: &str) -> Result<(), Fault> {
+    let magic = fstatfs(point)
+        .at(Stage::Mount, what)?
+        .f_type
+        .cast_unsigned();
     if magic == PROC_MAGIC {
         return Err(refuse(Stage::Mount, format!("{what}: it is inside /proc")));
     }
