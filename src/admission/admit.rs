@@ -31,14 +31,6 @@ impl<T> Admitted<T> {
     }
 }
 
-#[cfg(test)]
-impl<T> Admitted<T> {
-    /// Lets tests of the store write objects that no rule has changed.
-    pub(crate) const fn for_test(value: T) -> Self {
-        Self(value)
-    }
-}
-
 /// What admission must be told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context {
