@@ -23,7 +23,7 @@ pub(crate) struct LoadResult {
 /// Reads every object of a text. `source` is the file name for messages, `-` for standard input.
 ///
 /// Empty documents are skipped and lists (`kind: List`) are taken apart. A document with any error is left out;
-/// the ones around it are not. A text without any object is an error, too.
+/// the ones around it are not. A text without any object gets a warning.
 pub(crate) fn load(text: &str, source: &str) -> LoadResult {
     let mut loader = Loader {
         text,
@@ -85,11 +85,14 @@ impl Loader<'_> {
             repaired = self.read(&text, repairs_left > 0);
         }
         if self.result.documents.is_empty() && self.result.diagnostics.is_empty() {
-            let message = "there is no object in this file".to_owned();
             self.report(Problem {
                 place: START,
-                message,
+                message: "there is no object in this file".to_owned(),
             });
+            // One file of a directory may be empty; whether any object is left is for the caller to see.
+            for diagnostic in &mut self.result.diagnostics {
+                diagnostic.severity = Severity::Warning;
+            }
         }
     }
 

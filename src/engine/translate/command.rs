@@ -37,6 +37,31 @@ pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> String
     result
 }
 
+/// Like [`expand`], but a name that is undefined or empty is an error.
+pub(super) fn expand_strictly(
+    text: &str,
+    variables: &BTreeMap<String, String>,
+) -> Result<String, String> {
+    let mut rest = text;
+    while let Some(position) = rest.find('$') {
+        let after = &rest[position + 1..];
+        if let Some(tail) = after.strip_prefix('$') {
+            rest = tail;
+        } else if let Some((name, tail)) = after
+            .strip_prefix('(')
+            .and_then(|inner| inner.split_once(')'))
+        {
+            if variables.get(name).is_none_or(String::is_empty) {
+                return Err(format!("missing value for \"{name}\""));
+            }
+            rest = tail;
+        } else {
+            rest = after;
+        }
+    }
+    Ok(expand(text, variables))
+}
+
 /// What is executed; empty when neither the container nor the image names a command.
 pub(super) fn argv(
     container: &Container,

@@ -165,6 +165,15 @@ pub(in crate::engine) fn container_spec(
     })
 }
 
+/// Expands a `subPathExpr`: here an undefined or empty variable is an error.
+pub(in crate::engine) fn expand_sub_path(
+    container: &Container,
+    text: &str,
+) -> Result<String, String> {
+    let variables = env::declared(container);
+    command::expand_strictly(text, &variables)
+}
+
 fn labels(
     pod: &Pod,
     container: &Container,

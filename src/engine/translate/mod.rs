@@ -13,6 +13,8 @@ mod resources;
 mod sandbox;
 mod security;
 
-pub(super) use container::{ContainerInputs, TranslateError, container_hash, container_spec};
+pub(super) use container::{
+    ContainerInputs, TranslateError, container_hash, container_spec, expand_sub_path,
+};
 pub(super) use resources::{QosTotals, qos_totals};
 pub(super) use sandbox::{SandboxInputs, sandbox_spec};

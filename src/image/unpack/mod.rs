@@ -12,7 +12,7 @@ mod entry;
 mod layer;
 mod limits;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tree;
 
 pub(super) use archive::{Skip, TarReader};
