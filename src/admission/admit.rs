@@ -3,9 +3,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{defaults, metadata};
+use super::{data, defaults, metadata, pod, update, warnings};
 use crate::base::Uid;
-use crate::model::{FieldError, Object, unsupported};
+use crate::model::{FieldError, Object};
 
 /// Proof that a value went through this room. There is no other way to make one.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,41 +45,103 @@ pub(crate) type Admission = Result<(Admitted<Object>, Vec<String>), Vec<FieldErr
 /// is checked. `metadata.namespace` must already be set for kinds that have one.
 pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
     metadata::prepare_create(object.meta_mut(), context);
+    drop_status(&mut object);
     defaults::apply(&mut object);
-    let errors = metadata::validate(&object);
+    let mut errors = metadata::validate(&object);
+    errors.extend(match &object {
+        Object::Pod(pod) => pod::validate(pod),
+        Object::ConfigMap(map) => data::config_map(map),
+        Object::Secret(secret) => data::secret(secret),
+        Object::Event(_) | Object::Node(_) | Object::Namespace(_) => Vec::new(),
+    });
+    finish(object, errors)
+}
+
+/// Makes the successor of `old` of what a user sent: server-owned metadata and the status are kept, the
+/// generation grows when the spec changed, and only what may change has changed.
+pub(crate) fn admit_update(old: &Object, mut new: Object, _context: &Context) -> Admission {
+    metadata::prepare_update(old.meta(), new.meta_mut());
+    keep_server_parts(old, &mut new);
+    defaults::apply(&mut new);
+    let mut errors = update::metadata(old.meta(), new.meta());
+    errors.extend(metadata::validate(&new));
+    errors.extend(match (old, &new) {
+        (Object::Pod(old), Object::Pod(new)) => update::pod(old, new),
+        (Object::ConfigMap(old), Object::ConfigMap(new)) => {
+            let mut errors = data::config_map_update(old, new);
+            errors.extend(data::config_map(new));
+            errors
+        }
+        (Object::Secret(old), Object::Secret(new)) => {
+            let mut errors = data::secret_update(old, new);
+            errors.extend(data::secret(new));
+            errors
+        }
+        (old, new) if old.kind() != new.kind() => {
+            let kind = new.kind().as_str();
+            vec![FieldError::invalid_string(
+                "kind",
+                kind,
+                "field is immutable",
+            )]
+        }
+        _ => Vec::new(),
+    });
+    count_generation(old, &mut new);
+    finish(new, errors)
+}
+
+fn finish(object: Object, errors: Vec<FieldError>) -> Admission {
     if errors.is_empty() {
-        let warnings = warnings(&object);
+        let warnings = warnings::of(&object);
         Ok((Admitted::new(object), warnings))
     } else {
         Err(errors)
     }
 }
 
-/// Makes the successor of `old` of what a user sent: server-owned metadata and the status are kept, the
-/// generation grows when the spec changed, and only what may change has changed.
-pub(crate) fn admit_update(old: &Object, mut new: Object, context: &Context) -> Admission {
-    let _ = context;
-    metadata::prepare_update(old.meta(), new.meta_mut());
-    defaults::apply(&mut new);
-    keep_status(old, &mut new);
-    let errors = metadata::validate(&new);
-    if errors.is_empty() {
-        let warnings = warnings(&new);
-        Ok((Admitted::new(new), warnings))
-    } else {
-        Err(errors)
+/// Nodes report their status when they register; everybody else begins without one.
+fn drop_status(object: &mut Object) {
+    match object {
+        Object::Pod(pod) => Arc::make_mut(pod).status = None,
+        Object::Namespace(namespace) => Arc::make_mut(namespace).status = None,
+        Object::ConfigMap(_) | Object::Secret(_) | Object::Event(_) | Object::Node(_) => {}
     }
 }
 
-/// A user's write never touches the status; that is what the `status` subresource is for.
-fn keep_status(old: &Object, new: &mut Object) {
+/// A user's write never touches the status, that is what the `status` subresource is for, nor takes a pod from
+/// its node.
+fn keep_server_parts(old: &Object, new: &mut Object) {
     match (old, new) {
-        (Object::Pod(old), Object::Pod(new)) => Arc::make_mut(new).status.clone_from(&old.status),
-        (Object::Node(old), Object::Node(new)) => Arc::make_mut(new).status.clone_from(&old.status),
+        (Object::Pod(old), Object::Pod(new)) => {
+            let new = Arc::make_mut(new);
+            new.status.clone_from(&old.status);
+            let node = old.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+            if let (Some(spec), Some(node)) = (&mut new.spec, node)
+                && spec.node_name.as_deref().unwrap_or_default().is_empty()
+            {
+                spec.node_name = Some(node.clone());
+            }
+        }
+        (Object::Node(old), Object::Node(new)) => {
+            Arc::make_mut(new).status.clone_from(&old.status);
+        }
         (Object::Namespace(old), Object::Namespace(new)) => {
             Arc::make_mut(new).status.clone_from(&old.status);
         }
         _ => {}
+    }
+}
+
+fn count_generation(old: &Object, new: &mut Object) {
+    let changed = match (old, &*new) {
+        (Object::Pod(old), Object::Pod(new)) => old.spec != new.spec,
+        (Object::Node(old), Object::Node(new)) => old.spec != new.spec,
+        _ => false,
+    };
+    if changed {
+        let meta = new.meta_mut();
+        meta.generation = Some(meta.generation.unwrap_or(0) + 1);
     }
 }
 
@@ -90,11 +152,4 @@ pub(super) fn fresh_uid() -> String {
 pub(super) fn time(now: Timestamp) -> Time {
     // The API keeps whole seconds.
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
-}
-
-fn warnings(object: &Object) -> Vec<String> {
-    match object {
-        Object::Pod(pod) => unsupported(pod).iter().map(ToString::to_string).collect(),
-        _ => Vec::new(),
-    }
 }

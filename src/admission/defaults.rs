@@ -169,21 +169,13 @@ fn resize_policy(container: &mut Container) {
     let Some(resources) = &container.resources else {
         return;
     };
-    let mut names = Vec::new();
-    for name in ["cpu", "memory"] {
-        let in_map = |map: &Option<_>| -> bool {
-            let map: &Option<std::collections::BTreeMap<String, _>> = map;
-            map.as_ref().is_some_and(
-                |map: &std::collections::BTreeMap<
-                    String,
-                    k8s_openapi::apimachinery::pkg::api::resource::Quantity,
-                >| map.contains_key(name),
-            )
-        };
-        if in_map(&resources.requests) || in_map(&resources.limits) {
-            names.push(name);
-        }
-    }
+    let given = |name: &&str| {
+        let maps = [&resources.requests, &resources.limits];
+        maps.into_iter()
+            .flatten()
+            .any(|map| map.contains_key(*name))
+    };
+    let names: Vec<&str> = ["cpu", "memory"].into_iter().filter(given).collect();
     if names.is_empty() {
         return;
     }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::Admitted;
@@ -21,11 +23,7 @@ pub(crate) enum DeletePlan {
 /// period becomes one second; a later request can only shorten the period (registry `BeforeDelete`).
 pub(crate) fn plan_delete(object: &Object, grace: Option<i64>, now: Timestamp) -> DeletePlan {
     let deleting = object.meta().deletion_timestamp.is_some();
-    let held = object
-        .meta()
-        .finalizers
-        .as_ref()
-        .is_some_and(|list| !list.is_empty());
+    let held = is_held(object);
     let grace = match object {
         Object::Pod(pod) if !pod::is_terminal(pod) && pod::node_name(pod).is_some() => {
             let own = pod
@@ -47,8 +45,28 @@ pub(crate) fn plan_delete(object: &Object, grace: Option<i64>, now: Timestamp) -
     }
 }
 
+/// Somebody has to clean up before the object may go: a finalizer, or for a namespace its contents.
+fn is_held(object: &Object) -> bool {
+    let held =
+        |finalizers: &Option<Vec<String>>| finalizers.as_ref().is_some_and(|list| !list.is_empty());
+    let contents = match object {
+        Object::Namespace(namespace) => namespace
+            .spec
+            .as_ref()
+            .is_some_and(|spec| held(&spec.finalizers)),
+        _ => false,
+    };
+    contents || held(&object.meta().finalizers)
+}
+
 fn mark(object: &Object, grace: i64, now: Timestamp) -> DeletePlan {
     let mut object = object.clone();
+    if let Object::Namespace(namespace) = &mut object {
+        Arc::make_mut(namespace)
+            .status
+            .get_or_insert_default()
+            .phase = Some("Terminating".to_owned());
+    }
     let meta = object.meta_mut();
     meta.deletion_timestamp = Some(time(after(now, grace)));
     meta.deletion_grace_period_seconds = Some(grace);

@@ -3,15 +3,30 @@
 //! An object becomes [`Admitted`] only here; the store takes nothing else from users. All errors of an object
 //! are found at once and reported in the order and words of the Kubernetes API.
 //!
-//! The steps of a create are: defaults (`defaults`), then validation (`pod`, `data`, `metadata`), then warnings
-//! (`warnings`). An update keeps what the server owns, then checks what may change (`update`). Deletion is
-//! a decision about the object as it is (`delete`). Nothing here reads the store: whether the namespace exists,
-//! or the name is taken, is for the caller to see.
+//! The steps of a create are: defaults ([`defaults`]), then validation ([`metadata`], [`pod`], [`data`]), then
+//! warnings ([`warnings`]). An update keeps what the server owns, then checks what may change ([`update`]).
+//! Deletion is a decision about the object as it is ([`delete`]). Nothing here reads the store: whether the
+//! namespace exists, or the name is taken, is for the caller to see.
 
 mod admit;
+mod container;
+mod data;
 mod defaults;
 mod delete;
+mod env;
+mod field;
 mod metadata;
+mod pod;
+mod probe;
+mod resources;
+mod scheduling;
+mod security;
+mod update;
+mod volume;
+mod warnings;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use admit::{Admitted, Context, admit_create, admit_update};
 pub(crate) use delete::{DeletePlan, plan_delete};

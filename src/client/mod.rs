@@ -9,9 +9,19 @@
 //! not its reply.
 
 mod api;
+pub(crate) mod channel;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod local;
+mod remote;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use api::{
     Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, FieldValidation, ImageSource,
     ImageSummary, ListOptions, LogOptions, ObjectList, Patch, PodMetrics, Preconditions,
     WatchEvent, WriteOptions, Written,
 };
+pub(crate) use local::Local;
+pub(crate) use remote::{ConnectError, Remote};

@@ -20,8 +20,8 @@ pub(super) struct Inputs<'a> {
     pub(super) init: &'a [ContainerStatus],
     pub(super) app: &'a [ContainerStatus],
     pub(super) phase: &'a str,
-    /// The pod is on its way to a terminal phase that may not be published yet.
-    pub(super) ending: bool,
+    /// The phase it is on its way to: a terminal one is not published while something still runs.
+    pub(super) target: &'a str,
     pub(super) sandbox: Option<&'a SandboxView>,
     pub(super) generation: Option<i64>,
 }
@@ -115,8 +115,7 @@ fn finished(phase: &str) -> Option<Verdict> {
 /// `a b`-style lists joined as the kubelet does: unknown before the others.
 fn incomplete(reason: &str, unknown: &[&str], known: &[&str], word: &str) -> Option<Verdict> {
     let part = |word: &str, names: &[&str]| {
-        (!names.is_empty())
-            .then(|| format!("containers with {word} status: [{}]", names.join(" ")))
+        (!names.is_empty()).then(|| format!("containers with {word} status: [{}]", names.join(" ")))
     };
     let parts: Vec<String> = [part("unknown", unknown), part(word, known)]
         .into_iter()
@@ -126,11 +125,8 @@ fn incomplete(reason: &str, unknown: &[&str], known: &[&str], word: &str) -> Opt
 }
 
 fn containers_ready(inputs: &Inputs<'_>) -> Verdict {
-    if let Some(verdict) = finished(inputs.phase) {
+    if let Some(verdict) = finished(inputs.phase).or_else(|| finished(inputs.target)) {
         return verdict;
-    }
-    if inputs.ending {
-        return Verdict::no("PodFailed", String::new());
     }
     let mut unknown = Vec::new();
     let mut unready = Vec::new();

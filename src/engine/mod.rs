@@ -12,8 +12,27 @@
 //! Deliberately absent: system calls, HTTP, printing.
 
 mod api;
+mod conditions;
+#[cfg(test)]
+mod fixtures;
+mod gc;
+mod handle;
+mod machine;
+mod node;
+mod observe;
+mod plan;
+mod recorder;
+mod restart;
+mod status;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+mod translate;
+mod worker;
 
 pub(crate) use api::{
     AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
     PodUsage,
 };
+pub(crate) use handle::{EngineHandle, Parts, start};
+pub(crate) use machine::path_hash;

@@ -77,6 +77,13 @@ impl Instance {
         matches!(self.phase, Phase::Running { .. })
     }
 
+    pub(super) fn running_since(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Running { started_at } => Some(started_at),
+            Phase::Created | Phase::Exited(_) | Phase::Lost { .. } => None,
+        }
+    }
+
     pub(super) fn exit_code(&self) -> Option<i32> {
         match &self.phase {
             Phase::Created | Phase::Running { .. } => None,

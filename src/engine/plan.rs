@@ -197,11 +197,7 @@ impl Planner<'_> {
         match spec.init_containers.iter().flatten().next() {
             // A new sandbox runs the whole init sequence again.
             Some(first) => starts.push((first, init_role(first))),
-            None => starts.extend(
-                to_start
-                    .into_iter()
-                    .map(|container| (container, Role::App)),
-            ),
+            None => starts.extend(to_start.into_iter().map(|container| (container, Role::App))),
         }
         self.plan.actions.push(PodAction::CreateSandbox { attempt });
         for (container, role) in starts {
@@ -380,5 +376,290 @@ pub(super) fn will_start(pod: &Pod, observation: &PodObservation, name: &str) ->
             None => instance.phase == Phase::Created,
             Some(code) => restarts_after(spec, container, role, code),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{Box, Was, at, container, observation, pod, sidecar};
+    use super::super::restart::backoff_key;
+    use super::*;
+
+    /// One action as one word, for tables.
+    fn word(action: &PodAction) -> String {
+        match action {
+            PodAction::StopSandbox => "stop".to_owned(),
+            PodAction::CreateSandbox { attempt } => format!("sandbox#{attempt}"),
+            PodAction::KillContainer { name, .. } => format!("kill:{name}"),
+            PodAction::StartContainer { name, attempt, .. } => match attempt {
+                Some(attempt) => format!("start:{name}#{attempt}"),
+                None => format!("start:{name}"),
+            },
+            PodAction::ResumeContainer { id, .. } => format!("resume:{id}"),
+            PodAction::Finish => "finish".to_owned(),
+        }
+    }
+
+    fn words(plan: &PodPlan) -> String {
+        let mut words: Vec<String> = plan.actions.iter().map(word).collect();
+        words.extend(
+            plan.crash_loops
+                .iter()
+                .map(|wait| format!("wait:{}", wait.container)),
+        );
+        words.join(" ")
+    }
+
+    #[track_caller]
+    fn check(pod: &Pod, sandbox: Box, containers: &[(&str, &[Was])], expected: &str) {
+        let observation = observation(sandbox, containers);
+        let plan = plan(pod, &observation, &Backoffs::default(), at(100));
+        assert_eq!(words(&plan), expected, "{sandbox:?} {containers:?}");
+    }
+
+    #[test]
+    fn app_containers() {
+        let always = pod("Always", vec![], &["a", "b"]);
+        let on_failure = pod("OnFailure", vec![], &["a", "b"]);
+        let never = pod("Never", vec![], &["a", "b"]);
+        let running: &[Was] = &[Was::Running];
+        let ok: &[Was] = &[Was::Exited(0, 90)];
+        let bad: &[Was] = &[Was::Exited(1, 90)];
+        check(&always, Box::None, &[], "sandbox#0 start:a start:b");
+        check(&always, Box::Ready, &[], "start:a start:b");
+        check(&always, Box::Ready, &[("a", running)], "start:b");
+        check(&always, Box::Ready, &[("a", running), ("b", running)], "");
+        check(
+            &always,
+            Box::Ready,
+            &[("a", ok), ("b", running)],
+            "start:a#1",
+        );
+        check(
+            &always,
+            Box::Ready,
+            &[("a", bad), ("b", bad)],
+            "start:a#1 start:b#1",
+        );
+        check(&on_failure, Box::Ready, &[("a", ok), ("b", running)], "");
+        check(
+            &on_failure,
+            Box::Ready,
+            &[("a", bad), ("b", running)],
+            "start:a#1",
+        );
+        check(&on_failure, Box::Ready, &[("a", ok), ("b", ok)], "stop");
+        check(&never, Box::Ready, &[("a", bad), ("b", running)], "");
+        check(&never, Box::Ready, &[("a", bad), ("b", ok)], "stop");
+        check(&never, Box::Ready, &[("a", running)], "start:b");
+        check(
+            &always,
+            Box::Ready,
+            &[("a", &[Was::Created]), ("b", running)],
+            "resume:a-0",
+        );
+        check(
+            &always,
+            Box::Ready,
+            &[("a", &[Was::Failed(90)]), ("b", running)],
+            "start:a#1",
+        );
+    }
+
+    #[test]
+    fn a_dead_sandbox_is_replaced() {
+        let always = pod("Always", vec![], &["a", "b"]);
+        let on_failure = pod("OnFailure", vec![], &["a", "b"]);
+        let never = pod("Never", vec![], &["a", "b"]);
+        let running: &[Was] = &[Was::Running];
+        let ok: &[Was] = &[Was::Exited(0, 90)];
+        let lost: &[Was] = &[Was::Lost(99)];
+        let both = "stop sandbox#4 start:a#1 start:b#1";
+        check(
+            &always,
+            Box::NotReady,
+            &[("a", running), ("b", running)],
+            both,
+        );
+        check(&always, Box::NotReady, &[("a", ok), ("b", running)], both);
+        check(
+            &always,
+            Box::NotReady,
+            &[],
+            "stop sandbox#4 start:a start:b",
+        );
+        check(
+            &on_failure,
+            Box::NotReady,
+            &[("a", ok), ("b", running)],
+            "stop sandbox#4 start:b#1",
+        );
+        check(
+            &on_failure,
+            Box::NotReady,
+            &[("a", ok), ("b", ok)],
+            "stop finish",
+        );
+        check(&on_failure, Box::None, &[("a", ok), ("b", ok)], "finish");
+        check(
+            &never,
+            Box::NotReady,
+            &[("a", running), ("b", running)],
+            "stop finish",
+        );
+        check(&never, Box::NotReady, &[], "stop sandbox#4 start:a start:b");
+        check(&never, Box::None, &[("a", lost)], "finish");
+        check(
+            &always,
+            Box::None,
+            &[("a", lost), ("b", lost)],
+            "sandbox#0 start:a#1 start:b#1",
+        );
+    }
+
+    #[test]
+    fn a_sandbox_without_its_network_is_replaced() {
+        let mut host = pod("Always", vec![], &["a"]);
+        host.spec.as_mut().unwrap().host_network = Some(true);
+        check(
+            &host,
+            Box::Ready,
+            &[("a", &[Was::Running])],
+            "stop sandbox#4 start:a#1",
+        );
+        let plain = pod("Always", vec![], &["a"]);
+        let mut seen = observation(Box::Ready, &[("a", &[Was::Running])]);
+        seen.sandbox.as_mut().unwrap().address = None;
+        let plan = plan(&plain, &seen, &Backoffs::default(), at(100));
+        assert_eq!(words(&plan), "stop sandbox#4 start:a#1");
+    }
+
+    #[test]
+    fn a_changed_image_restarts_in_place_whatever_the_policy() {
+        for policy in ["Always", "OnFailure", "Never"] {
+            let mut changed = pod(policy, vec![], &["a", "b"]);
+            changed.spec.as_mut().unwrap().containers[0].image = Some("other".to_owned());
+            let seen = observation(
+                Box::Ready,
+                &[("a", &[Was::Running]), ("b", &[Was::Running])],
+            );
+            let plan = plan(&changed, &seen, &Backoffs::default(), at(100));
+            assert_eq!(words(&plan), "kill:a start:a#1");
+            assert!(matches!(
+                &plan.actions[0],
+                PodAction::KillContainer { message, .. }
+                    if message == "Container a definition changed, will be restarted"
+            ));
+        }
+    }
+
+    #[test]
+    fn init_containers_run_in_order() {
+        let always = pod("Always", vec![container("i"), container("j")], &["a"]);
+        let never = pod("Never", vec![container("i")], &["a"]);
+        let ok: &[Was] = &[Was::Exited(0, 90)];
+        let bad: &[Was] = &[Was::Exited(1, 90)];
+        let running: &[Was] = &[Was::Running];
+        check(&always, Box::None, &[], "sandbox#0 start:i");
+        check(&always, Box::Ready, &[], "start:i");
+        check(&always, Box::Ready, &[("i", running)], "");
+        check(&always, Box::Ready, &[("i", bad)], "start:i#1");
+        check(&always, Box::Ready, &[("i", ok)], "start:j");
+        check(&always, Box::Ready, &[("i", ok), ("j", ok)], "start:a");
+        check(
+            &always,
+            Box::Ready,
+            &[("i", ok), ("j", ok), ("a", running)],
+            "",
+        );
+        check(&never, Box::Ready, &[("i", bad)], "stop");
+        // A new sandbox runs them again, although they ended well before.
+        let done: &[Was] = &[Was::Earlier(0, 50)];
+        check(
+            &always,
+            Box::NotReady,
+            &[("i", ok), ("j", ok), ("a", running)],
+            "stop sandbox#4 start:i#1",
+        );
+        check(
+            &always,
+            Box::Ready,
+            &[("i", ok), ("j", done), ("a", done)],
+            "start:j#1",
+        );
+    }
+
+    #[test]
+    fn sidecars_stay_up() {
+        let pod = pod("Never", vec![sidecar("s"), container("i")], &["a"]);
+        let ok: &[Was] = &[Was::Exited(0, 90)];
+        let running: &[Was] = &[Was::Running];
+        check(&pod, Box::Ready, &[], "start:s");
+        check(&pod, Box::Ready, &[("s", ok)], "start:s#1");
+        check(&pod, Box::Ready, &[("s", running)], "start:i");
+        check(&pod, Box::Ready, &[("s", running), ("i", ok)], "start:a");
+        check(
+            &pod,
+            Box::Ready,
+            &[("s", ok), ("i", ok), ("a", running)],
+            "start:s#1",
+        );
+    }
+
+    #[track_caller]
+    fn check_wait(now: i64, expected: &str, requeue: Option<u64>) {
+        let pod = pod("Always", vec![], &["a"]);
+        let mut backoffs = Backoffs::default();
+        backoffs.step(backoff_key(&container("a")), at(80), at(80));
+        let seen = observation(
+            Box::Ready,
+            &[("a", &[Was::Exited(1, 90), Was::Exited(1, 80)])],
+        );
+        let plan = plan(&pod, &seen, &backoffs, at(now));
+        assert_eq!(
+            (
+                words(&plan).as_str(),
+                plan.requeue_after.map(|after| after.as_secs())
+            ),
+            (expected, requeue),
+            "at {now}"
+        );
+        let shown: Vec<bool> = plan.crash_loops.iter().map(|wait| wait.shown).collect();
+        assert_eq!(shown, vec![now >= 91; plan.crash_loops.len()]);
+    }
+
+    #[test]
+    fn back_off_counts_from_the_end() {
+        check_wait(90, "wait:a", Some(1));
+        check_wait(91, "wait:a", Some(9));
+        check_wait(99, "wait:a", Some(1));
+        check_wait(100, "start:a#2", None);
+    }
+
+    #[track_caller]
+    fn check_deadline(now: i64, exceeded: bool, requeue: Option<u64>) {
+        let mut pod = pod("Always", vec![], &["a"]);
+        pod.spec.as_mut().unwrap().active_deadline_seconds = Some(30);
+        pod.status = Some(k8s_openapi::api::core::v1::PodStatus {
+            start_time: Some(super::super::status::time(at(50))),
+            ..Default::default()
+        });
+        let seen = observation(Box::Ready, &[("a", &[Was::Running])]);
+        let plan = plan(&pod, &seen, &Backoffs::default(), at(now));
+        assert_eq!(
+            (
+                plan.deadline_exceeded,
+                plan.requeue_after.map(|after| after.as_secs())
+            ),
+            (exceeded, requeue)
+        );
+    }
+
+    #[test]
+    fn active_deadline() {
+        check_deadline(60, false, Some(20));
+        check_deadline(79, false, Some(1));
+        check_deadline(80, true, None);
+        check_deadline(200, true, None);
     }
 }

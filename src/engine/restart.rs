@@ -100,20 +100,16 @@ pub(super) fn restarts_after(
     role: Role,
     exit_code: i32,
 ) -> bool {
-    let matched = container
-        .restart_policy_rules
-        .iter()
-        .flatten()
-        .any(|rule| {
-            rule.exit_codes.as_ref().is_some_and(|codes| {
-                let listed = codes.values.iter().flatten().any(|code| *code == exit_code);
-                match codes.operator.as_str() {
-                    "In" => listed,
-                    "NotIn" => !listed,
-                    _ => false,
-                }
-            })
-        });
+    let matched = container.restart_policy_rules.iter().flatten().any(|rule| {
+        rule.exit_codes.as_ref().is_some_and(|codes| {
+            let listed = codes.values.iter().flatten().any(|code| *code == exit_code);
+            match codes.operator.as_str() {
+                "In" => listed,
+                "NotIn" => !listed,
+                _ => false,
+            }
+        })
+    });
     matched || effective_policy(spec, container, role).restarts(exit_code)
 }
 

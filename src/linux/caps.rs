@@ -60,6 +60,13 @@ const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+pub(crate) const SYS_ADMIN: u64 = bit(21);
+
+/// The mask of one capability number.
+pub(crate) const fn bit(number: u32) -> u64 {
+    1 << number
+}
+
 /// Every capability this build knows by name.
 pub(crate) const ALL: u64 = (1 << NAMES.len()) - 1;
 

@@ -69,6 +69,12 @@ pub(crate) enum NetlinkError {
         #[source]
         source: io::Error,
     },
+    #[error("write {path}")]
+    Sysctl {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("no network interface {0}")]
     NoLink(String),
 }
@@ -80,6 +86,7 @@ impl NetlinkError {
             Self::Open(source)
             | Self::Send { source, .. }
             | Self::Receive { source, .. }
+            | Self::Sysctl { source, .. }
             | Self::Refused { source, .. } => source.raw_os_error().unwrap_or(0),
             Self::NoLink(_) => libc::ENODEV,
             Self::Silent { .. } => libc::ETIMEDOUT,
@@ -138,6 +145,7 @@ impl Netlink {
             Some(index) => index,
             None => {
                 self.create_bridge(name, mtu)?;
+                refuse_router_advertisements(name)?;
                 self.link_index(name)?
                     .ok_or_else(|| NetlinkError::NoLink(name.to_owned()))?
             }
@@ -430,6 +438,21 @@ impl Netlink {
     }
 }
 
+/// Makes an interface deaf to IPv6 router advertisements, with which any pod on the bridge could give
+/// itself the traffic of the others and of the host (CVE-2020-10749). `interface` is a name, or `default`
+/// for all that will appear in the calling thread's network namespace. Without IPv6 there is nothing to do.
+pub(crate) fn refuse_router_advertisements(interface: &str) -> Result<(), NetlinkError> {
+    check_name(interface)?;
+    let path = format!("/proc/sys/net/ipv6/conf/{interface}/accept_ra");
+    match std::fs::write(&path, "0") {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(NetlinkError::Sysctl {
+            path,
+            source: error,
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn ignore(result: Result<(), NetlinkError>, errno: i32) -> Result<(), NetlinkError> {
     match result {
         Err(error) if error.errno() == errno => Ok(()),
@@ -449,4 +472,162 @@ fn check_name(name: &str) -> Result<(), NetlinkError> {
         return Err(NetlinkError::Name(name.to_owned()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    use nix::sched::{CloneFlags, setns, unshare};
+
+    use super::super::fork_test;
+    use super::*;
+
+    #[track_caller]
+    fn check_name_is(name: &str, good: bool) {
+        assert_eq!(check_name(name).is_ok(), good, "{name:?}");
+    }
+
+    #[test]
+    fn interface_names() {
+        check_name_is("eth0", true);
+        check_name_is("pt01234567", true);
+        check_name_is("fifteen-bytes-x", true);
+        check_name_is("sixteen-bytes-xx", false);
+        check_name_is("", false);
+        check_name_is("a/b", false);
+        check_name_is("..", false);
+        check_name_is("a b", false);
+        check_name_is("a\0", false);
+    }
+
+    fn current() -> File {
+        File::open("/proc/thread-self/ns/net").unwrap()
+    }
+
+    fn accepts_ra(interface: &str) -> Option<String> {
+        let path = format!("/proc/sys/net/ipv6/conf/{interface}/accept_ra");
+        Some(fs::read_to_string(path).ok()?.trim().to_owned())
+    }
+
+    /// Two namespaces of our own: the "host" and the "pod".
+    fn namespaces() -> Option<(File, File)> {
+        if unshare(CloneFlags::CLONE_NEWNET).is_err() {
+            let _ = writeln!(
+                io::stderr(),
+                "skipped: no permission for network namespaces"
+            );
+            return None;
+        }
+        let host = current();
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        let pod = current();
+        setns(&host, CloneFlags::CLONE_NEWNET).unwrap();
+        Some((host, pod))
+    }
+
+    #[test]
+    fn a_pod_gets_its_interface_and_the_bridge_its_port() {
+        fork_test::run(|| {
+            let Some((host, pod)) = namespaces() else {
+                return;
+            };
+            let mut netlink = Netlink::open().unwrap();
+            let address: Ipv4Net = "10.77.0.1/24".parse().unwrap();
+            let bridge = netlink.ensure_bridge("ptbridge", address, 1400).unwrap();
+            assert_eq!(
+                netlink.ensure_bridge("ptbridge", address, 1400).unwrap(),
+                bridge
+            );
+            assert_eq!(netlink.bridge_ports("ptbridge").unwrap(), 0);
+            assert_ne!(accepts_ra("ptbridge").as_deref(), Some("1"));
+
+            let peer = Peer {
+                name: "eth0",
+                namespace: pod.as_fd(),
+                mac: Some([2, 0, 0, 0, 0, 9]),
+            };
+            netlink.create_veth("vpod", bridge, peer, 1400).unwrap();
+            let again = netlink.create_veth("vpod", bridge, peer, 1400).unwrap_err();
+            assert_eq!(again.errno(), libc::EEXIST);
+            assert_eq!(netlink.bridge_ports("ptbridge").unwrap(), 1);
+            assert_eq!(netlink.link_index("eth0").unwrap(), None);
+
+            setns(&pod, CloneFlags::CLONE_NEWNET).unwrap();
+            assert_eq!(accepts_ra("eth0"), accepts_ra("default"));
+            refuse_router_advertisements("eth0").unwrap();
+            assert_ne!(accepts_ra("eth0").as_deref(), Some("1"));
+            let mut inside = Netlink::open().unwrap();
+            inside.set_loopback_up().unwrap();
+            let eth0 = inside.link_index("eth0").unwrap().unwrap();
+            inside.set_up(eth0).unwrap();
+            let own: Ipv4Net = "10.77.0.5/24".parse().unwrap();
+            inside.add_address(eth0, own).unwrap();
+            inside.add_address(eth0, own).unwrap();
+            let gateway = "10.77.0.1".parse().unwrap();
+            inside.add_default_route(eth0, gateway).unwrap();
+            inside.add_default_route(eth0, gateway).unwrap();
+            let routes = fs::read_to_string("/proc/thread-self/net/route").unwrap();
+            assert!(
+                routes.contains("eth0\t00000000\t01004D0A\t0003"),
+                "{routes}"
+            );
+            std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            std::net::TcpListener::bind("10.77.0.5:0").unwrap();
+
+            // A connection from the pod to the host's end of the bridge.
+            setns(&host, CloneFlags::CLONE_NEWNET).unwrap();
+            let listener = std::net::TcpListener::bind("10.77.0.1:0").unwrap();
+            setns(&pod, CloneFlags::CLONE_NEWNET).unwrap();
+            let wait = Duration::from_secs(5);
+            std::net::TcpStream::connect_timeout(&listener.local_addr().unwrap(), wait).unwrap();
+
+            netlink.delete_link("vpod").unwrap();
+            netlink.delete_link("vpod").unwrap();
+            assert_eq!(inside.link_index("eth0").unwrap(), None);
+            assert_eq!(netlink.bridge_ports("ptbridge").unwrap(), 0);
+            netlink.delete_link("ptbridge").unwrap();
+            let gone = netlink.bridge_ports("ptbridge").unwrap_err();
+            assert!(matches!(gone, NetlinkError::NoLink(_)));
+        });
+    }
+
+    #[test]
+    fn a_dump_of_many_ports_is_counted_whole() {
+        fork_test::run(|| {
+            let Some((_host, pod)) = namespaces() else {
+                return;
+            };
+            let mut netlink = Netlink::open().unwrap();
+            let address: Ipv4Net = "10.77.0.1/16".parse().unwrap();
+            let bridge = netlink.ensure_bridge("ptbridge", address, 1500).unwrap();
+            for number in 0..120 {
+                let name = format!("e{number}");
+                let peer = Peer {
+                    name: &name,
+                    namespace: pod.as_fd(),
+                    mac: None,
+                };
+                netlink
+                    .create_veth(&format!("v{number}"), bridge, peer, 1500)
+                    .unwrap();
+            }
+            assert_eq!(netlink.bridge_ports("ptbridge").unwrap(), 120);
+        });
+    }
+
+    #[test]
+    fn errors_name_the_operation_and_the_cause() {
+        fork_test::run(|| {
+            let Some(_namespaces) = namespaces() else {
+                return;
+            };
+            let mut netlink = Netlink::open().unwrap();
+            let error = netlink.set_up(4711).unwrap_err();
+            assert_eq!(error.errno(), libc::ENODEV);
+            assert!(crate::base::chain(&error).contains("interface 4711"));
+        });
+    }
 }

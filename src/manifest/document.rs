@@ -2,6 +2,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::{Diagnostic, Severity};
+
 /// A place in the text, both counted from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -9,9 +11,37 @@ pub(super) struct Place {
     pub(super) column: usize,
 }
 
-/// Where the nodes of a document are: JSON pointer → place of the key (or of the list entry) and of the value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Places(pub(super) HashMap<String, Place>);
+/// Where the nodes of a document are: the place of a map entry is that of its key. What stands behind an
+/// alias or a merge has no places of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    pub(super) place: Place,
+    pub(super) children: Children,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Children {
+    None,
+    List(Vec<Places>),
+    Map(HashMap<String, Places>),
+}
+
+impl Places {
+    pub(super) const fn leaf(place: Place) -> Self {
+        Self {
+            place,
+            children: Children::None,
+        }
+    }
+
+    fn child(&self, step: &Step<'_>) -> Option<&Self> {
+        match (&self.children, step) {
+            (Children::List(list), Step::Index(index)) => list.get(*index),
+            (Children::Map(map), Step::Key(key)) => map.get(*key),
+            _ => None,
+        }
+    }
+}
 
 /// One object of a manifest.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,34 +54,45 @@ pub(crate) struct Document {
 
 impl Document {
     /// Line and column of a field (`spec.containers[0].image`, `metadata.labels[a/b]`), or of the nearest
-    /// parent that is written down when the field itself is not.
+    /// parent that is written down when the field itself is not. The empty path is the document.
     pub(crate) fn position(&self, path: &str) -> Option<(usize, usize)> {
-        let mut pointer = String::new();
-        let mut place = self.places.0.get("").copied();
-        let mut value = &self.value;
-        let mut rest = path;
+        let (mut value, mut places, mut rest) = (&self.value, &self.places, path);
         while let Some((step, inner, after)) = next_step(value, rest) {
-            pointer.push('/');
-            pointer.push_str(&escape(&step));
-            place = self.places.0.get(&pointer).copied().or(place);
-            (value, rest) = (inner, after);
+            let Some(child) = places.child(&step) else {
+                break;
+            };
+            (value, places, rest) = (inner, child, after);
         }
-        place.map(|place| (place.line, place.column))
+        let place = places.place;
+        (place.line > 0).then_some((place.line, place.column))
+    }
+
+    /// An error about a field of this document, at its place.
+    pub(crate) fn error(&self, path: &str, message: impl Into<String>) -> Diagnostic {
+        let (line, column) = self.position(path).unwrap_or_default();
+        Diagnostic {
+            source: self.source.clone(),
+            line,
+            column,
+            severity: Severity::Error,
+            path: path.to_owned(),
+            message: message.into(),
+        }
     }
 }
 
-/// One step of a JSON pointer (RFC 6901).
-pub(super) fn escape(step: &str) -> String {
-    step.replace('~', "~0").replace('/', "~1")
+enum Step<'v> {
+    Index(usize),
+    Key(&'v str),
 }
 
 /// Keys may hold dots and brackets themselves, so the longest key of the map that fits is taken.
-fn next_step<'v, 'p>(value: &'v Value, path: &'p str) -> Option<(String, &'v Value, &'p str)> {
+fn next_step<'v, 'p>(value: &'v Value, path: &'p str) -> Option<(Step<'v>, &'v Value, &'p str)> {
     match value {
         Value::Array(items) => {
             let (index, after) = path.strip_prefix('[')?.split_once(']')?;
-            let item = items.get(index.parse::<usize>().ok()?)?;
-            Some((index.to_owned(), item, after))
+            let index = index.parse().ok()?;
+            Some((Step::Index(index), items.get(index)?, after))
         }
         Value::Object(map) => {
             let (rest, bracket) = match path.strip_prefix('[') {
@@ -69,7 +110,7 @@ fn next_step<'v, 'p>(value: &'v Value, path: &'p str) -> Option<(String, &'v Val
                 .iter()
                 .filter_map(|(key, inner)| Some((key, inner, fits(key)?)));
             let (key, inner, after) = found.max_by_key(|(key, _, _)| key.len())?;
-            Some((key.clone(), inner, after))
+            Some((Step::Key(key), inner, after))
         }
         _ => None,
     }

@@ -542,7 +542,7 @@ mod tests {
             }
             pod(json!({ "containers": [container] }))
         };
-        let mut wrong = |value: Value, path: &str, problem: &str| {
+        let wrong = |value: Value, path: &str, problem: &str| {
             check(value, path, &format!("{handled}{problem}"))
         };
         wrong(

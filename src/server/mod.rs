@@ -1,1 +1,35 @@
-//! The Kubernetes HTTP API over Client, on the unix socket.
+//! The Kubernetes HTTP API over [`crate::client::Client`], on a unix socket.
+//!
+//! Input: HTTP/1.1 requests of any Kubernetes client. Output: the calls of one `Client`, its answers as the
+//! API writes them, every refusal as a `Status` document. kubectl, curl and podtui's own remote client are
+//! served alike; there is no private protocol. What Kubernetes has no words for lives in API groups of
+//! podtui: `images.podtui.dev` and `engine.podtui.dev`.
+//!
+//! * `bind` makes the socket (0600, in a directory for its owner only) and takes over the one of a dead process.
+//! * `serve` accepts, checks the peer's uid and runs one HTTP connection per task.
+//! * `router` names every path; `objects`, `watch`, `logs`, `session`, `own` answer them.
+//!
+//! Invariants: only the owner of the process and root get an answer; a request body is at most 3 MiB; a slow
+//! reader slows down only itself.
+//!
+//! Deliberately absent: rules about objects (they are behind `Client`), tables (`as=Table`), protobuf, YAML,
+//! server-side apply, SPDY. Each is refused by name or, where HTTP lets the server choose, answered in JSON.
+
+mod bind;
+mod body;
+mod discovery;
+mod logs;
+mod objects;
+mod own;
+mod query;
+mod reply;
+mod router;
+mod serve;
+mod session;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use bind::{BindError, bind};
+pub(crate) use serve::serve;

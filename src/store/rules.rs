@@ -132,19 +132,19 @@ fn update(
 }
 
 /// A deleted object goes when its last finalizer does and nothing is left to wait for. A pod waits for its
-/// containers as long as its grace period is not 0.
+/// containers as long as its grace period is not 0, a namespace for its contents.
 fn is_finished(object: &Object) -> bool {
     let meta = object.meta();
-    let unfinished = meta
-        .finalizers
-        .as_ref()
-        .is_some_and(|list| !list.is_empty());
-    let grace = meta.deletion_grace_period_seconds;
+    let any = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     let waits = match object {
-        Object::Pod(_) => grace != Some(0),
-        _ => grace.unwrap_or(0) != 0,
+        Object::Pod(_) => meta.deletion_grace_period_seconds != Some(0),
+        Object::Namespace(namespace) => namespace
+            .spec
+            .as_ref()
+            .is_some_and(|spec| any(&spec.finalizers)),
+        Object::ConfigMap(_) | Object::Secret(_) | Object::Event(_) | Object::Node(_) => false,
     };
-    meta.deletion_timestamp.is_some() && !unfinished && !waits
+    meta.deletion_timestamp.is_some() && !any(&meta.finalizers) && !waits
 }
 
 fn with_version(mut object: Object, version: ResourceVersion) -> Object {

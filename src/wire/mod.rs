@@ -17,6 +17,7 @@ mod container;
 pub(crate) mod frame;
 mod message;
 mod sandbox;
+mod startup;
 mod state;
 
 pub(crate) use container::{
@@ -31,6 +32,7 @@ pub(crate) use sandbox::{
     BridgePlan, CgroupLevel, Cleanup, Namespace, NetworkPlan, PidNamespace, SandboxNamespaces,
     SandboxSpec,
 };
+pub(crate) use startup::{FactoryAnswer, FactoryRequest, ShimAnswer};
 pub(crate) use state::{
     ContainerPhase, ContainerState, EffectiveUser, ExitRecord, SandboxPhase, SandboxState,
 };

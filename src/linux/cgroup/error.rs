@@ -72,6 +72,11 @@ pub(crate) enum CgroupError {
 }
 
 impl CgroupError {
+    /// A group or its parent was not there (any more).
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self.errno(), libc::ENOENT | libc::ENODEV)
+    }
+
     /// The errno(3) at the bottom, 0 when no system call failed.
     pub(crate) fn errno(&self) -> i32 {
         match self {

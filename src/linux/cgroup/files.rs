@@ -27,13 +27,6 @@ pub(super) fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
         })
 }
 
-pub(super) fn write_if_different(path: &Path, value: &str) -> Result<(), CgroupError> {
-    if fs::read_to_string(path).is_ok_and(|present| present.trim() == value) {
-        return Ok(());
-    }
-    write(path, value)
-}
-
 pub(super) fn read_number(path: &Path) -> Result<u64, CgroupError> {
     let text = read(path)?;
     parse_number(path, text.trim())

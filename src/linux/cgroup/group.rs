@@ -80,7 +80,7 @@ impl Cgroup {
         files::write(&path, &pid.to_string())
     }
 
-    /// Writes the limits where they differ. Returns notes on what this machine cannot enforce.
+    /// Writes the limits. Returns notes on what this machine cannot enforce.
     pub(crate) fn apply(&self, limits: &Limits) -> Result<Vec<String>, CgroupError> {
         Hierarchy::apply_at(&self.trees, self.version, &self.path, limits)
     }

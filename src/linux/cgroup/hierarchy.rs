@@ -9,6 +9,9 @@ use super::limits::{Level, Limits};
 use super::tree::{self, IfBusy, Tree};
 use super::{v1, v2};
 
+/// Each failed attempt means that another shim has just finished removing a level.
+const MAKE_ATTEMPTS: u32 = 100;
+
 /// How long a killed group may take to become empty.
 const KILL_SECONDS: u64 = 10;
 
@@ -40,9 +43,13 @@ impl Hierarchy {
                 trees: vec![tree],
             });
         }
+        Self::from_mounts(root, mounts(root)?)
+    }
+
+    pub(super) fn from_mounts(root: &Path, mounts: Vec<PathBuf>) -> Result<Self, CgroupError> {
         let mut found = None;
         let mut trees = Vec::new();
-        for mount in mounts(root)? {
+        for mount in mounts {
             if mount.join("cgroup.controllers").exists() {
                 found = Some(unified(mount)?);
             } else if let Some(tree) = legacy(mount) {
@@ -94,7 +101,7 @@ impl Hierarchy {
         &self.trees
     }
 
-    /// Makes every level in every tree and writes the given limits where they differ. Several shims may
+    /// Makes every level in every tree and writes the given limits. Several shims may
     /// do this at once. Returns notes on what this machine cannot do.
     pub(crate) fn ensure(&self, levels: &[Level<'_>]) -> Result<Vec<String>, CgroupError> {
         let names: Vec<&str> = levels.iter().map(|level| level.name).collect();
@@ -118,13 +125,15 @@ impl Hierarchy {
         check_name(leaf)?;
         let path = relative(levels)?.join(leaf);
         for tree in &self.trees {
-            self.make_one(tree, &tree.mount.join(&path))?;
+            Self::make_one(tree, &tree.mount.join(&path))?;
         }
         let group = Cgroup::open(self, path)?;
         let notes = group.apply(limits)?;
         Ok((group, notes))
     }
 
+    /// The group at this path. Whether it exists shows when it is used; without it in the cgroup2 tree,
+    /// [`Cgroup::unified_dir`] is `None`.
     pub(crate) fn open(&self, levels: &[&str]) -> Result<Cgroup, CgroupError> {
         Cgroup::open(self, relative(levels)?)
     }
@@ -180,23 +189,39 @@ impl Hierarchy {
         Ok(())
     }
 
+    /// Another shim removes an outer level at the moment it is empty, which may be just before our next
+    /// level is made in it; then the path is made anew from its top.
     fn make(&self, names: &[&str]) -> Result<Vec<String>, CgroupError> {
+        relative(names)?;
         let mut notes = Vec::new();
         for tree in &self.trees {
-            for depth in 0..=names.len() {
-                let directory = tree.mount.join(relative(&names[..depth])?);
-                if depth > 0 {
-                    self.make_one(tree, &directory)?;
+            let mut attempts = 0;
+            let made = loop {
+                match self.make_in(tree, names) {
+                    Err(error) if error.is_missing() && attempts < MAKE_ATTEMPTS => attempts += 1,
+                    other => break other?,
                 }
-                if tree.unified && self.version == Version::V2 {
-                    notes.extend(v2::enable(&directory)?);
-                }
+            };
+            notes.extend(made);
+        }
+        Ok(notes)
+    }
+
+    fn make_in(&self, tree: &Tree, names: &[&str]) -> Result<Vec<String>, CgroupError> {
+        let mut notes = Vec::new();
+        for depth in 0..=names.len() {
+            let directory = tree.mount.join(relative(&names[..depth])?);
+            if depth > 0 {
+                Self::make_one(tree, &directory)?;
+            }
+            if tree.unified && self.version == Version::V2 {
+                notes.extend(v2::enable(&directory)?);
             }
         }
         Ok(notes)
     }
 
-    fn make_one(&self, tree: &Tree, directory: &Path) -> Result<(), CgroupError> {
+    fn make_one(tree: &Tree, directory: &Path) -> Result<(), CgroupError> {
         match fs::create_dir(directory) {
             Ok(()) => {}
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
@@ -244,7 +269,7 @@ impl Hierarchy {
 
 /// The directories below `root` that may be mount points of trees. Links (`cpu` → `cpu,cpuacct`) name a
 /// directory that is listed itself.
-fn mounts(root: &Path) -> Result<Vec<PathBuf>, CgroupError> {
+pub(super) fn mounts(root: &Path) -> Result<Vec<PathBuf>, CgroupError> {
     let fail = |source| CgroupError::Read {
         path: root.to_owned(),
         source,

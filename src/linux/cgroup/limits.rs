@@ -23,6 +23,6 @@ pub(crate) struct Limits {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Level<'a> {
     pub(crate) name: &'a str,
-    /// Written when the level is new, and to an existing level where the value differs.
+    /// Written whether the level is new or not; `None` leaves an existing level alone.
     pub(crate) limits: Option<&'a Limits>,
 }

@@ -18,13 +18,16 @@ pub(super) fn inherit_cpuset(directory: &Path) -> Result<(), CgroupError> {
     let Some(parent) = directory.parent() else {
         return Ok(());
     };
+    // Written last, so a group that has them is complete, whoever made it.
+    if !files::read(&directory.join("cpuset.mems"))?
+        .trim()
+        .is_empty()
+    {
+        return Ok(());
+    }
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        let path = directory.join(file);
-        if !files::read(&path)?.trim().is_empty() {
-            continue;
-        }
         let inherited = files::read(&parent.join(file))?;
-        files::write(&path, inherited.trim())?;
+        files::write(&directory.join(file), inherited.trim())?;
     }
     Ok(())
 }
@@ -42,7 +45,7 @@ pub(super) fn apply(tree: &Tree, directory: &Path, limits: &Limits) -> Result<()
                     } else {
                         limit.to_string()
                     };
-                    files::write_if_different(&directory.join("pids.max"), &value)?;
+                    files::write(&directory.join("pids.max"), &value)?;
                 }
             }
             _ => {}
@@ -117,14 +120,14 @@ fn unsigned(value: i64) -> u64 {
 /// v1 writes "no limit" as -1 and reads it back as the highest multiple of a page.
 fn write_bytes(path: &Path, value: u64) -> Result<(), CgroupError> {
     match i64::try_from(value) {
-        Ok(bytes) => files::write_if_different(path, &bytes.to_string()),
+        Ok(bytes) => files::write(path, &bytes.to_string()),
         Err(_) => files::write(path, "-1"),
     }
 }
 
 fn apply_cpu(directory: &Path, limits: &Limits) -> Result<(), CgroupError> {
     if let Some(shares) = limits.cpu_shares {
-        files::write_if_different(&directory.join("cpu.shares"), &shares.to_string())?;
+        files::write(&directory.join("cpu.shares"), &shares.to_string())?;
     }
     let quota_path = directory.join("cpu.cfs_quota_us");
     let period_path = directory.join("cpu.cfs_period_us");
@@ -133,7 +136,7 @@ fn apply_cpu(directory: &Path, limits: &Limits) -> Result<(), CgroupError> {
         // quota is lifted while the period changes and set again below.
         let value = period.to_string();
         let quota_after = limits.cpu_quota;
-        if files::write_if_different(&period_path, &value).is_err() {
+        if files::write(&period_path, &value).is_err() {
             let old_quota = files::read(&quota_path)?;
             files::write(&quota_path, "-1")?;
             files::write(&period_path, &value)?;
@@ -148,7 +151,7 @@ fn apply_cpu(directory: &Path, limits: &Limits) -> Result<(), CgroupError> {
         } else {
             quota.to_string()
         };
-        files::write_if_different(&quota_path, &value)?;
+        files::write(&quota_path, &value)?;
     }
     Ok(())
 }

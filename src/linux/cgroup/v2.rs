@@ -25,8 +25,10 @@ pub(super) fn enable(directory: &Path) -> Result<Vec<String>, CgroupError> {
         return Ok(Vec::new());
     }
     let all: Vec<String> = missing.iter().map(|name| format!("+{name}")).collect();
-    if files::write(&control, &all.join(" ")).is_ok() {
-        return Ok(Vec::new());
+    match files::write(&control, &all.join(" ")) {
+        Ok(()) => return Ok(Vec::new()),
+        Err(error) if error.is_missing() && !directory.exists() => return Err(error),
+        Err(_) => {}
     }
     // The write is all or nothing; one at a time gets what can be had.
     let mut notes = Vec::new();
@@ -122,7 +124,7 @@ impl Writer<'_> {
         if !path.exists() {
             return Ok(false);
         }
-        files::write_if_different(&path, value)?;
+        files::write(&path, value)?;
         Ok(true)
     }
 }

@@ -34,3 +34,101 @@ pub(crate) fn sealed() -> Result<OwnedFd, PauseError> {
     fcntl_add_seals(&file, seals).map_err(|errno| PauseError::Seal(errno.into()))?;
     Ok(file.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command};
+    use std::time::{Duration, Instant};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    use super::*;
+
+    /// Starts pause through its memory file, as `/pause`.
+    fn start() -> Child {
+        let file = sealed().unwrap();
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Command::new(path).arg0("/pause").spawn().unwrap()
+    }
+
+    fn pid(child: &Child) -> Pid {
+        Pid::from_raw(i32::try_from(child.id()).unwrap())
+    }
+
+    fn read(child: &Child, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap_or_default()
+    }
+
+    fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !done() {
+            assert!(Instant::now() < deadline, "{what}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn waiting(child: &Child) -> bool {
+        // Pause sets its name after it has blocked the signals. (While it waits for them, the kernel
+        // shows them as unblocked.)
+        read(child, "comm") == "pause\n" && read(child, "status").contains("State:\tS")
+    }
+
+    #[test]
+    fn shows_as_pause_and_is_small() {
+        let mut child = start();
+        wait_for("pause to wait", || waiting(&child));
+        assert_eq!(read(&child, "cmdline"), "/pause\0");
+        assert_eq!(read(&child, "comm"), "pause\n");
+        let private: u64 = read(&child, "smaps_rollup")
+            .lines()
+            .filter(|line| line.starts_with("Private_"))
+            .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
+            .sum();
+        assert!(private > 0 && private < 64, "{private} KiB");
+        assert!(BINARY.len() < 16 * 1024, "{} bytes", BINARY.len());
+        kill(pid(&child), Signal::SIGTERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+
+    #[test]
+    fn leaves_on_interrupt_and_ignores_the_end_of_children() {
+        let mut child = start();
+        wait_for("pause to wait", || waiting(&child));
+        kill(pid(&child), Signal::SIGCHLD).unwrap();
+        wait_for("pause to wait again", || waiting(&child));
+        assert!(child.try_wait().unwrap().is_none());
+        kill(pid(&child), Signal::SIGINT).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+
+    /// Children that its program inherits across execve(2) are reaped like orphans of a pid namespace.
+    #[test]
+    fn reaps_its_children() {
+        let file = sealed().unwrap();
+        let script = "sleep 0.2 & sleep 0.3 & true & exec \"$0\"";
+        let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        let mut child = Command::new("sh")
+            .args(["-c", script, &path])
+            .spawn()
+            .unwrap();
+        wait_for("pause to wait", || waiting(&child));
+        let children = format!("task/{}/children", child.id());
+        wait_for("all children to be reaped", || {
+            read(&child, &children).is_empty()
+        });
+        kill(pid(&child), Signal::SIGTERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+
+    #[test]
+    fn nobody_can_change_the_sealed_file() {
+        let file = File::from(sealed().unwrap());
+        let error = (&file).write_all(b"x").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+        assert!(file.set_len(0).is_err());
+    }
+}

@@ -93,12 +93,13 @@ fn exit(code: usize) -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn pause_main() -> ! {
-    // Run from a descriptor, the thread name would be that of the descriptor.
-    let name = c"pause";
-    call(number::PRCTL, PR_SET_NAME, name.as_ptr() as usize, 0, 0);
     let set: u64 = (1 << (SIGINT - 1)) | (1 << (SIGTERM - 1)) | (1 << (SIGCHLD - 1));
     let set_address = &raw const set as usize;
     call(number::RT_SIGPROCMASK, SIG_BLOCK, set_address, 0, SET_SIZE);
+    // Run from a descriptor, the thread name would be that of the descriptor. It comes after the mask, so
+    // that whoever sees the name knows that a signal will be answered in order.
+    let name = c"pause";
+    call(number::PRCTL, PR_SET_NAME, name.as_ptr() as usize, 0, 0);
     loop {
         // First the children that ended before SIGCHLD was blocked or whose signals were merged.
         while call(number::WAIT4, ANY_CHILD, 0, WNOHANG, 0) > 0 {}

@@ -1,0 +1,140 @@
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use std::collections::BTreeMap;
+
+use super::field::{Errors, text};
+use crate::model::{FieldError, names};
+
+/// Sum of the values of one object, bytes.
+const DATA_MAX: usize = 1024 * 1024;
+const SERVICE_ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
+const IMMUTABLE: &str = "field is immutable when `immutable` is set";
+
+pub(super) fn config_map(map: &ConfigMap) -> Errors {
+    let mut errors = Errors::new();
+    let (texts, bytes) = (map.data.as_ref(), map.binary_data.as_ref());
+    let mut size = 0;
+    for (key, value) in texts.into_iter().flatten() {
+        let twice = bytes.is_some_and(|bytes| bytes.contains_key(key));
+        self::key(&mut errors, "data", key, twice.then_some("binaryData"));
+        size += value.len();
+    }
+    for (key, value) in bytes.into_iter().flatten() {
+        let twice = texts.is_some_and(|texts| texts.contains_key(key));
+        self::key(&mut errors, "binaryData", key, twice.then_some("data"));
+        size += value.0.len();
+    }
+    if size > DATA_MAX {
+        errors.push(FieldError::too_long("data", DATA_MAX));
+    }
+    errors
+}
+
+fn key(errors: &mut Errors, field: &str, key: &str, twin: Option<&str>) {
+    let path = format!("{field}[{key}]");
+    for problem in names::config_key(key) {
+        errors.push(FieldError::invalid_string(path.clone(), key, problem));
+    }
+    if let Some(twin) = twin {
+        let detail = format!("duplicate of key present in {twin}");
+        errors.push(FieldError::invalid_string(path, key, detail));
+    }
+}
+
+pub(super) fn secret(secret: &Secret) -> Errors {
+    let mut errors = Errors::new();
+    let empty = BTreeMap::new();
+    let data = secret.data.as_ref().unwrap_or(&empty);
+    for name in data.keys() {
+        key(&mut errors, "data", name, None);
+    }
+    if data.values().map(|value| value.0.len()).sum::<usize>() > DATA_MAX {
+        errors.push(FieldError::too_long("data", DATA_MAX));
+    }
+    by_type(&mut errors, secret, data);
+    errors
+}
+
+fn by_type(errors: &mut Errors, secret: &Secret, data: &BTreeMap<String, ByteString>) {
+    let mut need = |keys: &[&str]| {
+        for key in keys.iter().filter(|key| !data.contains_key(**key)) {
+            errors.push(FieldError::required(format!("data[{key}]"), ""));
+        }
+    };
+    match text(&secret.type_) {
+        "kubernetes.io/dockercfg" => {
+            need(&[".dockercfg"]);
+            json(errors, data, ".dockercfg");
+        }
+        "kubernetes.io/dockerconfigjson" => {
+            need(&[".dockerconfigjson"]);
+            json(errors, data, ".dockerconfigjson");
+        }
+        "kubernetes.io/basic-auth"
+            if !data.contains_key("username") && !data.contains_key("password") =>
+        {
+            need(&["username", "password"]);
+        }
+        "kubernetes.io/ssh-auth" => need(&["ssh-privatekey"]),
+        "kubernetes.io/tls" => need(&["tls.crt", "tls.key"]),
+        "kubernetes.io/service-account-token" => {
+            let annotations = secret.metadata.annotations.as_ref();
+            let name = annotations.and_then(|map| map.get(SERVICE_ACCOUNT_NAME));
+            if name.is_none_or(String::is_empty) {
+                let path = format!("metadata.annotations[{SERVICE_ACCOUNT_NAME}]");
+                errors.push(FieldError::required(path, ""));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn json(errors: &mut Errors, data: &BTreeMap<String, ByteString>, key: &str) {
+    let Some(value) = data.get(key) else { return };
+    if let Err(error) = serde_json::from_slice::<serde_json::Value>(&value.0) {
+        errors.push(FieldError::invalid_string(
+            format!("data[{key}]"),
+            "<secret contents redacted>",
+            error.to_string(),
+        ));
+    }
+}
+
+pub(super) fn config_map_update(old: &ConfigMap, new: &ConfigMap) -> Errors {
+    let mut errors = Errors::new();
+    if old.immutable == Some(true) {
+        let changed = [
+            (new.immutable != Some(true), "immutable"),
+            (old.data != new.data, "data"),
+            (old.binary_data != new.binary_data, "binaryData"),
+        ];
+        forbid(&mut errors, &changed);
+    }
+    errors
+}
+
+pub(super) fn secret_update(old: &Secret, new: &Secret) -> Errors {
+    let mut errors = Errors::new();
+    if old.type_ != new.type_ {
+        let type_ = text(&new.type_);
+        errors.push(FieldError::invalid_string(
+            "type",
+            type_,
+            "field is immutable",
+        ));
+    }
+    if old.immutable == Some(true) {
+        let changed = [
+            (new.immutable != Some(true), "immutable"),
+            (old.data != new.data, "data"),
+        ];
+        forbid(&mut errors, &changed);
+    }
+    errors
+}
+
+fn forbid(errors: &mut Errors, changed: &[(bool, &str)]) {
+    for (_, field) in changed.iter().filter(|(changed, _)| *changed) {
+        errors.push(FieldError::forbidden(*field, IMMUTABLE));
+    }
+}

@@ -1,0 +1,227 @@
+use k8s_openapi::api::core::v1::{Pod, PodDNSConfig, PodSpec};
+
+use super::field::{Errors, by_rule, one_of, text};
+use super::{container, resources, scheduling, security, volume};
+use crate::model::quantity::ParsedQuantity;
+use crate::model::{FieldError, names};
+
+/// All errors of a defaulted pod, in the order in which the API server finds them.
+pub(super) fn validate(pod: &Pod) -> Errors {
+    let mut errors = Errors::new();
+    match &pod.spec {
+        Some(spec) => self::spec(&mut errors, spec),
+        None => errors.push(FieldError::required("spec.containers", "")),
+    }
+    errors
+}
+
+fn spec(errors: &mut Errors, spec: &PodSpec) {
+    let volumes = volume::volumes(errors, spec);
+    container::containers(errors, spec, &volumes);
+    resources::pod_level(errors, spec);
+    container::host_network_ports(errors, spec);
+    let restart = text(&spec.restart_policy);
+    one_of(
+        errors,
+        "spec.restartPolicy",
+        restart,
+        &["Always", "OnFailure", "Never"],
+    );
+    let dns = text(&spec.dns_policy);
+    let supported = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
+    one_of(errors, "spec.dnsPolicy", dns, &supported);
+    node_selector(errors, spec);
+    security::pod(errors, spec);
+    if let Some(affinity) = &spec.affinity {
+        scheduling::affinity(errors, "spec.affinity", affinity);
+    }
+    dns_config(errors, dns, spec.dns_config.as_ref());
+    scheduling::gates(errors, spec);
+    let constraints = spec
+        .topology_spread_constraints
+        .as_deref()
+        .unwrap_or_default();
+    scheduling::topology_spread(errors, "spec.topologySpreadConstraints", constraints);
+    host_users(errors, spec);
+    names_of(errors, spec);
+    let tolerations = spec.tolerations.as_deref().unwrap_or_default();
+    scheduling::tolerations(errors, "spec.tolerations", tolerations);
+    host_aliases(errors, spec);
+    priority(errors, spec);
+    for (name, amount) in spec.overhead.iter().flatten() {
+        if ParsedQuantity::of(amount).is_negative() {
+            let path = format!("spec.overhead[{name}]");
+            let detail = "must be greater than or equal to 0";
+            errors.push(FieldError::invalid_string(path, &amount.0, detail));
+        }
+    }
+    if let Some(os) = &spec.os {
+        one_of(errors, "spec.os.name", &os.name, &["linux", "windows"]);
+    }
+}
+
+fn node_selector(errors: &mut Errors, spec: &PodSpec) {
+    let path = "spec.nodeSelector";
+    for (key, value) in spec.node_selector.iter().flatten() {
+        by_rule(errors, path, key, names::qualified_name);
+        by_rule(errors, &format!("{path}[{key}]"), value, names::label_value);
+    }
+}
+
+fn host_users(errors: &mut Errors, spec: &PodSpec) {
+    if spec.host_users != Some(false) {
+        return;
+    }
+    // The spelling of the fields is the API's.
+    for (shared, field) in [
+        (spec.host_network, "hostNetwork"),
+        (spec.host_pid, "HostPID"),
+        (spec.host_ipc, "HostIPC"),
+    ] {
+        if shared == Some(true) {
+            let path = format!("spec.{field}");
+            errors.push(FieldError::forbidden(path, "when `hostUsers` is false"));
+        }
+    }
+}
+
+fn names_of(errors: &mut Errors, spec: &PodSpec) {
+    let mut named = |path: &str, value: &Option<String>, rule: fn(&str) -> Vec<String>| {
+        if !text(value).is_empty() {
+            by_rule(errors, path, text(value), rule);
+        }
+    };
+    named(
+        "spec.serviceAccountName",
+        &spec.service_account_name,
+        names::dns_subdomain,
+    );
+    named("spec.nodeName", &spec.node_name, names::dns_subdomain);
+    named("spec.hostname", &spec.hostname, names::dns_label);
+    named("spec.subdomain", &spec.subdomain, names::dns_label);
+    named(
+        "spec.runtimeClassName",
+        &spec.runtime_class_name,
+        names::dns_subdomain,
+    );
+    deadline(
+        errors,
+        "spec.activeDeadlineSeconds",
+        spec.active_deadline_seconds,
+    );
+}
+
+pub(super) fn deadline(errors: &mut Errors, path: &str, seconds: Option<i64>) {
+    if let Some(seconds) = seconds.filter(|seconds| !(1..=i64::from(i32::MAX)).contains(seconds)) {
+        let detail = "must be between 1 and 2147483647, inclusive";
+        errors.push(FieldError::invalid(path, seconds, detail));
+    }
+}
+
+/// The resolver takes no more (`MAXNS` of resolv.conf(5)); the other bounds are the API's.
+const NAMESERVERS_MAX: usize = 3;
+const SEARCHES_MAX: usize = 32;
+const SEARCH_BYTES_MAX: usize = 2048;
+
+fn dns_config(errors: &mut Errors, policy: &str, config: Option<&PodDNSConfig>) {
+    let path = "spec.dnsConfig";
+    let Some(config) = config else {
+        if policy == "None" {
+            let detail = "must provide `dnsConfig` when `dnsPolicy` is None";
+            errors.push(FieldError::required(path, detail));
+        }
+        return;
+    };
+    let nameservers = config.nameservers.as_deref().unwrap_or_default();
+    let list_path = format!("{path}.nameservers");
+    if policy == "None" && nameservers.is_empty() {
+        let detail = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+        errors.push(FieldError::required(list_path, detail));
+        return;
+    }
+    let json = |list: &[String]| serde_json::to_string(list).unwrap_or_default();
+    if nameservers.len() > NAMESERVERS_MAX {
+        let detail = format!("must not have more than {NAMESERVERS_MAX} nameservers");
+        errors.push(FieldError::invalid(
+            list_path.clone(),
+            json(nameservers),
+            detail,
+        ));
+    }
+    for (index, server) in nameservers.iter().enumerate() {
+        by_rule(
+            errors,
+            &format!("{list_path}[{index}]"),
+            server,
+            names::ip_address,
+        );
+    }
+    let searches = config.searches.as_deref().unwrap_or_default();
+    let list_path = format!("{path}.searches");
+    if searches.len() > SEARCHES_MAX {
+        let detail = format!("must not have more than {SEARCHES_MAX} search paths");
+        errors.push(FieldError::invalid(
+            list_path.clone(),
+            json(searches),
+            detail,
+        ));
+    }
+    if searches.join(" ").len() > SEARCH_BYTES_MAX {
+        let detail = format!(
+            "must not have more than {SEARCH_BYTES_MAX} characters (including spaces) in the search list"
+        );
+        errors.push(FieldError::invalid(
+            list_path.clone(),
+            json(searches),
+            detail,
+        ));
+    }
+    for (index, search) in searches
+        .iter()
+        .enumerate()
+        .filter(|(_, search)| *search != ".")
+    {
+        let path = format!("{list_path}[{index}]");
+        let name = search.strip_suffix('.').unwrap_or(search);
+        // Underscores are common in search domains and allowed there.
+        for problem in names::dns_subdomain(&name.replace('_', "x")) {
+            errors.push(FieldError::invalid_string(path.clone(), search, problem));
+        }
+    }
+    for (index, option) in config.options.iter().flatten().enumerate() {
+        if text(&option.name).is_empty() {
+            let path = format!("{path}.options[{index}]");
+            errors.push(FieldError::required(path, "must not be empty"));
+        }
+    }
+}
+
+fn host_aliases(errors: &mut Errors, spec: &PodSpec) {
+    for (index, alias) in spec.host_aliases.iter().flatten().enumerate() {
+        let path = format!("spec.hostAliases[{index}]");
+        by_rule(errors, &format!("{path}.ip"), &alias.ip, names::ip_address);
+        for (index, hostname) in alias.hostnames.iter().flatten().enumerate() {
+            let path = format!("{path}.hostnames[{index}]");
+            by_rule(errors, &path, hostname, names::dns_subdomain);
+        }
+    }
+}
+
+fn priority(errors: &mut Errors, spec: &PodSpec) {
+    if !text(&spec.priority_class_name).is_empty() {
+        let name = text(&spec.priority_class_name);
+        by_rule(errors, "spec.priorityClassName", name, names::dns_subdomain);
+    }
+    let policy = text(&spec.preemption_policy);
+    let supported = ["Never", "PreemptLowerPriority"];
+    one_of(errors, "spec.preemptionPolicy", policy, &supported);
+    if let Some(priority) = spec.priority.filter(|priority| *priority != 0) {
+        errors.push(FieldError::forbidden(
+            "spec.priority",
+            format!(
+                "the integer value of priority ({priority}) must not be provided in pod spec; priority admission controller computed 0 \
+                 from the given PriorityClass name"
+            ),
+        ));
+    }
+}

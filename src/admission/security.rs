@@ -1,0 +1,203 @@
+use k8s_openapi::api::core::v1::{
+    AppArmorProfile, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext,
+};
+
+use super::field::{Errors, descending, id, text};
+use crate::model::FieldError;
+
+const PROFILES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
+const SYSCTL_FORMAT: &str = "([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+const SYSCTL_MAX: usize = 253;
+
+pub(super) fn container(
+    errors: &mut Errors,
+    path: &str,
+    context: &SecurityContext,
+    host_users: bool,
+) {
+    id(errors, format!("{path}.runAsUser"), context.run_as_user);
+    id(errors, format!("{path}.runAsGroup"), context.run_as_group);
+    seccomp(errors, path, context.seccomp_profile.as_ref());
+    proc_mount(errors, path, context, host_users);
+    if context.allow_privilege_escalation == Some(false) {
+        let rendered = serde_json::to_string(context).unwrap_or_default();
+        let mut invalid = |detail: &str| {
+            errors.push(FieldError::invalid(path, &rendered, detail));
+        };
+        if context.privileged == Some(true) {
+            invalid("cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
+        }
+        let added = context
+            .capabilities
+            .as_ref()
+            .and_then(|set| set.add.as_ref());
+        // Only this spelling is looked for.
+        if added
+            .into_iter()
+            .flatten()
+            .any(|name| name == "CAP_SYS_ADMIN")
+        {
+            invalid(
+                "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN",
+            );
+        }
+    }
+    app_armor(errors, path, context.app_armor_profile.as_ref());
+}
+
+fn proc_mount(errors: &mut Errors, path: &str, context: &SecurityContext, host_users: bool) {
+    let path = format!("{path}.procMount");
+    match text(&context.proc_mount) {
+        "" | "Default" => {}
+        "Unmasked" if host_users => errors.push(FieldError::invalid_string(
+            path,
+            "Unmasked",
+            "`hostUsers` must be false to use `Unmasked`",
+        )),
+        "Unmasked" => {}
+        other => errors.push(FieldError::not_supported(
+            path,
+            other,
+            &["Default", "Unmasked"],
+        )),
+    }
+}
+
+fn seccomp(errors: &mut Errors, path: &str, profile: Option<&SeccompProfile>) {
+    if let Some(profile) = profile {
+        let local = profile.localhost_profile.as_deref();
+        security_profile(
+            errors,
+            &format!("{path}.seccompProfile"),
+            "seccomp",
+            &profile.type_,
+            local,
+        );
+    }
+}
+
+fn app_armor(errors: &mut Errors, path: &str, profile: Option<&AppArmorProfile>) {
+    if let Some(profile) = profile {
+        let local = profile.localhost_profile.as_deref();
+        security_profile(
+            errors,
+            &format!("{path}.appArmorProfile"),
+            "AppArmor",
+            &profile.type_,
+            local,
+        );
+    }
+}
+
+fn security_profile(errors: &mut Errors, path: &str, what: &str, type_: &str, local: Option<&str>) {
+    let type_path = format!("{path}.type");
+    let local_path = format!("{path}.localhostProfile");
+    if type_.is_empty() {
+        let field = path.rsplit('.').next().unwrap_or_default();
+        let detail = format!("type is required when {field} is set");
+        errors.push(FieldError::required(type_path, detail));
+    } else if !PROFILES.contains(&type_) {
+        errors.push(FieldError::not_supported(type_path, type_, &PROFILES));
+    } else if type_ == "Localhost" {
+        match local {
+            None | Some("") => {
+                let detail = format!("must be set when {what} type is Localhost");
+                errors.push(FieldError::required(local_path, detail));
+            }
+            Some(local) => descending(errors, &local_path, local),
+        }
+    } else if let Some(local) = local {
+        let detail = format!("can only be set when {what} type is Localhost");
+        errors.push(FieldError::invalid_string(local_path, local, detail));
+    }
+}
+
+pub(super) fn pod(errors: &mut Errors, spec: &PodSpec) {
+    if spec.share_process_namespace == Some(true) && spec.host_pid == Some(true) {
+        errors.push(FieldError::invalid(
+            "spec.shareProcessNamespace",
+            true,
+            "ShareProcessNamespace and HostPID cannot both be enabled",
+        ));
+    }
+    let Some(context) = &spec.security_context else {
+        return;
+    };
+    let path = "spec.securityContext";
+    id(errors, format!("{path}.fsGroup"), context.fs_group);
+    id(errors, format!("{path}.runAsUser"), context.run_as_user);
+    id(errors, format!("{path}.runAsGroup"), context.run_as_group);
+    for (index, group) in context.supplemental_groups.iter().flatten().enumerate() {
+        id(
+            errors,
+            format!("{path}.supplementalGroups[{index}]"),
+            Some(*group),
+        );
+    }
+    sysctls(errors, path, context, spec);
+    optional(
+        errors,
+        format!("{path}.fsGroupChangePolicy"),
+        context.fs_group_change_policy.as_deref(),
+        &["Always", "OnRootMismatch"],
+    );
+    seccomp(errors, path, context.seccomp_profile.as_ref());
+    app_armor(errors, path, context.app_armor_profile.as_ref());
+    optional(
+        errors,
+        format!("{path}.supplementalGroupsPolicy"),
+        context.supplemental_groups_policy.as_deref(),
+        &["Merge", "Strict"],
+    );
+}
+
+fn optional(errors: &mut Errors, path: String, value: Option<&str>, supported: &[&str]) {
+    if let Some(value) = value.filter(|value| !supported.contains(value)) {
+        errors.push(FieldError::not_supported(path, value, supported));
+    }
+}
+
+fn sysctls(errors: &mut Errors, path: &str, context: &PodSecurityContext, spec: &PodSpec) {
+    let mut seen = Vec::new();
+    for (index, sysctl) in context.sysctls.iter().flatten().enumerate() {
+        let path = format!("{path}.sysctls[{index}].name");
+        let name = sysctl.name.as_str();
+        if name.is_empty() {
+            errors.push(FieldError::required(path, ""));
+            continue;
+        }
+        let mut invalid = |detail: &str| {
+            errors.push(FieldError::invalid_string(path.clone(), name, detail));
+        };
+        if !is_sysctl(name) {
+            invalid(&format!(
+                "must have at most {SYSCTL_MAX} characters and match regex ^{SYSCTL_FORMAT}$"
+            ));
+        }
+        let dotted = name.replace('/', ".");
+        if spec.host_network == Some(true) && dotted.starts_with("net.") {
+            invalid("may not be specified when 'hostNetwork' is true");
+        }
+        let ipc = ["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."];
+        if spec.host_ipc == Some(true) && ipc.iter().any(|prefix| dotted.starts_with(prefix)) {
+            invalid("may not be specified when 'hostIPC' is true");
+        }
+        if seen.contains(&dotted) {
+            errors.push(FieldError::duplicate(path, name));
+        }
+        seen.push(dotted);
+    }
+}
+
+fn is_sysctl(name: &str) -> bool {
+    let segment = |segment: &str| {
+        let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let bytes = segment.as_bytes();
+        bytes.first().copied().is_some_and(alphanumeric)
+            && bytes.last().copied().is_some_and(alphanumeric)
+            && bytes
+                .iter()
+                .all(|&byte| alphanumeric(byte) || b"-_".contains(&byte))
+    };
+    name.len() <= SYSCTL_MAX && name.split(['.', '/']).all(segment)
+}

@@ -1,0 +1,194 @@
+use std::fmt::Write as _;
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde_json::Value;
+
+use super::field::Errors;
+use super::{container, pod};
+use crate::model::FieldError;
+
+const ONLY: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,\
+     `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),\
+     `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+
+pub(super) fn metadata(old: &ObjectMeta, new: &ObjectMeta) -> Errors {
+    let mut errors = Errors::new();
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    for (field, old, new) in [
+        ("name", text(&old.name), text(&new.name)),
+        ("namespace", text(&old.namespace), text(&new.namespace)),
+        ("uid", text(&old.uid), text(&new.uid)),
+    ] {
+        if old != new {
+            let path = format!("metadata.{field}");
+            errors.push(FieldError::invalid_string(path, &new, "field is immutable"));
+        }
+    }
+    if old.creation_timestamp != new.creation_timestamp {
+        let time = |time: &Time| FieldError::quoted(&time.0.to_string());
+        let value = new
+            .creation_timestamp
+            .as_ref()
+            .map_or_else(|| "null".to_owned(), time);
+        let path = "metadata.creationTimestamp";
+        errors.push(FieldError::invalid(path, value, "field is immutable"));
+    }
+    errors
+}
+
+/// What may change in the spec of a pod: images, the deadline downwards, more tolerations.
+pub(super) fn pod(old: &Pod, new: &Pod) -> Errors {
+    let mut errors = Errors::new();
+    let (Some(old), Some(new)) = (&old.spec, &new.spec) else {
+        if old.spec != new.spec {
+            errors.push(FieldError::forbidden("spec", ONLY));
+        }
+        return errors;
+    };
+    let init = |spec: &PodSpec| spec.init_containers.clone().unwrap_or_default();
+    let (old_init, new_init) = (init(old), init(new));
+    let kept = images(
+        &mut errors,
+        "spec.containers",
+        &old.containers,
+        &new.containers,
+    );
+    let kept = kept && images(&mut errors, "spec.initContainers", &old_init, &new_init);
+    if !kept {
+        return errors;
+    }
+    deadline(
+        &mut errors,
+        old.active_deadline_seconds,
+        new.active_deadline_seconds,
+    );
+    tolerations(&mut errors, old, new);
+    let allowed = with_allowed_changes(old, new);
+    if allowed != *new {
+        let difference = difference(&allowed, new);
+        errors.push(FieldError::forbidden(
+            "spec",
+            format!("{ONLY}\n{difference}"),
+        ));
+    }
+    errors
+}
+
+/// False when the lists differ in length; nothing further can be compared then.
+fn images(errors: &mut Errors, path: &str, old: &[Container], new: &[Container]) -> bool {
+    if old.len() != new.len() {
+        let detail = "pod updates may not add or remove containers";
+        errors.push(FieldError::forbidden(path, detail));
+        return false;
+    }
+    for (index, (old, new)) in old.iter().zip(new).enumerate() {
+        if old.image != new.image {
+            let image = new.image.as_deref().unwrap_or_default();
+            container::image(errors, &format!("{path}[{index}].image"), image);
+        }
+    }
+    true
+}
+
+fn deadline(errors: &mut Errors, old: Option<i64>, new: Option<i64>) {
+    let path = "spec.activeDeadlineSeconds";
+    match (old, new) {
+        (Some(_), None) => errors.push(FieldError::invalid(
+            path,
+            "null",
+            "must not update from a positive integer to nil value",
+        )),
+        (Some(old), Some(new)) if new > old => {
+            let detail = "must be less than or equal to previous value";
+            errors.push(FieldError::invalid(path, new, detail));
+        }
+        _ => {}
+    }
+    pod::deadline(errors, path, new);
+}
+
+/// Every old toleration must still be there; only its `tolerationSeconds` may differ.
+fn tolerations(errors: &mut Errors, old: &PodSpec, new: &PodSpec) {
+    let without_seconds = |toleration: &Toleration| Toleration {
+        toleration_seconds: None,
+        ..toleration.clone()
+    };
+    let kept: Vec<Toleration> = new
+        .tolerations
+        .iter()
+        .flatten()
+        .map(without_seconds)
+        .collect();
+    let mut old = old.tolerations.iter().flatten().map(without_seconds);
+    if !old.all(|toleration| kept.contains(&toleration)) {
+        let detail = "existing toleration can not be modified except its tolerationSeconds";
+        errors.push(FieldError::forbidden("spec.tolerations", detail));
+    }
+}
+
+/// The old spec with every change taken over that may be made.
+fn with_allowed_changes(old: &PodSpec, new: &PodSpec) -> PodSpec {
+    let mut spec = old.clone();
+    for (old, new) in spec.containers.iter_mut().zip(&new.containers) {
+        old.image.clone_from(&new.image);
+    }
+    let init = spec.init_containers.iter_mut().flatten();
+    for (old, new) in init.zip(new.init_containers.iter().flatten()) {
+        old.image.clone_from(&new.image);
+    }
+    spec.active_deadline_seconds = new.active_deadline_seconds;
+    spec.tolerations.clone_from(&new.tolerations);
+    let negative = old
+        .termination_grace_period_seconds
+        .is_some_and(|seconds| seconds < 0);
+    if negative && new.termination_grace_period_seconds == Some(1) {
+        spec.termination_grace_period_seconds = Some(1);
+    }
+    if only_removed(old, new) {
+        spec.scheduling_gates.clone_from(&new.scheduling_gates);
+    }
+    spec
+}
+
+fn only_removed(old: &PodSpec, new: &PodSpec) -> bool {
+    let old = old.scheduling_gates.as_deref().unwrap_or_default();
+    let mut new = new.scheduling_gates.iter().flatten();
+    new.all(|gate| old.contains(gate))
+}
+
+/// One line per place: `- path: old`, `+ path: new`.
+fn difference(old: &PodSpec, new: &PodSpec) -> String {
+    let value = |spec: &PodSpec| serde_json::to_value(spec).unwrap_or_default();
+    let mut lines = String::new();
+    compare("spec", &value(old), &value(new), &mut lines);
+    lines
+}
+
+fn compare(path: &str, old: &Value, new: &Value, lines: &mut String) {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            for (key, value) in old {
+                let other = new.get(key).unwrap_or(&Value::Null);
+                compare(&format!("{path}.{key}"), value, other, lines);
+            }
+            for (key, value) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
+                compare(&format!("{path}.{key}"), &Value::Null, value, lines);
+            }
+        }
+        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+            for (index, (old, new)) in old.iter().zip(new).enumerate() {
+                compare(&format!("{path}[{index}]"), old, new, lines);
+            }
+        }
+        (old, new) if old == new => {}
+        (old, new) => {
+            for (sign, value) in [('-', old), ('+', new)] {
+                if !value.is_null() {
+                    writeln!(lines, "{sign} {path}: {value}")
+                        .expect("writing to a string does not fail");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,391 @@
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{
+    Container, DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, PodSpec,
+    ProjectedVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+};
+
+use super::env::{VOLUME_FIELDS, field_ref, resource_ref};
+use super::field::{
+    Errors, descending, mode, no_backsteps, required, required_by_rule, text, volume_file,
+};
+use crate::model::quantity::ParsedQuantity;
+use crate::model::{FieldError, names};
+
+const HOST_PATH_TYPES: [&str; 8] = [
+    "",
+    "BlockDevice",
+    "CharDevice",
+    "Directory",
+    "DirectoryOrCreate",
+    "File",
+    "FileOrCreate",
+    "Socket",
+];
+
+/// Checks all volumes and returns the names of the good ones; a mount of any other is "not found".
+pub(super) fn volumes<'a>(errors: &mut Errors, spec: &'a PodSpec) -> BTreeSet<&'a str> {
+    let mut good = BTreeSet::new();
+    for (index, volume) in spec.volumes.iter().flatten().enumerate() {
+        let path = format!("spec.volumes[{index}]");
+        let before = errors.len();
+        source(errors, &path, volume);
+        let name_path = format!("{path}.name");
+        required_by_rule(errors, &name_path, &volume.name, names::dns_label);
+        if good.contains(volume.name.as_str()) {
+            errors.push(FieldError::duplicate(name_path, &volume.name));
+        }
+        if errors.len() == before {
+            good.insert(volume.name.as_str());
+        }
+    }
+    good
+}
+
+/// Set sources in the order of the API.
+fn source_names(volume: &Volume) -> Vec<&'static str> {
+    let sources = [
+        (volume.empty_dir.is_some(), "emptyDir"),
+        (volume.host_path.is_some(), "hostPath"),
+        (volume.git_repo.is_some(), "gitRepo"),
+        (volume.gce_persistent_disk.is_some(), "gcePersistentDisk"),
+        (
+            volume.aws_elastic_block_store.is_some(),
+            "awsElasticBlockStore",
+        ),
+        (volume.secret.is_some(), "secret"),
+        (volume.nfs.is_some(), "nfs"),
+        (volume.iscsi.is_some(), "iscsi"),
+        (volume.glusterfs.is_some(), "glusterfs"),
+        (volume.flocker.is_some(), "flocker"),
+        (
+            volume.persistent_volume_claim.is_some(),
+            "persistentVolumeClaim",
+        ),
+        (volume.rbd.is_some(), "rbd"),
+        (volume.cinder.is_some(), "cinder"),
+        (volume.cephfs.is_some(), "cephFS"),
+        (volume.quobyte.is_some(), "quobyte"),
+        (volume.downward_api.is_some(), "downwardAPI"),
+        (volume.fc.is_some(), "fc"),
+        (volume.flex_volume.is_some(), "flexVolume"),
+        (volume.config_map.is_some(), "configMap"),
+        (volume.azure_file.is_some(), "azureFile"),
+        (volume.vsphere_volume.is_some(), "vsphereVolume"),
+        (
+            volume.photon_persistent_disk.is_some(),
+            "photonPersistentDisk",
+        ),
+        (volume.portworx_volume.is_some(), "portworxVolume"),
+        (volume.azure_disk.is_some(), "azureDisk"),
+        (volume.storageos.is_some(), "storageos"),
+        (volume.projected.is_some(), "projected"),
+        (volume.scale_io.is_some(), "scaleIO"),
+        (volume.csi.is_some(), "csi"),
+        (volume.ephemeral.is_some(), "ephemeral"),
+        (volume.image.is_some(), "image"),
+    ];
+    let set = sources.into_iter().filter(|(is_set, _)| *is_set);
+    set.map(|(_, name)| name).collect()
+}
+
+fn source(errors: &mut Errors, path: &str, volume: &Volume) {
+    let sources = source_names(volume);
+    match sources.first() {
+        Some(first) => contents(errors, &format!("{path}.{first}"), first, volume),
+        None => errors.push(FieldError::required(path, "must specify a volume type")),
+    }
+    for other in sources.iter().skip(1) {
+        let detail = "may not specify more than 1 volume type";
+        errors.push(FieldError::forbidden(format!("{path}.{other}"), detail));
+    }
+}
+
+fn contents(errors: &mut Errors, path: &str, name: &str, volume: &Volume) {
+    if let ("emptyDir", Some(dir)) = (name, &volume.empty_dir) {
+        let limit = dir.size_limit.as_ref().map(ParsedQuantity::of);
+        if limit.is_some_and(ParsedQuantity::is_negative) {
+            let detail = "SizeLimit field must be a valid resource quantity";
+            errors.push(FieldError::forbidden(format!("{path}.sizeLimit"), detail));
+        }
+    }
+    if let ("hostPath", Some(source)) = (name, &volume.host_path) {
+        host_path(errors, path, source);
+    }
+    if let ("secret", Some(source)) = (name, &volume.secret) {
+        required(
+            errors,
+            format!("{path}.secretName"),
+            text(&source.secret_name),
+        );
+        mode(errors, format!("{path}.defaultMode"), source.default_mode);
+        items(errors, path, source.items.as_ref());
+    }
+    if let ("configMap", Some(source)) = (name, &volume.config_map) {
+        required(errors, format!("{path}.name"), &source.name);
+        mode(errors, format!("{path}.defaultMode"), source.default_mode);
+        items(errors, path, source.items.as_ref());
+    }
+    if let ("downwardAPI", Some(source)) = (name, &volume.downward_api) {
+        mode(errors, format!("{path}.defaultMode"), source.default_mode);
+        downward_items(errors, path, source.items.as_ref());
+    }
+    if let ("projected", Some(source)) = (name, &volume.projected) {
+        projected(errors, path, source);
+    }
+    if let ("persistentVolumeClaim", Some(source)) = (name, &volume.persistent_volume_claim) {
+        required(errors, format!("{path}.claimName"), &source.claim_name);
+    }
+    if let ("image", Some(source)) = (name, &volume.image) {
+        required(errors, format!("{path}.reference"), text(&source.reference));
+        let policy = text(&source.pull_policy);
+        super::container::pull_policy(errors, &format!("{path}.pullPolicy"), policy);
+    }
+}
+
+fn host_path(errors: &mut Errors, path: &str, source: &HostPathVolumeSource) {
+    let path_path = format!("{path}.path");
+    if source.path.is_empty() {
+        errors.push(FieldError::required(path_path, ""));
+    } else {
+        no_backsteps(errors, &path_path, &source.path);
+    }
+    let type_ = text(&source.type_);
+    if !HOST_PATH_TYPES.contains(&type_) {
+        errors.push(FieldError::not_supported(
+            format!("{path}.type"),
+            type_,
+            &HOST_PATH_TYPES,
+        ));
+    }
+}
+
+fn items(errors: &mut Errors, path: &str, items: Option<&Vec<KeyToPath>>) {
+    for (index, item) in items.into_iter().flatten().enumerate() {
+        let path = format!("{path}.items[{index}]");
+        required(errors, format!("{path}.key"), &item.key);
+        volume_file(errors, &format!("{path}.path"), &item.path);
+        mode(errors, format!("{path}.mode"), item.mode);
+    }
+}
+
+fn downward_items(errors: &mut Errors, path: &str, items: Option<&Vec<DownwardAPIVolumeFile>>) {
+    for (index, item) in items.into_iter().flatten().enumerate() {
+        let path = format!("{path}.items[{index}]");
+        volume_file(errors, &format!("{path}.path"), &item.path);
+        match (&item.field_ref, &item.resource_field_ref) {
+            (Some(field), resource) => {
+                field_ref(errors, &format!("{path}.fieldRef"), field, &VOLUME_FIELDS);
+                if resource.is_some() {
+                    errors.push(FieldError::invalid_string(
+                        path.clone(),
+                        "resource",
+                        "fieldRef and resourceFieldRef can not be specified simultaneously",
+                    ));
+                }
+            }
+            (None, Some(resource)) => {
+                resource_ref(errors, &format!("{path}.resourceFieldRef"), resource, true);
+            }
+            (None, None) => errors.push(FieldError::required(
+                path.clone(),
+                "one of fieldRef and resourceFieldRef is required",
+            )),
+        }
+        mode(errors, format!("{path}.mode"), item.mode);
+    }
+}
+
+fn projected(errors: &mut Errors, path: &str, source: &ProjectedVolumeSource) {
+    mode(errors, format!("{path}.defaultMode"), source.default_mode);
+    let mut taken = BTreeSet::new();
+    for (index, source) in source.sources.iter().flatten().enumerate() {
+        let path = format!("{path}.sources[{index}]");
+        projection(errors, &path, source);
+        for file in files(source) {
+            if !file.is_empty() && !taken.insert(file) {
+                errors.push(FieldError::invalid_string(
+                    path.clone(),
+                    file,
+                    "conflicting duplicate paths",
+                ));
+            }
+        }
+    }
+}
+
+/// The paths that a source names; without items its keys are known only at run time.
+fn files(source: &VolumeProjection) -> Vec<&str> {
+    let config = source
+        .config_map
+        .as_ref()
+        .and_then(|source| source.items.as_ref());
+    let secret = source
+        .secret
+        .as_ref()
+        .and_then(|source| source.items.as_ref());
+    let keys = config.into_iter().chain(secret).flatten();
+    let downward = source
+        .downward_api
+        .as_ref()
+        .and_then(|source| source.items.as_ref());
+    let token = source.service_account_token.as_ref();
+    keys.map(|item| item.path.as_str())
+        .chain(
+            downward
+                .into_iter()
+                .flatten()
+                .map(|item| item.path.as_str()),
+        )
+        .chain(token.map(|token| token.path.as_str()))
+        .collect()
+}
+
+fn projection(errors: &mut Errors, path: &str, source: &VolumeProjection) {
+    let mut count = 0;
+    let mut first = |errors: &mut Errors, field: &str| {
+        count += 1;
+        if count > 1 {
+            let detail = "may not specify more than 1 volume type";
+            errors.push(FieldError::forbidden(format!("{path}.{field}"), detail));
+        }
+        count == 1
+    };
+    if let Some(secret) = &source.secret
+        && first(errors, "secret")
+    {
+        required(errors, format!("{path}.secret.name"), &secret.name);
+        items(errors, &format!("{path}.secret"), secret.items.as_ref());
+    }
+    if let Some(config) = &source.config_map
+        && first(errors, "configMap")
+    {
+        required(errors, format!("{path}.configMap.name"), &config.name);
+        items(errors, &format!("{path}.configMap"), config.items.as_ref());
+    }
+    if let Some(downward) = &source.downward_api
+        && first(errors, "downwardAPI")
+    {
+        downward_items(
+            errors,
+            &format!("{path}.downwardAPI"),
+            downward.items.as_ref(),
+        );
+    }
+    if let Some(token) = &source.service_account_token
+        && first(errors, "serviceAccountToken")
+    {
+        service_account_token(errors, &format!("{path}.serviceAccountToken"), token);
+    }
+    if source.cluster_trust_bundle.is_some() {
+        first(errors, "clusterTrustBundle");
+    }
+    if source.pod_certificate.is_some() {
+        first(errors, "podCertificate");
+    }
+    if count == 0 {
+        errors.push(FieldError::required(path, "must specify a volume source"));
+    }
+}
+
+fn service_account_token(errors: &mut Errors, path: &str, token: &ServiceAccountTokenProjection) {
+    let seconds = token.expiration_seconds.unwrap_or(3600);
+    let detail = if seconds < 600 {
+        Some("may not specify a duration less than 10 minutes")
+    } else if seconds > 1 << 32 {
+        Some("may not specify a duration larger than 2^32 seconds")
+    } else {
+        None
+    };
+    if let Some(detail) = detail {
+        let path = format!("{path}.expirationSeconds");
+        errors.push(FieldError::invalid(path, seconds, detail));
+    }
+    volume_file(errors, &format!("{path}.path"), &token.path);
+}
+
+pub(super) fn mounts(
+    errors: &mut Errors,
+    path: &str,
+    container: &Container,
+    volumes: &BTreeSet<&str>,
+) {
+    let mut points = BTreeSet::new();
+    for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
+        let entry = format!("{path}[{index}]");
+        required(errors, format!("{entry}.name"), &mount.name);
+        if !volumes.contains(mount.name.as_str()) {
+            errors.push(FieldError::not_found(format!("{entry}.name"), &mount.name));
+        }
+        let point = mount.mount_path.as_str();
+        required(errors, format!("{entry}.mountPath"), point);
+        if !points.insert(point) {
+            let path = format!("{entry}.mountPath");
+            errors.push(FieldError::invalid_string(path, point, "must be unique"));
+        }
+        // The API reports the rest at the list, without the index.
+        sub_path(errors, path, &entry, mount);
+        propagation(errors, path, mount, container);
+        recursive_read_only(errors, path, mount);
+    }
+}
+
+fn sub_path(errors: &mut Errors, list: &str, entry: &str, mount: &VolumeMount) {
+    let (plain, expression) = (text(&mount.sub_path), text(&mount.sub_path_expr));
+    if !plain.is_empty() {
+        descending(errors, &format!("{list}.subPath"), plain);
+    }
+    if expression.is_empty() {
+        return;
+    }
+    if !plain.is_empty() {
+        errors.push(FieldError::invalid_string(
+            format!("{entry}.subPathExpr"),
+            expression,
+            "subPathExpr and subPath are mutually exclusive",
+        ));
+    }
+    descending(errors, &format!("{list}.subPathExpr"), expression);
+}
+
+fn propagation(errors: &mut Errors, list: &str, mount: &VolumeMount, container: &Container) {
+    let Some(propagation) = mount.mount_propagation.as_deref() else {
+        return;
+    };
+    let path = format!("{list}.mountPropagation");
+    let supported = ["Bidirectional", "HostToContainer", "None"];
+    if !supported.contains(&propagation) {
+        errors.push(FieldError::not_supported(
+            path.clone(),
+            propagation,
+            &supported,
+        ));
+    }
+    let context = container.security_context.as_ref();
+    let privileged = context.is_some_and(|context| context.privileged == Some(true));
+    if propagation == "Bidirectional" && !privileged {
+        let detail = "Bidirectional mount propagation is available only to privileged containers";
+        errors.push(FieldError::forbidden(path, detail));
+    }
+}
+
+fn recursive_read_only(errors: &mut Errors, list: &str, mount: &VolumeMount) {
+    let path = format!("{list}.recursiveReadOnly");
+    match mount.recursive_read_only.as_deref() {
+        None | Some("Disabled") => {}
+        Some("IfPossible" | "Enabled") => {
+            if mount.read_only != Some(true) {
+                let detail = "may only be specified when readOnly is true";
+                errors.push(FieldError::forbidden(path.clone(), detail));
+            }
+            if !matches!(mount.mount_propagation.as_deref(), None | Some("None")) {
+                let detail = "may only be specified when mountPropagation is None or not specified";
+                errors.push(FieldError::forbidden(path, detail));
+            }
+        }
+        Some(other) => {
+            let supported = ["Disabled", "Enabled", "IfPossible"];
+            errors.push(FieldError::not_supported(path, other, &supported));
+        }
+    }
+}

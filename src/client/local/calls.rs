@@ -1,0 +1,215 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+use super::errors::engine_error;
+use super::watch::Selection;
+use super::{delete, logs, namespaces, session, watch, write};
+use crate::base::{Clock, SessionStream};
+use crate::client::{
+    Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, ImageSource, ImageSummary,
+    ListOptions, LogOptions, ObjectList, Patch, PodMetrics, WatchEvent, WriteOptions, Written,
+};
+use crate::engine::{EngineApi, ImageView, PodUsage};
+use crate::model::{ApiError, Kind, Object, ObjectKey, Resource, ResourceVersion};
+use crate::store::{SpecWriter, Store};
+
+/// Everything a front end asks for, answered in this process. Cloning is cheap.
+#[derive(Clone)]
+pub(crate) struct Local {
+    pub(super) store: Store,
+    pub(super) spec: SpecWriter,
+    pub(super) engine: Arc<dyn EngineApi>,
+    pub(super) clock: Clock,
+}
+
+impl Local {
+    /// Also takes up deletions of namespaces that an earlier process did not finish, so it must be called
+    /// within a tokio runtime.
+    pub(crate) fn new(
+        store: Store,
+        spec: SpecWriter,
+        engine: Arc<dyn EngineApi>,
+        clock: Clock,
+    ) -> Self {
+        let local = Self {
+            store,
+            spec,
+            engine,
+            clock,
+        };
+        namespaces::resume(&local);
+        local
+    }
+
+    pub(super) fn object(&self, key: &ObjectKey) -> Result<Object, ApiError> {
+        self.store
+            .get_object(key)
+            .ok_or_else(|| ApiError::not_found(key.kind, &key.name))
+    }
+
+    pub(super) fn pod(&self, namespace: &str, name: &str) -> Result<Arc<Pod>, ApiError> {
+        self.store
+            .get::<Pod>(namespace, name)
+            .ok_or_else(|| ApiError::not_found(Kind::Pod, name))
+    }
+}
+
+#[async_trait]
+impl Client for Local {
+    async fn create(&self, manifest: Value, options: WriteOptions) -> Result<Written, ApiError> {
+        write::create(self, manifest, &options).await
+    }
+
+    async fn replace(&self, manifest: Value, options: WriteOptions) -> Result<Written, ApiError> {
+        write::replace(self, manifest, &options).await
+    }
+
+    async fn patch(
+        &self,
+        key: &ObjectKey,
+        patch: Patch,
+        options: WriteOptions,
+    ) -> Result<Written, ApiError> {
+        write::patch(self, key, &patch, &options).await
+    }
+
+    async fn delete(&self, key: &ObjectKey, options: DeleteOptions) -> Result<Object, ApiError> {
+        delete::delete(self, key, &options).await
+    }
+
+    async fn get(&self, key: &ObjectKey) -> Result<Object, ApiError> {
+        self.object(key)
+    }
+
+    async fn list(&self, kind: Kind, options: ListOptions) -> Result<ObjectList, ApiError> {
+        let selection = Selection::parse(kind, &options)?;
+        let (mut items, resource_version) = self.store.list_objects(kind, selection.namespace());
+        items.retain(|object| selection.matches(object));
+        Ok(ObjectList {
+            items,
+            resource_version,
+        })
+    }
+
+    async fn watch(
+        &self,
+        kind: Kind,
+        options: ListOptions,
+        from: ResourceVersion,
+    ) -> Result<BoxStream<'static, Result<WatchEvent, ApiError>>, ApiError> {
+        watch::watch(&self.store, kind, &options, from)
+    }
+
+    async fn logs(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
+        logs::logs(self, namespace, pod, options).await
+    }
+
+    async fn exec(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: ExecOptions,
+    ) -> Result<SessionStream, ApiError> {
+        session::exec(self, namespace, pod, options).await
+    }
+
+    async fn attach(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: ExecOptions,
+    ) -> Result<SessionStream, ApiError> {
+        session::attach(self, namespace, pod, options).await
+    }
+
+    async fn pod_metrics(&self, namespace: Option<&str>) -> Result<Vec<PodMetrics>, ApiError> {
+        let usage = self.engine.usage().await;
+        let mut metrics: Vec<PodMetrics> = usage
+            .into_iter()
+            .filter(|usage| namespace.is_none_or(|namespace| usage.namespace == namespace))
+            .map(pod_metrics)
+            .collect();
+        metrics.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Ok(metrics)
+    }
+
+    async fn images(&self) -> Result<Vec<ImageSummary>, ApiError> {
+        let images = self.engine.images().await.map_err(engine_error)?;
+        Ok(images.into_iter().map(image_summary).collect())
+    }
+
+    async fn add_image(&self, source: ImageSource) -> Result<Vec<String>, ApiError> {
+        let names = match source {
+            ImageSource::Import { path, name } => self.engine.import_image(&path, &name).await,
+            ImageSource::Load { path } => self.engine.load_images(&path).await,
+        };
+        names.map_err(engine_error)
+    }
+
+    async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, ApiError> {
+        self.engine
+            .remove_image(name, force)
+            .await
+            .map_err(engine_error)
+    }
+
+    async fn engine_info(&self) -> Result<EngineInfo, ApiError> {
+        let status = self.engine.status();
+        let (pods, _) = self.store.list::<Pod>(None);
+        Ok(EngineInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: status.started_at,
+            state_dir: status.state_dir,
+            run_dir: status.run_dir,
+            cgroup: status.cgroup,
+            pods: pods.len(),
+            notes: status.notes,
+        })
+    }
+
+    async fn stop_engine(&self, stop_pods: bool) -> Result<(), ApiError> {
+        self.engine.shut_down(stop_pods).await;
+        Ok(())
+    }
+}
+
+fn pod_metrics(usage: PodUsage) -> PodMetrics {
+    let containers = usage
+        .containers
+        .into_iter()
+        .map(|container| ContainerMetrics {
+            name: container.name,
+            cpu_nanocores: container.cpu_nanocores,
+            memory_bytes: container.memory_bytes,
+        })
+        .collect();
+    PodMetrics {
+        namespace: usage.namespace,
+        name: usage.name,
+        at: usage.at,
+        containers,
+    }
+}
+
+fn image_summary(image: ImageView) -> ImageSummary {
+    ImageSummary {
+        names: image.names,
+        id: image.id,
+        created: image.created,
+        size: image.size,
+        layers: image.layers,
+        used_by: image.used_by,
+        config: image.config,
+    }
+}

@@ -1,0 +1,12 @@
+//! The client in the process that owns the engine: admission, then the store, then the engine's verbs.
+
+mod calls;
+mod delete;
+mod errors;
+mod logs;
+mod namespaces;
+mod session;
+mod watch;
+mod write;
+
+pub(crate) use calls::Local;

@@ -1,0 +1,110 @@
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use super::Local;
+use super::errors::engine_error;
+use crate::base::SessionStream;
+use crate::client::ExecOptions;
+use crate::engine::{AttachRequest, ExecRequest};
+use crate::model::{ApiError, Resource, pod as pods};
+
+pub(super) async fn exec(
+    local: &Local,
+    namespace: &str,
+    name: &str,
+    options: ExecOptions,
+) -> Result<SessionStream, ApiError> {
+    let pod = local.pod(namespace, name)?;
+    if pods::is_terminal(&pod) {
+        return Err(ApiError::bad_request(format!(
+            "cannot exec into a container in a completed pod; current phase is {}",
+            pods::phase(&pod)
+        )));
+    }
+    if options.command.is_empty() {
+        return Err(ApiError::bad_request(
+            "you must specify at least one command for the container",
+        ));
+    }
+    check_streams(&options)?;
+    let container = choose(&pod, options.container.as_deref())?;
+    let request = ExecRequest {
+        argv: options.command,
+        tty: options.tty,
+        stdin: options.stdin,
+        size: options.size,
+    };
+    local
+        .engine
+        .exec(&pod.uid(), &container.name, request)
+        .await
+        .map_err(engine_error)
+}
+
+pub(super) async fn attach(
+    local: &Local,
+    namespace: &str,
+    name: &str,
+    options: ExecOptions,
+) -> Result<SessionStream, ApiError> {
+    let pod = local.pod(namespace, name)?;
+    if pods::is_terminal(&pod) {
+        return Err(ApiError::bad_request(format!(
+            "cannot attach a container in a completed pod; current phase is {}",
+            pods::phase(&pod)
+        )));
+    }
+    check_streams(&options)?;
+    let container = choose(&pod, options.container.as_deref())?;
+    let request = AttachRequest {
+        // A container without stdin has nothing to type into.
+        stdin: options.stdin && container.stdin == Some(true),
+        stdout: options.stdout,
+        stderr: options.stderr,
+        size: options.size,
+    };
+    local
+        .engine
+        .attach(&pod.uid(), &container.name, request)
+        .await
+        .map_err(engine_error)
+}
+
+/// `ValidatePodExecOptions` of the API server.
+fn check_streams(options: &ExecOptions) -> Result<(), ApiError> {
+    if options.stdin || options.stdout || options.stderr {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(
+        "you must specify at least 1 of stdin, stdout, stderr",
+    ))
+}
+
+/// The container named, or the only one. Guessing among several is the front end's business, as it is kubectl's.
+pub(super) fn choose<'a>(pod: &'a Pod, name: Option<&str>) -> Result<&'a Container, ApiError> {
+    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
+    let unknown = |name: &str| {
+        ApiError::bad_request(format!("container {name} is not valid for pod {pod_name}"))
+    };
+    let spec = pod.spec.as_ref().ok_or_else(|| unknown(""))?;
+    if let Some(name) = name.filter(|name| !name.is_empty()) {
+        return pods::find_container(spec, name).ok_or_else(|| unknown(name));
+    }
+    let names = |containers: &[Container]| {
+        let names: Vec<&str> = containers.iter().map(|c| c.name.as_str()).collect();
+        names.join(" ")
+    };
+    let inits = pods::init_containers(spec);
+    match (spec.containers.as_slice(), inits) {
+        ([only], _) => Ok(only),
+        (several, []) => Err(ApiError::bad_request(format!(
+            "a container name must be specified for pod {pod_name}, choose one of: [{}]",
+            names(several)
+        ))),
+        (several, inits) => Err(ApiError::bad_request(format!(
+            "a container name must be specified for pod {pod_name}, choose one of: [{}] or one of the init \
+             containers: [{}]",
+            names(several),
+            names(inits)
+        ))),
+    }
+}

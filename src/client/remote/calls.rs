@@ -1,0 +1,366 @@
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use http::{HeaderMap, Method, header};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::connection::{ConnectError, Connector, broken, json_request, read_json, request};
+use super::session::{self, Verb};
+use super::url::Url;
+use super::watch;
+use crate::base::SessionStream;
+use crate::client::{
+    Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, FieldValidation, ImageSource,
+    ImageSummary, ListOptions, LogOptions, ObjectList, Patch, PodMetrics, WatchEvent, WriteOptions,
+    Written,
+};
+use crate::model::decode::kind_of;
+use crate::model::quantity::ParsedQuantity;
+use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
+
+const METRICS: &str = "/apis/metrics.k8s.io/v1beta1";
+const IMAGES: &str = "/apis/images.podtui.dev/v1alpha1/images";
+const ENGINE: &str = "/apis/engine.podtui.dev/v1alpha1";
+
+/// A front end of the engine behind a unix socket. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote {
+    connector: Connector,
+}
+
+impl Remote {
+    /// Makes sure that somebody listens.
+    pub(crate) async fn connect(socket: &Path) -> Result<Self, ConnectError> {
+        let connector = Connector::new(socket);
+        connector.connect().await?;
+        Ok(Self { connector })
+    }
+
+    async fn write(
+        &self,
+        method: Method,
+        url: Url,
+        content_type: &'static str,
+        kind: Kind,
+        body: &Value,
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
+        let validation = match options.field_validation {
+            FieldValidation::Strict => "Strict",
+            FieldValidation::Warn => "Warn",
+            FieldValidation::Ignore => "Ignore",
+        };
+        let url = url
+            .query("fieldValidation", validation)
+            .query_text("dryRun", if options.dry_run { "All" } else { "" });
+        let request = request(method, url, content_type, Bytes::from(body.to_string()));
+        let response = self.connector.send(request).await?;
+        let warnings = warnings(response.headers());
+        let object = object(kind, read_json(response).await?)?;
+        Ok(Written { object, warnings })
+    }
+}
+
+#[async_trait]
+impl Client for Remote {
+    async fn create(&self, manifest: Value, options: WriteOptions) -> Result<Written, ApiError> {
+        let key = key_of(&manifest)?;
+        let url = Url::collection(key.kind, key.namespace.as_deref());
+        let json = "application/json";
+        self.write(Method::POST, url, json, key.kind, &manifest, &options)
+            .await
+    }
+
+    async fn replace(&self, manifest: Value, options: WriteOptions) -> Result<Written, ApiError> {
+        let key = key_of(&manifest)?;
+        let url = Url::object(&key);
+        let json = "application/json";
+        self.write(Method::PUT, url, json, key.kind, &manifest, &options)
+            .await
+    }
+
+    async fn patch(
+        &self,
+        key: &ObjectKey,
+        patch: Patch,
+        options: WriteOptions,
+    ) -> Result<Written, ApiError> {
+        let (content_type, body) = match patch {
+            Patch::Json(body) => ("application/json-patch+json", body),
+            Patch::Merge(body) => ("application/merge-patch+json", body),
+            Patch::Strategic(body) => ("application/strategic-merge-patch+json", body),
+        };
+        let url = Url::object(key);
+        self.write(Method::PATCH, url, content_type, key.kind, &body, &options)
+            .await
+    }
+
+    async fn delete(&self, key: &ObjectKey, options: DeleteOptions) -> Result<Object, ApiError> {
+        let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1"});
+        if let Some(seconds) = options.grace_period_seconds {
+            body["gracePeriodSeconds"] = json!(seconds);
+        }
+        if let Some(uid) = &options.preconditions.uid {
+            body["preconditions"]["uid"] = json!(uid.as_str());
+        }
+        if let Some(version) = options.preconditions.resource_version {
+            body["preconditions"]["resourceVersion"] = json!(version.to_string());
+        }
+        if options.dry_run {
+            body["dryRun"] = json!(["All"]);
+        }
+        let request = json_request(Method::DELETE, Url::object(key), &body);
+        let response = self.connector.send(request).await?;
+        object(key.kind, read_json(response).await?)
+    }
+
+    async fn get(&self, key: &ObjectKey) -> Result<Object, ApiError> {
+        let value = self.connector.get_json(Url::object(key)).await?;
+        object(key.kind, value)
+    }
+
+    async fn list(&self, kind: Kind, options: ListOptions) -> Result<ObjectList, ApiError> {
+        let mut list = self.connector.get_json(list_url(kind, &options)).await?;
+        let resource_version = list
+            .pointer("/metadata/resourceVersion")
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| broken("a list without resourceVersion"))?;
+        let items = items(&mut list)
+            .into_iter()
+            .map(|item| object(kind, item))
+            .collect::<Result<_, _>>()?;
+        Ok(ObjectList {
+            items,
+            resource_version,
+        })
+    }
+
+    async fn watch(
+        &self,
+        kind: Kind,
+        options: ListOptions,
+        from: ResourceVersion,
+    ) -> Result<BoxStream<'static, Result<WatchEvent, ApiError>>, ApiError> {
+        let url = list_url(kind, &options)
+            .query("watch", "true")
+            .query("allowWatchBookmarks", "true")
+            .query("resourceVersion", &from.to_string());
+        let response = self.connector.get(url).await?;
+        Ok(watch::events(kind, response.into_body()))
+    }
+
+    async fn logs(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
+        let number = |value: Option<u64>| value.map(|n| n.to_string()).unwrap_or_default();
+        let since = options.since.map(|at| at.to_string()).unwrap_or_default();
+        let url = Url::object(&ObjectKey::pod(namespace, pod))
+            .segment("log")
+            .query_text(
+                "container",
+                options.container.as_deref().unwrap_or_default(),
+            )
+            .query_flag("follow", options.follow)
+            .query_flag("previous", options.previous)
+            .query_flag("timestamps", options.timestamps)
+            .query_text("tailLines", &number(options.tail_lines))
+            .query_text("limitBytes", &number(options.limit_bytes))
+            .query_text("sinceTime", &since);
+        let response = self.connector.get(url).await?;
+        Ok(watch::bytes(response.into_body()))
+    }
+
+    async fn exec(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: ExecOptions,
+    ) -> Result<SessionStream, ApiError> {
+        session::open(&self.connector, Verb::Exec, namespace, pod, options).await
+    }
+
+    async fn attach(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: ExecOptions,
+    ) -> Result<SessionStream, ApiError> {
+        session::open(&self.connector, Verb::Attach, namespace, pod, options).await
+    }
+
+    async fn pod_metrics(&self, namespace: Option<&str>) -> Result<Vec<PodMetrics>, ApiError> {
+        let mut url = Url::new(METRICS);
+        if let Some(namespace) = namespace {
+            url = url.segment("namespaces").segment(namespace);
+        }
+        let mut list = self.connector.get_json(url.segment("pods")).await?;
+        items(&mut list).iter().map(pod_metrics).collect()
+    }
+
+    async fn images(&self) -> Result<Vec<ImageSummary>, ApiError> {
+        let mut list = self.connector.get_json(Url::new(IMAGES)).await?;
+        let images = items(&mut list);
+        images
+            .into_iter()
+            .map(|mut image| field(&mut image, "/status"))
+            .collect()
+    }
+
+    async fn add_image(&self, source: ImageSource) -> Result<Vec<String>, ApiError> {
+        // The engine has another working directory.
+        let source = match source {
+            ImageSource::Import { path, name } => ImageSource::Import {
+                path: absolute(&path)?,
+                name,
+            },
+            ImageSource::Load { path } => ImageSource::Load {
+                path: absolute(&path)?,
+            },
+        };
+        let body = json!({
+            "kind": "Image",
+            "apiVersion": "images.podtui.dev/v1alpha1",
+            "spec": {"source": source},
+        });
+        let request = json_request(Method::POST, Url::new(IMAGES), &body);
+        let mut answer = read_json(self.connector.send(request).await?).await?;
+        field(&mut answer, "/status/names")
+    }
+
+    async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, ApiError> {
+        let url = Url::new(IMAGES).segment(name).query_flag("force", force);
+        let request = request(Method::DELETE, url, "", Bytes::new());
+        let mut answer = read_json(self.connector.send(request).await?).await?;
+        field(&mut answer, "/removed")
+    }
+
+    async fn engine_info(&self) -> Result<EngineInfo, ApiError> {
+        let url = Url::new(ENGINE).segment("status");
+        field(&mut self.connector.get_json(url).await?, "/status")
+    }
+
+    async fn stop_engine(&self, stop_pods: bool) -> Result<(), ApiError> {
+        let url = Url::new(ENGINE).segment("stop");
+        let request = json_request(Method::POST, url, &json!({"stopPods": stop_pods}));
+        self.connector.send(request).await.map(|_| ())
+    }
+}
+
+fn list_url(kind: Kind, options: &ListOptions) -> Url {
+    Url::collection(kind, options.namespace.as_deref())
+        .query_text("labelSelector", &options.label_selector)
+        .query_text("fieldSelector", &options.field_selector)
+}
+
+/// Where a manifest belongs; an object without a namespace belongs into `default`.
+fn key_of(manifest: &Value) -> Result<ObjectKey, ApiError> {
+    let kind = kind_of(manifest).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let text = |pointer: &str| {
+        manifest
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let namespace = match text("/metadata/namespace") {
+        "" => "default",
+        namespace => namespace,
+    };
+    Ok(ObjectKey::new(kind, namespace, text("/metadata/name")))
+}
+
+fn object(kind: Kind, value: Value) -> Result<Object, ApiError> {
+    Object::from_value(kind, value).map_err(|error| broken(&error.to_string()))
+}
+
+fn items(list: &mut Value) -> Vec<Value> {
+    match list.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    }
+}
+
+fn field<T: DeserializeOwned>(document: &mut Value, pointer: &str) -> Result<T, ApiError> {
+    let value = document
+        .pointer_mut(pointer)
+        .map(Value::take)
+        .unwrap_or_default();
+    serde_json::from_value(value).map_err(|error| broken(&format!("{pointer}: {error}")))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, ApiError> {
+    std::path::absolute(path)
+        .map_err(|error| ApiError::bad_request(format!("{}: {error}", path.display())))
+}
+
+fn pod_metrics(value: &Value) -> Result<PodMetrics, ApiError> {
+    let text = |value: &Value, pointer: &str| {
+        value
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let containers = value.get("containers").and_then(Value::as_array);
+    let containers = containers
+        .into_iter()
+        .flatten()
+        .map(|container| {
+            let memory = Quantity(text(container, "/usage/memory"));
+            ContainerMetrics {
+                name: text(container, "/name"),
+                cpu_nanocores: nanocores(&text(container, "/usage/cpu")),
+                memory_bytes: u64::try_from(ParsedQuantity::of(&memory).value()).unwrap_or(0),
+            }
+        })
+        .collect();
+    Ok(PodMetrics {
+        namespace: text(value, "/metadata/namespace"),
+        name: text(value, "/metadata/name"),
+        at: text(value, "/timestamp")
+            .parse()
+            .map_err(|_| broken("metrics without a time"))?,
+        containers,
+    })
+}
+
+/// Finer than the quantities of objects, which end at thousandths.
+fn nanocores(text: &str) -> u64 {
+    if let Some(nano) = text.strip_suffix('n') {
+        return nano.parse().unwrap_or(0);
+    }
+    let milli = ParsedQuantity::of(&Quantity(text.to_owned())).milli_value();
+    u64::try_from(milli).unwrap_or(0).saturating_mul(1_000_000)
+}
+
+/// The texts of `Warning: 299 - "…"`.
+fn warnings(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .get_all(header::WARNING)
+        .iter()
+        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+        .filter_map(|value| value.split_once('"'))
+        .map(|(_, rest)| unquote(rest))
+        .collect()
+}
+
+/// Up to the closing quote, without the backslashes.
+fn unquote(text: &str) -> String {
+    let mut out = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => break,
+            '\\' => out.extend(characters.next()),
+            other => out.push(other),
+        }
+    }
+    out
+}

@@ -1,0 +1,64 @@
+//! What is left on the machine of pods that no longer exist in the store. Looked for once, at start: while
+//! an engine runs, each worker removes what is its pod's.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::machine::Machine;
+use crate::base::{Uid, chain};
+use crate::runtime::RuntimeError;
+use crate::volume::remove_tree;
+use crate::wire::SandboxState;
+
+fn children(directory: &Path) -> Vec<(String, PathBuf)> {
+    std::fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .collect()
+}
+
+/// Directories of pods that are not in `known`. Pod directories are named by uid, log directories end
+/// with it.
+fn orphans(machine: &Machine, known: &HashSet<Uid>) -> Vec<PathBuf> {
+    let pods = children(&machine.directories.pods());
+    let logs = children(&machine.directories.logs());
+    let uid_of_log = |name: &str| Uid::new(name.rsplit('_').next().unwrap_or_default());
+    pods.into_iter()
+        .filter(|(name, _)| !known.contains(&Uid::new(name.clone())))
+        .chain(
+            logs.into_iter()
+                .filter(|(name, _)| !known.contains(&uid_of_log(name))),
+        )
+        .map(|(_, path)| path)
+        .collect()
+}
+
+pub(super) async fn remove_orphan_files(machine: Arc<Machine>, known: HashSet<Uid>) {
+    let done = tokio::task::spawn_blocking(move || {
+        for path in orphans(&machine, &known) {
+            tracing::info!(path = %path.display(), "removing what is left of a deleted pod");
+            if let Err(error) = remove_tree(&path) {
+                tracing::warn!(path = %path.display(), error = chain(&error), "cannot be removed");
+            }
+        }
+    });
+    if let Err(error) = done.await {
+        tracing::warn!(%error, "looking for files of deleted pods was cut short");
+    }
+}
+
+/// Stops and removes a living sandbox whose pod is gone.
+pub(super) async fn remove_orphan_sandbox(machine: Arc<Machine>, state: SandboxState) {
+    let id = &state.spec.id;
+    tracing::info!(sandbox = %id, labels = ?state.spec.labels, "removing the sandbox of a deleted pod");
+    let bridge = machine.board.is_last(id).then(|| machine.network.bridge());
+    match machine.runtime.remove_pod_sandbox(id, bridge).await {
+        Ok(()) | Err(RuntimeError::UnknownSandbox(_)) => {}
+        Err(error) => {
+            tracing::warn!(sandbox = %id, error = chain(&error), "an orphaned sandbox could not be removed");
+        }
+    }
+}

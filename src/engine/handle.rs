@@ -1,0 +1,370 @@
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::api::{
+    AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
+    PodUsage,
+};
+use super::machine::{Board, ContainerEntry, Directories, Machine, PodEntry};
+use super::node::{NodeFacts, node_object};
+use super::recorder::Recorder;
+use super::supervisor::{ShutDown, Supervisor};
+use crate::base::{Clock, ContainerId, SessionStream, Uid, chain};
+use crate::image::{ImageRecord, ImageService};
+use crate::network::Allocator;
+use crate::runtime::{ContainerRuntime, RuntimeError};
+use crate::store::{StatusWriter, Store};
+use crate::wire::{AttachSpec, ContainerStats, ExecSpec, Stage};
+
+/// Two readings closer than this give the same answer.
+const USAGE_EVERY: Duration = Duration::from_secs(1);
+
+/// Everything an engine is made of.
+pub(crate) struct Parts {
+    pub(crate) state_dir: PathBuf,
+    pub(crate) run_dir: PathBuf,
+    /// Name of the Node object, usually the machine's host name.
+    pub(crate) node_name: String,
+    pub(crate) runtime: Arc<dyn ContainerRuntime>,
+    pub(crate) images: Arc<dyn ImageService>,
+    pub(crate) network: Allocator,
+    pub(crate) clock: Clock,
+    pub(crate) store: Store,
+    pub(crate) status: StatusWriter,
+}
+
+/// The front of a running engine. Dropping it ends nothing; [`EngineApi::shut_down`] does.
+pub(crate) struct EngineHandle {
+    machine: Arc<Machine>,
+    shut_down: mpsc::Sender<ShutDown>,
+    readings: Mutex<Readings>,
+}
+
+#[derive(Default)]
+struct Readings {
+    taken_at: Option<Timestamp>,
+    usage: Vec<PodUsage>,
+    /// Time and total CPU nanoseconds of the reading before.
+    before: HashMap<ContainerId, (Timestamp, u64)>,
+}
+
+/// Adopts what runs already and starts to work. Returns when everything that was found has been looked at.
+pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
+    let status = Arc::new(parts.status);
+    let node = NodeFacts::read(parts.node_name);
+    let recorder = Recorder::start(Arc::clone(&status), node.name.clone(), parts.clock.clone());
+    let now = parts.clock.now();
+    status
+        .put_node(node_object(&node, now))
+        .await
+        .map_err(internal)?;
+    let machine = Arc::new(Machine {
+        runtime: parts.runtime,
+        images: parts.images,
+        network: parts.network,
+        clock: parts.clock,
+        store: parts.store,
+        status,
+        recorder,
+        directories: Directories {
+            state: parts.state_dir,
+            run: parts.run_dir,
+        },
+        node,
+        pulls: Mutex::new(()),
+        board: Board::default(),
+        started_at: now,
+    });
+    let (shut_down, requests) = mpsc::channel(1);
+    let supervisor = Supervisor::new(Arc::clone(&machine), requests)
+        .await
+        .map_err(internal)?;
+    tokio::spawn(supervisor.run());
+    Ok(EngineHandle {
+        machine,
+        shut_down,
+        readings: Mutex::default(),
+    })
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
+fn internal(error: impl std::error::Error + 'static) -> EngineError {
+    EngineError::Internal(chain(&error))
+}
+
+fn session_error(error: RuntimeError, container: &str) -> EngineError {
+    match error {
+        RuntimeError::UnknownContainer(_) | RuntimeError::UnknownSandbox(_) => {
+            not_running(container)
+        }
+        RuntimeError::Fault(fault) if fault.stage == Stage::Request => {
+            EngineError::NotRunning(fault.message)
+        }
+        error => internal(error),
+    }
+}
+
+/// The kubelet's words.
+fn not_running(container: &str) -> EngineError {
+    EngineError::NotRunning(format!(
+        "unable to upgrade connection: container not found (\"{container}\")"
+    ))
+}
+
+impl EngineHandle {
+    fn running(&self, pod: &Uid, container: &str) -> Result<ContainerEntry, EngineError> {
+        let entry = self
+            .machine
+            .board
+            .pod(pod)
+            .ok_or_else(|| not_running(container))?;
+        entry
+            .containers
+            .into_iter()
+            .find(|entry| entry.name == container && entry.started_at.is_some())
+            .ok_or_else(|| not_running(container))
+    }
+
+    /// `namespace/name` of the pods that have a container of this image, or are going to.
+    fn users(&self, image: &ImageRecord) -> Vec<String> {
+        let pods = self.machine.board.pods();
+        let users: BTreeSet<String> = pods
+            .iter()
+            .filter(|(_, entry)| {
+                entry.containers.iter().any(|container| {
+                    container.image_id == image.id
+                        || image.repo_digests.contains(&container.image_id)
+                        || image.names.contains(&container.image)
+                })
+            })
+            .map(|(_, entry)| format!("{}/{}", entry.namespace, entry.name))
+            .collect();
+        users.into_iter().collect()
+    }
+
+    async fn read_usage(
+        &self,
+        before: &mut HashMap<ContainerId, (Timestamp, u64)>,
+    ) -> Vec<PodUsage> {
+        let mut usage = Vec::new();
+        let mut present = HashMap::new();
+        let now = self.machine.clock.now();
+        for (uid, entry) in self.machine.board.pods() {
+            let Some(sandbox) = &entry.sandbox else {
+                continue;
+            };
+            let stats = match self.machine.runtime.stats(sandbox).await {
+                Ok(stats) => stats,
+                Err(error) => {
+                    tracing::debug!(pod = %uid, error = chain(&error), "no usage");
+                    continue;
+                }
+            };
+            let mut containers: Vec<ContainerUsage> = stats
+                .containers
+                .iter()
+                .filter_map(|reading| container_usage(&entry, reading, before))
+                .collect();
+            for reading in stats.containers {
+                present.insert(reading.container, (reading.at, reading.cpu_nanoseconds));
+            }
+            containers.sort_by(|a, b| a.name.cmp(&b.name));
+            usage.push(PodUsage {
+                pod: uid,
+                namespace: entry.namespace,
+                name: entry.name,
+                at: now,
+                containers,
+            });
+        }
+        *before = present;
+        usage.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        usage
+    }
+}
+
+/// The first reading of a container gives its average since it started.
+fn container_usage(
+    entry: &PodEntry,
+    reading: &ContainerStats,
+    before: &HashMap<ContainerId, (Timestamp, u64)>,
+) -> Option<ContainerUsage> {
+    let container = entry
+        .containers
+        .iter()
+        .find(|container| container.id == reading.container)?;
+    let started_at = container.started_at?;
+    let (since, used) = before
+        .get(&reading.container)
+        .copied()
+        .unwrap_or((started_at, 0));
+    let passed = Duration::try_from(reading.at.duration_since(since)).unwrap_or(Duration::ZERO);
+    let used = reading.cpu_nanoseconds.saturating_sub(used);
+    let rate = u128::from(used) * 1_000_000_000 / passed.as_nanos().max(1);
+    Some(ContainerUsage {
+        name: container.name.clone(),
+        cpu_nanocores: if passed.is_zero() {
+            0
+        } else {
+            u64::try_from(rate).unwrap_or(u64::MAX)
+        },
+        memory_bytes: reading.memory_working_set,
+    })
+}
+
+#[async_trait]
+impl EngineApi for EngineHandle {
+    async fn exec(
+        &self,
+        pod: &Uid,
+        container: &str,
+        request: ExecRequest,
+    ) -> Result<SessionStream, EngineError> {
+        if request.argv.is_empty() {
+            return Err(EngineError::BadRequest(
+                "you must specify at least one command for the container".to_owned(),
+            ));
+        }
+        let running = self.running(pod, container)?;
+        let spec = ExecSpec {
+            container: running.id,
+            argv: request.argv,
+            env: if request.tty {
+                vec!["TERM=xterm".to_owned()]
+            } else {
+                Vec::new()
+            },
+            tty: request.tty,
+            stdin: request.stdin,
+            size: request.size,
+        };
+        self.machine
+            .runtime
+            .exec(spec)
+            .await
+            .map_err(|error| session_error(error, container))
+    }
+
+    async fn attach(
+        &self,
+        pod: &Uid,
+        container: &str,
+        request: AttachRequest,
+    ) -> Result<SessionStream, EngineError> {
+        let running = self.running(pod, container)?;
+        let spec = AttachSpec {
+            container: running.id,
+            stdin: request.stdin,
+            stdout: request.stdout,
+            stderr: request.stderr,
+            size: request.size,
+        };
+        self.machine
+            .runtime
+            .attach(spec)
+            .await
+            .map_err(|error| session_error(error, container))
+    }
+
+    async fn usage(&self) -> Vec<PodUsage> {
+        // Held while reading: two who ask at once get one reading.
+        let mut readings = self.readings.lock().await;
+        let now = self.machine.clock.now();
+        let fresh = readings.taken_at.is_some_and(|taken| {
+            Duration::try_from(now.duration_since(taken)).is_ok_and(|age| age < USAGE_EVERY)
+        });
+        if !fresh {
+            let mut before = std::mem::take(&mut readings.before);
+            readings.usage = self.read_usage(&mut before).await;
+            readings.before = before;
+            readings.taken_at = Some(now);
+        }
+        readings.usage.clone()
+    }
+
+    fn log_directory(&self, namespace: &str, pod: &str, uid: &Uid, container: &str) -> PathBuf {
+        self.machine
+            .directories
+            .pod_logs(namespace, pod, uid)
+            .join(container)
+    }
+
+    async fn images(&self) -> Result<Vec<ImageView>, EngineError> {
+        let images = self.machine.images.list().await.map_err(internal)?;
+        Ok(images
+            .into_iter()
+            .map(|image| ImageView {
+                used_by: self.users(&image),
+                names: image.names,
+                id: image.id,
+                created: image.created,
+                size: image.size,
+                layers: image.diff_ids,
+                config: image.raw_config,
+            })
+            .collect())
+    }
+
+    async fn import_image(&self, tar: &Path, name: &str) -> Result<Vec<String>, EngineError> {
+        let image = self.machine.images.import(tar, name).await;
+        image.map(|image| image.names).map_err(bad_image)
+    }
+
+    async fn load_images(&self, path: &Path) -> Result<Vec<String>, EngineError> {
+        self.machine.images.load(path).await.map_err(bad_image)
+    }
+
+    async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, EngineError> {
+        let image = self.machine.images.status(name).await.map_err(bad_image)?;
+        let users = image.map(|image| self.users(&image)).unwrap_or_default();
+        self.machine
+            .images
+            .remove(name, force, &users)
+            .await
+            .map_err(bad_image)
+    }
+
+    fn status(&self) -> EngineStatus {
+        EngineStatus {
+            started_at: self.machine.started_at,
+            state_dir: self.machine.directories.state.clone(),
+            run_dir: self.machine.directories.run.clone(),
+            cgroup: self.machine.node.cgroup.clone(),
+            notes: self.machine.board.notes(),
+        }
+    }
+
+    async fn shut_down(&self, stop_pods: bool) {
+        let (done, ended) = oneshot::channel();
+        // A supervisor that is gone already has nothing left to do.
+        if self
+            .shut_down
+            .send(ShutDown { stop_pods, done })
+            .await
+            .is_ok()
+        {
+            let _ = ended.await;
+        }
+    }
+}
+
+fn bad_image(error: crate::image::ImageError) -> EngineError {
+    use crate::image::ImageError;
+    match error {
+        ImageError::NotFound(name) => EngineError::NotFound(format!("image \"{name}\"")),
+        error @ (ImageError::InvalidName { .. }
+        | ImageError::NoRegistry { .. }
+        | ImageError::InUse { .. }
+        | ImageError::BadArchive { .. }) => EngineError::BadRequest(chain(&error)),
+        error @ ImageError::Io { .. } => internal(error),
+    }
+}

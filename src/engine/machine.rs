@@ -1,0 +1,185 @@
+//! What all workers share: the rooms below, the directories, the facts of the node, and the board on which
+//! each worker shows what it sees.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::node::NodeFacts;
+use super::observe::PodObservation;
+use super::recorder::Recorder;
+use crate::base::{Clock, ContainerId, SandboxId, Uid};
+use crate::image::ImageService;
+use crate::network::Allocator;
+use crate::runtime::ContainerRuntime;
+use crate::store::{StatusWriter, Store};
+
+pub(super) struct Machine {
+    pub(super) runtime: Arc<dyn ContainerRuntime>,
+    pub(super) images: Arc<dyn ImageService>,
+    pub(super) network: Allocator,
+    pub(super) clock: Clock,
+    pub(super) store: Store,
+    pub(super) status: Arc<StatusWriter>,
+    pub(super) recorder: Recorder,
+    pub(super) directories: Directories,
+    pub(super) node: NodeFacts,
+    /// Pulls are serialised, as the kubelet does by default.
+    pub(super) pulls: tokio::sync::Mutex<()>,
+    pub(super) board: Board,
+    pub(super) started_at: Timestamp,
+}
+
+/// Where the files of pods are.
+pub(super) struct Directories {
+    pub(super) state: PathBuf,
+    pub(super) run: PathBuf,
+}
+
+impl Directories {
+    pub(super) fn pods(&self) -> PathBuf {
+        self.state.join("pods")
+    }
+
+    pub(super) fn pod(&self, uid: &Uid) -> PathBuf {
+        self.pods().join(uid.as_str())
+    }
+
+    pub(super) fn logs(&self) -> PathBuf {
+        self.state.join("logs/pods")
+    }
+
+    pub(super) fn pod_logs(&self, namespace: &str, pod: &str, uid: &Uid) -> PathBuf {
+        self.logs().join(format!("{namespace}_{pod}_{uid}"))
+    }
+
+    pub(super) fn sandbox(&self, uid: &Uid) -> PathBuf {
+        self.run.join("pods").join(uid.as_str())
+    }
+
+    /// Name of the outermost cgroup of this engine: derived from the run directory, so that two engines
+    /// of one machine never share a group.
+    pub(super) fn cgroup_root(&self) -> String {
+        format!("podtui-{:08x}", path_hash(&self.run))
+    }
+}
+
+/// A short name for a directory: the first 32 bits of the SHA-256 of its path.
+pub(crate) fn path_hash(path: &Path) -> u32 {
+    use sha2::{Digest, Sha256};
+    use std::os::unix::ffi::OsStrExt;
+    let digest = Sha256::digest(path.as_os_str().as_bytes());
+    u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
+}
+
+/// What is known of the pods that exist on the machine, for those who ask the engine: exec, usage, images.
+#[derive(Default)]
+pub(super) struct Board {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    pods: HashMap<Uid, PodEntry>,
+    routes: HashMap<SandboxId, Arc<Notify>>,
+    notes: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct PodEntry {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) sandbox: Option<SandboxId>,
+    pub(super) containers: Vec<ContainerEntry>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ContainerEntry {
+    pub(super) name: String,
+    pub(super) id: ContainerId,
+    pub(super) image: String,
+    pub(super) image_id: String,
+    /// `None` unless it runs.
+    pub(super) started_at: Option<Timestamp>,
+}
+
+impl Board {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn show(&self, uid: &Uid, namespace: &str, name: &str, seen: &PodObservation) {
+        let containers = seen
+            .instances
+            .all()
+            .filter(|(_, instance)| instance.current)
+            .map(|(name, instance)| ContainerEntry {
+                name: name.to_owned(),
+                id: instance.id.clone(),
+                image: instance.image.clone(),
+                image_id: instance.image_id.clone(),
+                started_at: instance.running_since(),
+            })
+            .collect();
+        let entry = PodEntry {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            sandbox: seen.sandbox.as_ref().map(|sandbox| sandbox.id.clone()),
+            containers,
+        };
+        self.lock().pods.insert(uid.clone(), entry);
+    }
+
+    pub(super) fn take_down(&self, uid: &Uid) {
+        self.lock().pods.remove(uid);
+    }
+
+    pub(super) fn pod(&self, uid: &Uid) -> Option<PodEntry> {
+        self.lock().pods.get(uid).cloned()
+    }
+
+    pub(super) fn pods(&self) -> Vec<(Uid, PodEntry)> {
+        let inner = self.lock();
+        inner
+            .pods
+            .iter()
+            .map(|(uid, entry)| (uid.clone(), entry.clone()))
+            .collect()
+    }
+
+    /// Events of this sandbox wake this worker from now on.
+    pub(super) fn route(&self, sandbox: &SandboxId, worker: &Arc<Notify>) {
+        self.lock()
+            .routes
+            .insert(sandbox.clone(), Arc::clone(worker));
+    }
+
+    pub(super) fn unroute(&self, sandbox: &SandboxId) {
+        self.lock().routes.remove(sandbox);
+    }
+
+    pub(super) fn wake(&self, sandbox: &SandboxId) {
+        if let Some(worker) = self.lock().routes.get(sandbox) {
+            worker.notify_one();
+        }
+    }
+
+    /// No sandbox of a pod with its own network is left: the bridge may go. Counts routes, because a
+    /// sandbox is routed before it is created.
+    pub(super) fn is_last(&self, sandbox: &SandboxId) -> bool {
+        self.lock().routes.keys().all(|other| other == sandbox)
+    }
+
+    pub(super) fn note(&self, notes: &[String]) {
+        if !notes.is_empty() {
+            self.lock().notes.extend(notes.iter().cloned());
+        }
+    }
+
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.lock().notes.iter().cloned().collect()
+    }
+}

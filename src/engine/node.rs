@@ -1,0 +1,239 @@
+//! The one node: facts of the machine, read once at start, and the Node object made of them.
+
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+use std::path::Path;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{
+    Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::status::time;
+
+const PODS: &str = "110";
+/// `memory.available` of the kubelet's default hard eviction threshold.
+const EVICTION_MEMORY: i64 = 100 << 20;
+
+#[derive(Clone, Debug)]
+pub(super) struct NodeFacts {
+    pub(super) name: String,
+    /// The address by which the machine reaches others, first; loopback when there is none.
+    pub(super) addresses: Vec<String>,
+    pub(super) cpus: usize,
+    /// Bytes.
+    pub(super) memory: i64,
+    /// `v2`, `v1` or `hybrid`.
+    pub(super) cgroup: String,
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+/// The source address of a packet to the outside. Connecting a datagram socket sends nothing (udp(7)).
+fn own_address() -> Option<String> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_unspecified()).then(|| address.to_string())
+}
+
+fn memory(meminfo: &str) -> i64 {
+    meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.trim().strip_suffix("kB"))
+        .and_then(|number| number.trim().parse::<i64>().ok())
+        .map_or(0, |kib| kib.saturating_mul(1024))
+}
+
+/// From `/proc/self/mountinfo`-like lines of `/proc/self/mounts`: which cgroup file systems are there.
+fn cgroup_mode(mounts: &str) -> &'static str {
+    let types = |wanted: &str| {
+        mounts
+            .lines()
+            .any(|line| line.split(' ').nth(2) == Some(wanted))
+    };
+    match (types("cgroup2"), types("cgroup")) {
+        (true, true) => "hybrid",
+        (false, true) => "v1",
+        (_, false) => "v2",
+    }
+}
+
+impl NodeFacts {
+    pub(super) fn read(name: String) -> Self {
+        Self {
+            name,
+            addresses: vec![own_address().unwrap_or_else(|| "127.0.0.1".to_owned())],
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            memory: memory(&read("/proc/meminfo")),
+            cgroup: cgroup_mode(&read("/proc/self/mounts")).to_owned(),
+        }
+    }
+}
+
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn os_image() -> String {
+    read("/etc/os-release")
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
+        .map(|value| value.trim_matches('"').to_owned())
+        .unwrap_or_default()
+}
+
+fn condition(
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) -> NodeCondition {
+    NodeCondition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
+        last_heartbeat_time: Some(time(now)),
+        last_transition_time: Some(time(now)),
+    }
+}
+
+/// `runs`: the engine is there. The last engine of a machine leaves a node that is not ready.
+pub(super) fn node_object(facts: &NodeFacts, now: Timestamp) -> Node {
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let kib = |bytes: i64| Quantity(format!("{}Ki", bytes / 1024));
+    let amounts = |memory: i64| -> BTreeMap<String, Quantity> {
+        [
+            ("cpu".to_owned(), Quantity(facts.cpus.to_string())),
+            ("memory".to_owned(), kib(memory)),
+            ("pods".to_owned(), Quantity(PODS.to_owned())),
+        ]
+        .into()
+    };
+    let mut addresses: Vec<NodeAddress> = facts
+        .addresses
+        .iter()
+        .map(|address| NodeAddress {
+            type_: "InternalIP".to_owned(),
+            address: address.clone(),
+        })
+        .collect();
+    addresses.push(NodeAddress {
+        type_: "Hostname".to_owned(),
+        address: facts.name.clone(),
+    });
+    let version = format!("podtui://{}", env!("CARGO_PKG_VERSION"));
+    Node {
+        metadata: ObjectMeta {
+            name: Some(facts.name.clone()),
+            labels: Some(
+                [
+                    label("kubernetes.io/hostname", &facts.name),
+                    label("kubernetes.io/os", "linux"),
+                    label("kubernetes.io/arch", architecture()),
+                    label("node-role.kubernetes.io/control-plane", ""),
+                ]
+                .into(),
+            ),
+            ..ObjectMeta::default()
+        },
+        spec: Some(NodeSpec::default()),
+        status: Some(NodeStatus {
+            addresses: Some(addresses),
+            capacity: Some(amounts(facts.memory)),
+            allocatable: Some(amounts((facts.memory - EVICTION_MEMORY).max(0))),
+            conditions: Some(vec![
+                condition(
+                    "MemoryPressure",
+                    "False",
+                    "KubeletHasSufficientMemory",
+                    "kubelet has sufficient memory available",
+                    now,
+                ),
+                condition(
+                    "DiskPressure",
+                    "False",
+                    "KubeletHasNoDiskPressure",
+                    "kubelet has no disk pressure",
+                    now,
+                ),
+                condition(
+                    "PIDPressure",
+                    "False",
+                    "KubeletHasSufficientPID",
+                    "kubelet has sufficient PID available",
+                    now,
+                ),
+                condition(
+                    "Ready",
+                    "True",
+                    "KubeletReady",
+                    "kubelet is posting ready status",
+                    now,
+                ),
+            ]),
+            node_info: Some(NodeSystemInfo {
+                architecture: architecture().to_owned(),
+                boot_id: read("/proc/sys/kernel/random/boot_id"),
+                container_runtime_version: version.clone(),
+                kernel_version: read("/proc/sys/kernel/osrelease"),
+                kubelet_version: format!("v1.36.2-podtui-{}", env!("CARGO_PKG_VERSION")),
+                kube_proxy_version: String::new(),
+                machine_id: machine_id(),
+                operating_system: "linux".to_owned(),
+                os_image: os_image(),
+                system_uuid: String::new(),
+                ..NodeSystemInfo::default()
+            }),
+            ..NodeStatus::default()
+        }),
+    }
+}
+
+fn machine_id() -> String {
+    let path = "/etc/machine-id";
+    if Path::new(path).exists() {
+        read(path)
+    } else {
+        String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_cgroup(mounts: &str, expected: &str) {
+        assert_eq!(cgroup_mode(mounts), expected);
+    }
+
+    #[test]
+    fn cgroup_modes() {
+        let v2 = "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0";
+        let v1 = "cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0";
+        check_cgroup(v2, "v2");
+        check_cgroup(v1, "v1");
+        check_cgroup(&format!("{v1}\n{v2}"), "hybrid");
+    }
+
+    #[test]
+    fn memory_in_bytes() {
+        assert_eq!(memory("MemFree: 1 kB\nMemTotal:       2048 kB\n"), 2 << 20);
+        assert_eq!(memory(""), 0);
+    }
+}

@@ -1,0 +1,487 @@
+//! The only writer of Events: texts come in, correlated Event objects go to the store.
+//!
+//! Correlation is the kubelet's: a spam filter per object, aggregation of similar messages, counting of
+//! equal ones. It is pure (`Correlator`); the task around it only writes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use tokio::sync::mpsc;
+
+use crate::base::{Clock, chain};
+use crate::store::StatusWriter;
+
+/// Events are kept this long (`--event-ttl` of the API server).
+const RETENTION: Duration = Duration::from_secs(3600);
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// Texts that wait to be written. A worker never waits for the recorder; more than this at once is a storm
+/// that the spam filter would cut anyway.
+const QUEUE: usize = 4096;
+
+const BURST: f64 = 25.0;
+const REFILL_SECONDS: f64 = 300.0;
+const SIMILAR: usize = 10;
+const SIMILAR_WITHIN: Duration = Duration::from_secs(600);
+const CACHE: usize = 4096;
+const MESSAGE_LIMIT: usize = 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Level {
+    Normal,
+    Warning,
+}
+
+impl Level {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Happening {
+    pub(super) at: Timestamp,
+    /// `kubelet` or `default-scheduler`.
+    pub(super) component: &'static str,
+    pub(super) object: ObjectReference,
+    pub(super) level: Level,
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+#[derive(Clone)]
+pub(super) struct Recorder {
+    queue: mpsc::Sender<Happening>,
+    clock: Clock,
+}
+
+/// `fieldPath` of an event about one container.
+pub(super) fn field_path(pod: &Pod, container: &str) -> String {
+    let is_init = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.init_containers.iter().flatten())
+        .any(|init| init.name == container);
+    let list = if is_init {
+        "initContainers"
+    } else {
+        "containers"
+    };
+    format!("spec.{list}{{{container}}}")
+}
+
+impl Recorder {
+    /// Starts the task that writes. It ends when the last recorder is dropped.
+    pub(super) fn start(status: Arc<StatusWriter>, node: String, clock: Clock) -> Self {
+        let (queue, happenings) = mpsc::channel(QUEUE);
+        let recorder = Self {
+            queue,
+            clock: clock.clone(),
+        };
+        tokio::spawn(write(status, node, clock, happenings));
+        recorder
+    }
+
+    pub(super) fn pod(
+        &self,
+        component: &'static str,
+        pod: &Pod,
+        container: Option<&str>,
+        level: Level,
+        reason: &str,
+        message: String,
+    ) {
+        let meta = &pod.metadata;
+        self.record(Happening {
+            at: self.clock.now(),
+            component,
+            object: ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("Pod".to_owned()),
+                namespace: meta.namespace.clone(),
+                name: meta.name.clone(),
+                uid: meta.uid.clone(),
+                resource_version: meta.resource_version.clone(),
+                field_path: container.map(|container| field_path(pod, container)),
+            },
+            level,
+            reason: reason.to_owned(),
+            message,
+        });
+    }
+
+    fn record(&self, happening: Happening) {
+        if let Err(error) = self.queue.try_send(happening) {
+            tracing::warn!(%error, "an event was dropped");
+        }
+    }
+}
+
+async fn write(
+    status: Arc<StatusWriter>,
+    node: String,
+    clock: Clock,
+    mut happenings: mpsc::Receiver<Happening>,
+) {
+    let mut correlator = Correlator::new(node);
+    let mut prune = tokio::time::interval(PRUNE_EVERY);
+    prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        // `recv` and `tick` lose nothing when they are dropped.
+        tokio::select! {
+            happening = happenings.recv() => {
+                let Some(happening) = happening else { return };
+                let Some(event) = correlator.correlate(happening) else { continue };
+                if let Err(error) = status.put_event(event).await {
+                    tracing::warn!(error = chain(&error), "an event could not be written");
+                }
+            }
+            _ = prune.tick() => {
+                let before = clock.now().checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
+                if let Err(error) = status.prune_events(before).await {
+                    tracing::warn!(error = chain(&error), "old events could not be removed");
+                }
+            }
+        }
+    }
+}
+
+/// A map that forgets what was not used for longest.
+struct Recent<K, V> {
+    entries: HashMap<K, (Timestamp, V)>,
+}
+
+impl<K: Hash + Eq + Clone, V> Recent<K, V> {
+    fn new() -> Self {
+        Self {
+            entries: HashMap::new(),
+        }
+    }
+
+    fn entry(&mut self, key: K, now: Timestamp, new: impl FnOnce() -> V) -> &mut V {
+        if self.entries.len() >= CACHE && !self.entries.contains_key(&key) {
+            let oldest = self
+                .entries
+                .iter()
+                .min_by_key(|(_, (used, _))| *used)
+                .map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest {
+                self.entries.remove(&oldest);
+            }
+        }
+        let (used, value) = self.entries.entry(key).or_insert_with(|| (now, new()));
+        *used = now;
+        value
+    }
+}
+
+/// Object without the fields that differ between events of one pod.
+type ObjectId = (
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct SpamKey {
+    component: &'static str,
+    object: ObjectId,
+    level: Level,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct SimilarKey {
+    spam: SpamKey,
+    reason: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct EqualKey {
+    similar: SimilarKey,
+    field_path: Option<String>,
+    /// Empty for the combined event.
+    message: String,
+}
+
+struct Bucket {
+    tokens: f64,
+    filled_at: Timestamp,
+}
+
+#[derive(Default)]
+struct Similar {
+    messages: BTreeSet<String>,
+    last_at: Option<Timestamp>,
+}
+
+struct Written {
+    name: String,
+    first_at: Timestamp,
+    count: i32,
+}
+
+/// Decides which Event object a happening becomes, or that it is dropped.
+pub(super) struct Correlator {
+    node: String,
+    buckets: Recent<SpamKey, Bucket>,
+    similar: Recent<SimilarKey, Similar>,
+    written: Recent<EqualKey, Written>,
+    last_nanos: i128,
+}
+
+impl Correlator {
+    pub(super) fn new(node: String) -> Self {
+        Self {
+            node,
+            buckets: Recent::new(),
+            similar: Recent::new(),
+            written: Recent::new(),
+            last_nanos: 0,
+        }
+    }
+
+    pub(super) fn correlate(&mut self, mut happening: Happening) -> Option<Event> {
+        let now = happening.at;
+        truncate(&mut happening.message);
+        let object = &happening.object;
+        let spam = SpamKey {
+            component: happening.component,
+            object: (
+                object.kind.clone(),
+                object.namespace.clone(),
+                object.name.clone(),
+                object.uid.clone(),
+            ),
+            level: happening.level,
+        };
+        let similar = SimilarKey {
+            spam: spam.clone(),
+            reason: happening.reason.clone(),
+        };
+        let combined = self.is_one_of_many(&similar, &happening.message, now);
+        let key = EqualKey {
+            similar,
+            field_path: object.field_path.clone().filter(|_| !combined),
+            message: if combined {
+                String::new()
+            } else {
+                happening.message.clone()
+            },
+        };
+        if combined {
+            happening.message = format!("(combined from similar events): {}", happening.message);
+            truncate(&mut happening.message);
+        }
+        let name = self.new_name(object.name.as_deref().unwrap_or_default(), now);
+        let written = self.written.entry(key, now, || Written {
+            name,
+            first_at: now,
+            count: 0,
+        });
+        written.count = written.count.saturating_add(1);
+        let event = build(&self.node, &happening, written);
+        self.takes_token(spam, now).then_some(event)
+    }
+
+    /// Names end with the time in nanoseconds; two happenings of one instant get two names.
+    fn new_name(&mut self, involved: &str, now: Timestamp) -> String {
+        self.last_nanos = now.as_nanosecond().max(self.last_nanos + 1);
+        format!("{involved}.{:x}", self.last_nanos)
+    }
+
+    fn is_one_of_many(&mut self, key: &SimilarKey, message: &str, now: Timestamp) -> bool {
+        let similar = self.similar.entry(key.clone(), now, Similar::default);
+        let recent = similar
+            .last_at
+            .is_some_and(|last| passed(last, now) <= SIMILAR_WITHIN);
+        if !recent {
+            similar.messages.clear();
+        }
+        similar.last_at = Some(now);
+        // More than is needed to know that there are many must not be remembered.
+        if similar.messages.len() <= SIMILAR {
+            similar.messages.insert(message.to_owned());
+        }
+        similar.messages.len() > SIMILAR
+    }
+
+    fn takes_token(&mut self, key: SpamKey, now: Timestamp) -> bool {
+        let bucket = self.buckets.entry(key, now, || Bucket {
+            tokens: BURST,
+            filled_at: now,
+        });
+        let refill = passed(bucket.filled_at, now).as_secs_f64() / REFILL_SECONDS;
+        bucket.tokens = (bucket.tokens + refill).min(BURST);
+        bucket.filled_at = now;
+        if bucket.tokens < 1.0 {
+            return false;
+        }
+        bucket.tokens -= 1.0;
+        true
+    }
+}
+
+fn passed(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
+}
+
+fn truncate(message: &mut String) {
+    let mut end = MESSAGE_LIMIT.min(message.len());
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message.truncate(end);
+}
+
+fn build(node: &str, happening: &Happening, written: &Written) -> Event {
+    // Events of objects without a namespace live in `default`.
+    let namespace = happening
+        .object
+        .namespace
+        .clone()
+        .filter(|namespace| !namespace.is_empty())
+        .unwrap_or_else(|| "default".to_owned());
+    Event {
+        metadata: ObjectMeta {
+            name: Some(written.name.clone()),
+            namespace: Some(namespace),
+            ..ObjectMeta::default()
+        },
+        involved_object: happening.object.clone(),
+        reason: Some(happening.reason.clone()),
+        message: Some(happening.message.clone()),
+        type_: Some(happening.level.as_str().to_owned()),
+        source: Some(EventSource {
+            component: Some(happening.component.to_owned()),
+            host: (happening.component == KUBELET).then(|| node.to_owned()),
+        }),
+        reporting_component: Some(happening.component.to_owned()),
+        reporting_instance: Some(node.to_owned()),
+        first_timestamp: Some(Time(written.first_at)),
+        last_timestamp: Some(Time(happening.at)),
+        count: Some(written.count),
+        ..Event::default()
+    }
+}
+
+pub(super) const KUBELET: &str = "kubelet";
+pub(super) const SCHEDULER: &str = "default-scheduler";
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::at;
+    use super::*;
+
+    fn happening(second: i64, reason: &str, message: &str) -> Happening {
+        Happening {
+            at: at(second),
+            component: KUBELET,
+            object: ObjectReference {
+                kind: Some("Pod".to_owned()),
+                namespace: Some("n".to_owned()),
+                name: Some("p".to_owned()),
+                uid: Some("u".to_owned()),
+                ..ObjectReference::default()
+            },
+            level: Level::Warning,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+
+    #[test]
+    fn equal_events_are_counted() {
+        let mut correlator = Correlator::new("node".to_owned());
+        let first = correlator.correlate(happening(10, "BackOff", "m")).unwrap();
+        let second = correlator.correlate(happening(30, "BackOff", "m")).unwrap();
+        let other = correlator.correlate(happening(30, "BackOff", "x")).unwrap();
+        assert_eq!(first.metadata.name, second.metadata.name);
+        assert_ne!(first.metadata.name, other.metadata.name);
+        assert_eq!(
+            (first.count, second.count, other.count),
+            (Some(1), Some(2), Some(1))
+        );
+        assert_eq!(second.first_timestamp, Some(Time(at(10))));
+        assert_eq!(second.last_timestamp, Some(Time(at(30))));
+        assert_eq!(first.metadata.name.unwrap(), "p.2540be400");
+    }
+
+    #[test]
+    fn containers_are_counted_apart() {
+        let mut correlator = Correlator::new("node".to_owned());
+        let mut one = happening(10, "Created", "Container created");
+        one.object.field_path = Some("spec.containers{a}".to_owned());
+        let mut two = one.clone();
+        two.object.field_path = Some("spec.containers{b}".to_owned());
+        correlator.correlate(one).unwrap();
+        assert_eq!(correlator.correlate(two).unwrap().count, Some(1));
+    }
+
+    #[test]
+    fn more_than_ten_similar_messages_are_combined() {
+        let mut correlator = Correlator::new("node".to_owned());
+        let mut last = Event::default();
+        for number in 0..12 {
+            last = correlator
+                .correlate(happening(10 + number, "Failed", &format!("m{number}")))
+                .unwrap();
+            let combined = last
+                .message
+                .as_deref()
+                .unwrap()
+                .starts_with("(combined from similar events): m");
+            assert_eq!(combined, number >= 10);
+        }
+        assert_eq!(last.count, Some(2));
+        // After ten quiet minutes they are told apart again.
+        let later = correlator
+            .correlate(happening(10_000, "Failed", "again"))
+            .unwrap();
+        assert_eq!(later.message.as_deref(), Some("again"));
+    }
+
+    #[test]
+    fn a_storm_is_cut_and_the_bucket_refills() {
+        let mut correlator = Correlator::new("node".to_owned());
+        let passed = (0..100)
+            .filter(|_| {
+                correlator
+                    .correlate(happening(10, "BackOff", "m"))
+                    .is_some()
+            })
+            .count();
+        assert_eq!(passed, 25);
+        assert!(
+            correlator
+                .correlate(happening(200, "BackOff", "m"))
+                .is_none()
+        );
+        let next = correlator
+            .correlate(happening(310, "BackOff", "m"))
+            .unwrap();
+        // What was not written is still counted.
+        assert_eq!(next.count, Some(102));
+        // Another object is not concerned.
+        let mut other = happening(310, "BackOff", "m");
+        other.object.uid = Some("v".to_owned());
+        assert!(correlator.correlate(other).is_some());
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        let mut correlator = Correlator::new("node".to_owned());
+        let event = correlator
+            .correlate(happening(10, "Failed", &format!("a{}", "ü".repeat(1000))))
+            .unwrap();
+        assert_eq!(event.message.unwrap().len(), 1023);
+    }
+}

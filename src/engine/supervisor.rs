@@ -1,0 +1,254 @@
+//! Owns one worker per pod uid: starts them, tells them what is desired, wakes them on events.
+//!
+//! It never waits for a worker or for the runtime in its loop, so events are always taken off at once.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::gc::{remove_orphan_files, remove_orphan_sandbox};
+use super::machine::Machine;
+use super::observe::label;
+use super::worker::{Desired, Found, PodWorker};
+use crate::base::Uid;
+use crate::model::{Kind, Resource};
+use crate::runtime::{Discovered, RuntimeError, RuntimeEvent};
+use crate::store::{WatchEvent, Watcher};
+use crate::wire::{EventKind, SandboxState};
+
+/// A worker that is asked to leave does so at once unless it is in the middle of a kill; the kill goes on
+/// in the shim, and the next engine takes it up.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// Asks the supervisor to end; answered when it has.
+pub(super) struct ShutDown {
+    pub(super) stop_pods: bool,
+    pub(super) done: oneshot::Sender<()>,
+}
+
+struct Worker {
+    desired: watch::Sender<Desired>,
+    task: JoinHandle<()>,
+}
+
+pub(super) struct Supervisor {
+    machine: Arc<Machine>,
+    workers: HashMap<Uid, Worker>,
+    /// What was found at start and not yet handed to a worker.
+    found: HashMap<Uid, Found>,
+    events: mpsc::Receiver<RuntimeEvent>,
+    shut_down: mpsc::Receiver<ShutDown>,
+}
+
+impl Supervisor {
+    /// Looks through the run directory before any other use of the runtime.
+    pub(super) async fn new(
+        machine: Arc<Machine>,
+        shut_down: mpsc::Receiver<ShutDown>,
+    ) -> Result<Self, RuntimeError> {
+        // Subscribed first, so that what happens to an adopted sandbox from now on is seen.
+        let events = machine.runtime.events();
+        let mut found = HashMap::new();
+        for discovered in machine.runtime.discover().await? {
+            match discovered {
+                Discovered::Alive(state) => {
+                    found.insert(uid_of(&state), Found::Alive(state));
+                }
+                Discovered::Dead(state) => {
+                    found.insert(uid_of(&state), Found::Dead(state));
+                }
+                Discovered::Unreadable { directory, reason } => {
+                    tracing::warn!(directory = %directory.display(), reason, "cannot be adopted");
+                }
+            }
+        }
+        Ok(Self {
+            machine,
+            workers: HashMap::new(),
+            found,
+            events,
+            shut_down,
+        })
+    }
+
+    /// Runs until the engine is shut down.
+    pub(super) async fn run(mut self) {
+        let mut watcher = self.relist(true);
+        loop {
+            // All arms are cancel-safe: each takes a message only when it returns it.
+            tokio::select! {
+                event = watcher.next() => match event {
+                    Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => {
+                        if let Some(pod) = Pod::from_object(&object) {
+                            self.desire(pod);
+                        }
+                    }
+                    Ok(WatchEvent::Deleted(object)) => self.removed(&object.uid()),
+                    Ok(WatchEvent::Bookmark(_)) => {}
+                    Err(_) => watcher = self.relist(false),
+                },
+                Some(event) = self.events.recv() => self.wake(event),
+                Some(request) = self.shut_down.recv() => {
+                    self.end(request.stop_pods).await;
+                    let _ = request.done.send(());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Brings the workers to what the store has now, and watches from there.
+    fn relist(&mut self, first: bool) -> Watcher {
+        loop {
+            let (pods, version) = self.machine.store.list::<Pod>(None);
+            let known: HashSet<Uid> = pods.iter().map(|pod| pod.uid()).collect();
+            if first {
+                self.remove_orphans(&known);
+            }
+            for pod in &pods {
+                self.desire(pod);
+            }
+            let gone: Vec<Uid> = self
+                .workers
+                .keys()
+                .filter(|uid| !known.contains(uid))
+                .cloned()
+                .collect();
+            for uid in gone {
+                self.removed(&uid);
+            }
+            // The history may have moved on meanwhile; the next list is newer.
+            if let Ok(watcher) = self.machine.store.watch(Kind::Pod, version) {
+                return watcher;
+            }
+        }
+    }
+
+    fn remove_orphans(&mut self, known: &HashSet<Uid>) {
+        let orphans: Vec<Uid> = self
+            .found
+            .keys()
+            .filter(|uid| !known.contains(uid))
+            .cloned()
+            .collect();
+        for (uid, found) in &self.found {
+            if let Found::Alive(state) = found
+                && known.contains(uid)
+            {
+                self.adopt_address(uid, state);
+            }
+        }
+        for uid in orphans {
+            if let Some(Found::Alive(state)) = self.found.remove(&uid) {
+                tokio::spawn(remove_orphan_sandbox(Arc::clone(&self.machine), *state));
+            }
+        }
+        tokio::spawn(remove_orphan_files(
+            Arc::clone(&self.machine),
+            known.clone(),
+        ));
+    }
+
+    fn adopt_address(&self, uid: &Uid, state: &SandboxState) {
+        if let (Some(address), Some(_)) = (state.address, &state.spec.network) {
+            self.machine.network.adopt(uid, address);
+        }
+    }
+
+    fn desire(&mut self, pod: &Arc<Pod>) {
+        let uid = pod.uid();
+        if let Some(worker) = self.workers.get(&uid) {
+            worker.desired.send_if_modified(|desired| {
+                let changed = match desired {
+                    Desired::Pod(old) => asks_for_more(old, pod),
+                    Desired::Removed | Desired::ShutDown { .. } => false,
+                };
+                if changed {
+                    *desired = Desired::Pod(Arc::clone(pod));
+                }
+                changed
+            });
+            return;
+        }
+        self.workers.retain(|_, worker| !worker.task.is_finished());
+        let (desired, receiver) = watch::channel(Desired::Pod(Arc::clone(pod)));
+        let hint = Arc::new(Notify::new());
+        let found = self.found.remove(&uid).unwrap_or(Found::Nothing);
+        let worker = PodWorker::new(
+            Arc::clone(&self.machine),
+            Arc::clone(pod),
+            receiver,
+            hint,
+            found,
+        );
+        let task = tokio::spawn(worker.run());
+        self.workers.insert(uid, Worker { desired, task });
+    }
+
+    fn removed(&mut self, uid: &Uid) {
+        if let Some(worker) = self.workers.get(uid) {
+            worker.desired.send_replace(Desired::Removed);
+        }
+    }
+
+    fn wake(&self, event: RuntimeEvent) {
+        let sandbox = match event {
+            RuntimeEvent::Sandbox { sandbox, event } => {
+                if let EventKind::Note { container, text } = event.kind {
+                    tracing::warn!(%sandbox, ?container, text, "a shim reports");
+                    self.machine.board.note(&[text]);
+                    return;
+                }
+                sandbox
+            }
+            RuntimeEvent::ShimLost { sandbox } => sandbox,
+        };
+        self.machine.board.wake(&sandbox);
+    }
+
+    async fn end(&mut self, stop_pods: bool) {
+        for worker in self.workers.values() {
+            worker
+                .desired
+                .send_replace(Desired::ShutDown { stop: stop_pods });
+        }
+        for (uid, mut worker) in self.workers.drain() {
+            let ended = if stop_pods {
+                Some((&mut worker.task).await)
+            } else {
+                tokio::time::timeout(LEAVE, &mut worker.task).await.ok()
+            };
+            match ended {
+                Some(Ok(())) => {}
+                Some(Err(error)) => tracing::error!(pod = %uid, %error, "a worker ended badly"),
+                None => worker.task.abort(),
+            }
+        }
+    }
+}
+
+fn uid_of(state: &SandboxState) -> Uid {
+    Uid::new(
+        state
+            .spec
+            .labels
+            .get(label::POD_UID)
+            .cloned()
+            .unwrap_or_default(),
+    )
+}
+
+/// Whether the new object differs in what a worker acts on; its own status writes come back through the
+/// watch and must not wake it.
+fn asks_for_more(old: &Pod, new: &Pod) -> bool {
+    old.spec != new.spec
+        || old.metadata.generation != new.metadata.generation
+        || old.metadata.deletion_timestamp != new.metadata.deletion_timestamp
+        || old.metadata.deletion_grace_period_seconds != new.metadata.deletion_grace_period_seconds
+        || old.metadata.labels != new.metadata.labels
+        || old.metadata.annotations != new.metadata.annotations
+}

@@ -1,0 +1,233 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+use sha2::{Digest, Sha256};
+
+use super::super::observe::label;
+use super::{command, env, resources, security};
+use crate::base::ContainerId;
+use crate::image::ImageRecord;
+use crate::model::pod::QosClass;
+use crate::wire::{ContainerSpec, Mount, MountSource, Propagation, Rlimit, RootFs};
+
+/// `containerLogMaxSize` and `containerLogMaxFiles` of the kubelet.
+const LOG_MAX_SIZE: u64 = 10 << 20;
+const LOG_MAX_FILES: u32 = 5;
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// A container that cannot be made from this manifest, in the kubelet's two classes.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::engine) enum TranslateError {
+    /// `CreateContainerConfigError`
+    #[error("{0}")]
+    Config(String),
+    /// `CreateContainerError`
+    #[error("{0}")]
+    Create(String),
+}
+
+impl TranslateError {
+    pub(in crate::engine) fn reason(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "CreateContainerConfigError",
+            Self::Create(_) => "CreateContainerError",
+        }
+    }
+}
+
+/// What has been looked up for one instance.
+pub(in crate::engine) struct ContainerInputs<'a> {
+    pub(in crate::engine) pod: &'a Pod,
+    pub(in crate::engine) container: &'a Container,
+    pub(in crate::engine) id: ContainerId,
+    pub(in crate::engine) attempt: u32,
+    pub(in crate::engine) image: &'a ImageRecord,
+    /// Kernel host name of the sandbox.
+    pub(in crate::engine) hostname: &'a str,
+    pub(in crate::engine) qos: QosClass,
+    /// Memory of the machine, bytes.
+    pub(in crate::engine) node_memory: i64,
+    pub(in crate::engine) cpus: usize,
+    /// Volumes and the files below `/etc`.
+    pub(in crate::engine) mounts: Vec<Mount>,
+    pub(in crate::engine) scratch: PathBuf,
+    pub(in crate::engine) termination_log: PathBuf,
+    pub(in crate::engine) log_path: PathBuf,
+}
+
+/// Changes exactly when the container must be replaced (kubelet: name and image only).
+pub(in crate::engine) fn container_hash(container: &Container) -> String {
+    let digest = Sha256::new()
+        .chain_update(&container.name)
+        .chain_update([0])
+        .chain_update(container.image.as_deref().unwrap_or_default())
+        .finalize();
+    digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The signal that asks this container to end.
+pub(in crate::engine) fn stop_signal(image: &ImageRecord) -> String {
+    image
+        .config
+        .stop_signal
+        .clone()
+        .filter(|signal| !signal.is_empty())
+        .unwrap_or_else(|| "SIGTERM".to_owned())
+}
+
+/// The name by which the image is shown in a status.
+fn image_name(container: &Container, image: &ImageRecord) -> String {
+    let wanted = container.image.as_deref().unwrap_or_default();
+    image
+        .names
+        .iter()
+        .find(|name| {
+            name.as_str() == wanted
+                || name.ends_with(&format!("/{wanted}"))
+                || name.ends_with(&format!("/{wanted}:latest"))
+        })
+        .or_else(|| image.names.first())
+        .cloned()
+        .unwrap_or_else(|| wanted.to_owned())
+}
+
+fn image_id(image: &ImageRecord) -> String {
+    image.repo_digests.first().unwrap_or(&image.id).clone()
+}
+
+pub(in crate::engine) fn container_spec(
+    inputs: ContainerInputs<'_>,
+) -> Result<ContainerSpec, TranslateError> {
+    let (pod, container, image) = (inputs.pod, inputs.container, inputs.image);
+    let empty = k8s_openapi::api::core::v1::PodSpec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&empty);
+    let user = security::user(pod, spec, container, &image.config)?;
+    let declared = env::declared(container);
+    let argv = command::argv(container, &image.config, &declared);
+    if argv.is_empty() {
+        return Err(TranslateError::Create("no command specified".to_owned()));
+    }
+    let context = container.security_context.as_ref();
+    let cwd = [
+        container.working_dir.as_deref(),
+        Some(&image.config.working_dir),
+    ]
+    .into_iter()
+    .flatten()
+    .find(|directory| !directory.is_empty())
+    .unwrap_or("/");
+    if !cwd.starts_with('/') {
+        return Err(TranslateError::Create(format!(
+            "working directory \"{cwd}\" is not absolute"
+        )));
+    }
+    Ok(ContainerSpec {
+        labels: labels(pod, container, image, inputs.attempt),
+        cgroup_leaf: container.name.clone(),
+        limits: resources::container_limits(spec, container),
+        oom_score_adj: resources::oom_score(spec, container, inputs.qos, inputs.node_memory),
+        env: env::environment(container, &image.config, inputs.hostname, &declared),
+        argv,
+        cwd: cwd.to_owned(),
+        user,
+        rootfs: RootFs {
+            layers: image.layers.clone(),
+            scratch: inputs.scratch,
+            readonly: context
+                .and_then(|context| context.read_only_root_filesystem)
+                .unwrap_or(false),
+        },
+        mounts: mounts(container, inputs.mounts, inputs.termination_log),
+        masked_paths: security::masked_paths(container, inputs.cpus),
+        readonly_paths: security::readonly_paths(container),
+        privileged: security::is_privileged(container),
+        capabilities: security::capabilities(container)?,
+        no_new_privileges: security::no_new_privileges(container),
+        seccomp: security::seccomp(spec, container)?,
+        // A core dump of a container would land wherever the host's core_pattern says.
+        rlimits: vec![Rlimit {
+            name: "RLIMIT_CORE".to_owned(),
+            soft: 0,
+            hard: 0,
+        }],
+        tty: container.tty.unwrap_or(false),
+        stdin: container.stdin.unwrap_or(false),
+        stdin_once: container.stdin_once.unwrap_or(false),
+        log_path: inputs.log_path,
+        log_max_size: LOG_MAX_SIZE,
+        log_max_files: LOG_MAX_FILES,
+        stop_signal: stop_signal(image),
+        id: inputs.id,
+    })
+}
+
+/// Expands a `subPathExpr`: here an undefined or empty variable is an error.
+pub(in crate::engine) fn expand_sub_path(
+    container: &Container,
+    text: &str,
+) -> Result<String, String> {
+    let variables = env::declared(container);
+    command::expand_strictly(text, &variables)
+}
+
+fn labels(
+    pod: &Pod,
+    container: &Container,
+    image: &ImageRecord,
+    attempt: u32,
+) -> BTreeMap<String, String> {
+    let mut labels = pod_labels(pod);
+    labels.extend(
+        [
+            (label::CONTAINER_NAME, container.name.clone()),
+            (label::ATTEMPT, attempt.to_string()),
+            (label::HASH, container_hash(container)),
+            (label::IMAGE, image_name(container, image)),
+            (label::IMAGE_ID, image_id(image)),
+        ]
+        .map(|(key, value)| (key.to_owned(), value)),
+    );
+    labels
+}
+
+pub(super) fn pod_labels(pod: &Pod) -> BTreeMap<String, String> {
+    let meta = &pod.metadata;
+    [
+        (label::POD_NAME, &meta.name),
+        (label::POD_NAMESPACE, &meta.namespace),
+        (label::POD_UID, &meta.uid),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.clone().unwrap_or_default()))
+    .collect()
+}
+
+/// Parents before children, so that one mount never hides another.
+fn mounts(container: &Container, mut mounts: Vec<Mount>, termination_log: PathBuf) -> Vec<Mount> {
+    mounts.push(Mount {
+        source: MountSource::Bind {
+            path: termination_log,
+            follow_symlinks: false,
+        },
+        destination: container
+            .termination_message_path
+            .clone()
+            .filter(|path| !path.is_empty())
+            .unwrap_or_else(|| TERMINATION_LOG.to_owned()),
+        readonly: false,
+        recursive_readonly: false,
+        propagation: Propagation::Private,
+    });
+    mounts.sort_by_key(|mount| {
+        mount
+            .destination
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .count()
+    });
+    mounts
+}

@@ -1,0 +1,128 @@
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::Container;
+
+use crate::volume::read_termination_log;
+
+const LIMIT: usize = 4096;
+/// For all containers of a pod together.
+const POD_LIMIT: usize = 12288;
+const LOG_LINES: usize = 80;
+const LOG_BYTES: usize = 2048;
+/// A CRI line carries about 40 bytes in front of its text; this is enough for `LOG_BYTES` of text in lines
+/// of a few characters.
+const LOG_WINDOW: u64 = 16 << 10;
+
+/// What the container left to say, as `state.terminated.message` shows it. Blocking file work.
+pub(super) fn termination_message(
+    container: &Container,
+    containers: usize,
+    termination_log: &Path,
+    log: &Path,
+    exit_code: i32,
+) -> String {
+    let limit = LIMIT.min(POD_LIMIT / containers.max(1));
+    let written = read_termination_log(termination_log).unwrap_or_else(|error| {
+        tracing::warn!(
+            error = crate::base::chain(&error),
+            "a termination message cannot be read"
+        );
+        Vec::new()
+    });
+    let mut text = String::from_utf8_lossy(&written).into_owned();
+    let falls_back =
+        container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+    if text.is_empty() && falls_back && exit_code != 0 {
+        text = last_lines(log).unwrap_or_default();
+    }
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
+
+fn last_lines(log: &Path) -> std::io::Result<String> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    let start = length.saturating_sub(LOG_WINDOW);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_WINDOW).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines: Vec<&str> = text.lines().collect();
+    if start > 0 && !lines.is_empty() {
+        lines.remove(0);
+    }
+    let first = lines.len().saturating_sub(LOG_LINES);
+    let mut joined = String::new();
+    for line in &lines[first..] {
+        // `<time> <stream> <P|F> <text>`: a partial line goes on in the next one.
+        let mut fields = line.splitn(4, ' ');
+        let tag = fields.nth(2).unwrap_or_default();
+        joined.push_str(fields.next().unwrap_or_default());
+        if tag != "P" {
+            joined.push('\n');
+        }
+    }
+    let mut cut = joined.len().saturating_sub(LOG_BYTES);
+    while !joined.is_char_boundary(cut) {
+        cut += 1;
+    }
+    Ok(joined.split_off(cut))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(written: &str, log: &str, policy: &str, exit_code: i32, expected: &str) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("termination-log");
+        let log_file = directory.path().join("0.log");
+        std::fs::write(&file, written).unwrap();
+        std::fs::write(&log_file, log).unwrap();
+        let container = Container {
+            termination_message_policy: Some(policy.to_owned()),
+            ..Container::default()
+        };
+        let found = termination_message(&container, 1, &file, &log_file, exit_code);
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn file_first_then_the_log_of_a_failure() {
+        let log = "2026-01-01T00:00:00Z stdout F one\n2026-01-01T00:00:00Z stderr P tw\n2026-01-01T00:00:00Z stderr F o\n";
+        check("said", log, "File", 1, "said");
+        check("", log, "File", 1, "");
+        check("", log, "FallbackToLogsOnError", 1, "one\ntwo\n");
+        check("", log, "FallbackToLogsOnError", 0, "");
+        check("said", log, "FallbackToLogsOnError", 1, "said");
+    }
+
+    #[test]
+    fn only_the_end_of_the_log_counts() {
+        use std::fmt::Write;
+        let mut log = String::new();
+        for number in 0..2000 {
+            writeln!(log, "2026-01-01T00:00:00Z stdout F line {number}").unwrap();
+        }
+        let expected = (1920..2000).fold(String::new(), |mut text, number| {
+            writeln!(text, "line {number}").unwrap();
+            text
+        });
+        check("", &log, "FallbackToLogsOnError", 1, &expected);
+        let long = format!("2026-01-01T00:00:00Z stdout F {}\n", "x".repeat(4000));
+        check(
+            "",
+            &long,
+            "FallbackToLogsOnError",
+            1,
+            &format!("{}\n", "x".repeat(2047)),
+        );
+    }
+}

@@ -1,0 +1,21 @@
+//! One task per pod uid: the loop that makes the machine match the pod and the status match the machine.
+//!
+//! * `task` — the state and the loop: `Syncing → Terminating → Terminated`, one way.
+//! * `sync` — one pass: observe, publish, plan, act. `start` and `image` are its largest actions.
+//! * `terminate` — the end, by deletion, by a terminal phase or because the engine stops its pods.
+//! * `publish` — status writes, in the background and newest-wins, so that they never delay a start.
+//! * `message` — termination messages.
+//!
+//! Inputs are the latest pod (a `watch`) and hints that something happened in the sandbox (a `Notify`);
+//! the worker reads the state itself. A deletion cancels the pass that is under way: every verb of the
+//! runtime may be dropped and is looked at again by the next observation.
+
+mod image;
+mod message;
+mod publish;
+mod start;
+mod sync;
+mod task;
+mod terminate;
+
+pub(super) use task::{Desired, Found, PodWorker};

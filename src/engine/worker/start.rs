@@ -1,0 +1,460 @@
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use super::image::{NotNow, RETRY};
+use super::sync::Trouble;
+use super::task::PodWorker;
+use crate::base::{BackoffSequence, ContainerId, SandboxId, chain};
+use crate::engine::observe::Instance;
+use crate::engine::recorder::Level;
+use crate::engine::restart::backoff_key;
+use crate::engine::status::is_terminal;
+use crate::engine::translate::{
+    ContainerInputs, SandboxInputs, TranslateError, container_spec, expand_sub_path, qos_totals,
+    sandbox_spec,
+};
+use crate::image::ImageRecord;
+use crate::model::pod::{container_limit, qos_class};
+use crate::network::{
+    ClusterDns, EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf,
+};
+use crate::volume::{MemoryCeiling, Prepared, ensure_scratch, prepare, remove_tree};
+use crate::wire::{ContainerSpec, Mount};
+
+const CLUSTER_DOMAIN: &str = "cluster.local";
+/// Retries of volume set-up (kubelet `exponentialbackoff`).
+const VOLUME_RETRY: BackoffSequence =
+    BackoffSequence::new(Duration::from_millis(500), Duration::from_secs(122));
+
+/// How a container gets its instance.
+pub(super) enum Start {
+    New { attempt: Option<u32> },
+    Created { id: ContainerId },
+}
+
+/// Files of one instance.
+pub(super) struct InstanceFiles {
+    pub(super) scratch: PathBuf,
+    pub(super) termination_log: PathBuf,
+    pub(super) log: PathBuf,
+}
+
+impl PodWorker {
+    pub(super) fn logs(&self) -> PathBuf {
+        let meta = &self.pod.metadata;
+        self.machine.directories.pod_logs(
+            meta.namespace.as_deref().unwrap_or_default(),
+            meta.name.as_deref().unwrap_or_default(),
+            &self.uid,
+        )
+    }
+
+    pub(super) fn files_of(&self, container: &str, attempt: u32) -> InstanceFiles {
+        let scratch = self
+            .machine
+            .directories
+            .pod(&self.uid)
+            .join("containers")
+            .join(container)
+            .join(attempt.to_string());
+        InstanceFiles {
+            termination_log: scratch.join("termination-log"),
+            scratch,
+            log: self.logs().join(container).join(format!("{attempt}.log")),
+        }
+    }
+
+    fn hostname(&self) -> Result<Hostname, String> {
+        Hostname::of(&self.pod, &self.machine.node.name, CLUSTER_DOMAIN)
+            .map_err(|error| chain(&error))
+    }
+
+    fn host_network(&self) -> bool {
+        self.pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.host_network)
+            .unwrap_or(false)
+    }
+
+    /// Volumes first, then address and sandbox. `Err`: when to try again.
+    pub(super) async fn create_sandbox(&mut self) -> Result<(), Duration> {
+        self.ensure_volumes().await?;
+        let failed = |worker: &Self, text: String| {
+            worker.event(
+                Level::Warning,
+                "FailedCreatePodSandBox",
+                format!("Failed to create pod sandbox: {text}"),
+            );
+            RETRY
+        };
+        let hostname = self.hostname().map_err(|text| failed(self, text))?;
+        let network = if self.host_network() {
+            None
+        } else {
+            let plan = self.machine.network.reserve(&self.uid);
+            Some(plan.map_err(|error| failed(self, chain(&error)))?)
+        };
+        let spec = self.pod.spec.clone().unwrap_or_default();
+        let (living, _) = self.machine.store.list::<Pod>(None);
+        let totals = qos_totals(
+            living
+                .iter()
+                .filter(|pod| {
+                    let phase = pod
+                        .status
+                        .as_ref()
+                        .and_then(|status| status.phase.as_deref());
+                    !is_terminal(phase)
+                })
+                .filter_map(|pod| pod.spec.as_ref()),
+        );
+        let id = SandboxId::random();
+        let cgroup_root = self.machine.directories.cgroup_root();
+        let wanted = sandbox_spec(SandboxInputs {
+            pod: &self.pod,
+            id: id.clone(),
+            attempt: self.next_sandbox,
+            directory: self.machine.directories.sandbox(&self.uid),
+            hostname: hostname.kernel,
+            network,
+            cgroup_root: &cgroup_root,
+            qos: qos_class(&spec),
+            totals,
+        });
+        self.next_sandbox = self.next_sandbox.saturating_add(1);
+        // Routed before it exists: no event of it is missed, and nobody takes it for the last one.
+        self.machine.board.route(&id, &self.hint);
+        match self.machine.runtime.run_pod_sandbox(wanted).await {
+            Ok(state) => {
+                self.machine.board.note(&state.notes);
+                self.sandbox = Some(state);
+                self.publish();
+                Ok(())
+            }
+            Err(error) => {
+                self.machine.board.unroute(&id);
+                Err(failed(self, chain(&error)))
+            }
+        }
+    }
+
+    pub(super) async fn ensure_volumes(&mut self) -> Result<Arc<Prepared>, Duration> {
+        if let Some(prepared) = &self.prepared {
+            return Ok(Arc::clone(prepared));
+        }
+        let pod = self.pod.clone();
+        let directory = self.machine.directories.pod(&self.uid);
+        let ceiling = MemoryCeiling(memory_ceiling(&pod, self.machine.node.memory));
+        let done = tokio::task::spawn_blocking(move || prepare(&pod, &directory, ceiling)).await;
+        let text = match done {
+            Ok(Ok(prepared)) => {
+                let prepared = Arc::new(prepared);
+                self.prepared = Some(Arc::clone(&prepared));
+                self.volume_failures = 0;
+                return Ok(prepared);
+            }
+            Ok(Err(error)) => chain(&error),
+            Err(error) => error.to_string(),
+        };
+        self.event(Level::Warning, "FailedMount", text);
+        let after = VOLUME_RETRY.delay(self.volume_failures);
+        self.volume_failures = self.volume_failures.saturating_add(1);
+        Err(after)
+    }
+
+    pub(super) async fn start_container(
+        &mut self,
+        container: &Container,
+        how: Start,
+    ) -> Result<(), NotNow> {
+        let id = match how {
+            Start::Created { id } => id,
+            Start::New { attempt } => self.create_container(container, attempt).await?,
+        };
+        match self.machine.runtime.start_container(&id).await {
+            Ok(()) => {
+                self.container_event(
+                    container,
+                    Level::Normal,
+                    "Started",
+                    "Container started".to_owned(),
+                );
+                Ok(())
+            }
+            Err(error) => {
+                let text = chain(&error);
+                self.failed(container, &text);
+                Err(NotNow::new("RunContainerError", text, RETRY))
+            }
+        }
+    }
+
+    async fn create_container(
+        &mut self,
+        container: &Container,
+        attempt: Option<u32>,
+    ) -> Result<ContainerId, NotNow> {
+        let name = &container.name;
+        let finished_at = self
+            .observation()
+            .instances
+            .newest(name)
+            .and_then(Instance::finished_at);
+        if let Some(finished_at) = finished_at {
+            let now = self.machine.clock.now();
+            self.backoffs.step(backoff_key(container), finished_at, now);
+        }
+        let image = self.ensure_image(container).await?;
+        let attempt = attempt.unwrap_or_else(|| next_log(&self.logs().join(name)));
+        let spec = self.container_spec(container, attempt, &image).await?;
+        let id = spec.id.clone();
+        let Some(sandbox) = self.sandbox.as_ref().map(|state| state.spec.id.clone()) else {
+            return Err(NotNow::new(
+                "CreateContainerError",
+                "the pod has no sandbox",
+                Duration::ZERO,
+            ));
+        };
+        let created = self.machine.runtime.create_container(&sandbox, spec).await;
+        if let Err(error) = created {
+            let text = chain(&error);
+            self.failed(container, &text);
+            return Err(NotNow::new("CreateContainerError", text, RETRY));
+        }
+        self.container_event(
+            container,
+            Level::Normal,
+            "Created",
+            "Container created".to_owned(),
+        );
+        self.forget_old(name, attempt);
+        Ok(id)
+    }
+
+    async fn container_spec(
+        &mut self,
+        container: &Container,
+        attempt: u32,
+        image: &ImageRecord,
+    ) -> Result<ContainerSpec, NotNow> {
+        let refuse = |worker: &Self, error: TranslateError| {
+            let text = error.to_string();
+            worker.failed(container, &text);
+            NotNow::new(error.reason(), text, RETRY)
+        };
+        let prepared = self
+            .ensure_volumes()
+            .await
+            .map_err(|after| NotNow::new("ContainerCreating", "", after))?;
+        let hostname = self
+            .hostname()
+            .map_err(|text| refuse(self, TranslateError::Config(text)))?;
+        let files = self.files_of(&container.name, attempt);
+        let work = FileWork {
+            pod: self.pod.clone(),
+            container: container.clone(),
+            attempt,
+            prepared,
+            addresses: self.addresses(),
+            hostname: hostname.clone(),
+            pod_directory: self.machine.directories.pod(&self.uid),
+            log_directory: self.logs().join(&container.name),
+        };
+        let made = tokio::task::spawn_blocking(move || work.run())
+            .await
+            .unwrap_or_else(|error| Err(TranslateError::Create(error.to_string())));
+        let made = made.map_err(|error| refuse(self, error))?;
+        for (reason, message) in made.warnings {
+            self.event(Level::Warning, reason, message);
+        }
+        let spec = self.pod.spec.clone().unwrap_or_default();
+        container_spec(ContainerInputs {
+            pod: &self.pod,
+            container,
+            id: ContainerId::random(),
+            attempt,
+            image,
+            hostname: &hostname.kernel,
+            qos: qos_class(&spec),
+            node_memory: self.machine.node.memory,
+            cpus: self.machine.node.cpus,
+            mounts: made.mounts,
+            scratch: files.scratch,
+            termination_log: files.termination_log,
+            log_path: files.log,
+        })
+        .map_err(|error| refuse(self, error))
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        if self.host_network() {
+            return self
+                .machine
+                .node
+                .addresses
+                .iter()
+                .filter_map(|address| address.parse().ok())
+                .collect();
+        }
+        self.sandbox
+            .as_ref()
+            .and_then(|state| state.address)
+            .map(IpAddr::from)
+            .into_iter()
+            .collect()
+    }
+
+    /// The runtime keeps the newest two instances of a container; what is older goes, behind our back.
+    fn forget_old(&self, name: &str, newest: u32) {
+        let Some(oldest_kept) = newest.checked_sub(1) else {
+            return;
+        };
+        let old: Vec<(ContainerId, u32)> = self
+            .sandbox
+            .iter()
+            .flat_map(|state| &state.containers)
+            .filter_map(Instance::from_runtime)
+            .filter(|(other, instance)| other == name && instance.attempt < oldest_kept)
+            .map(|(_, instance)| (instance.id, instance.attempt))
+            .collect();
+        for (id, attempt) in old {
+            let runtime = Arc::clone(&self.machine.runtime);
+            let scratch = self.files_of(name, attempt).scratch;
+            tokio::spawn(async move {
+                if let Err(error) = runtime.remove_container(&id).await {
+                    tracing::warn!(container = %id, error = chain(&error), "an old instance could not be removed");
+                    return;
+                }
+                remove_directory(scratch).await;
+            });
+        }
+    }
+}
+
+pub(super) async fn remove_directory(path: PathBuf) {
+    let shown = path.display().to_string();
+    match tokio::task::spawn_blocking(move || remove_tree(&path)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(path = shown, error = chain(&error), "cannot be removed");
+        }
+        Err(error) => tracing::warn!(path = shown, %error, "cannot be removed"),
+    }
+}
+
+/// The smaller of what all containers together may use and what the machine has.
+fn memory_ceiling(pod: &Pod, node_memory: i64) -> Option<u64> {
+    let spec = pod.spec.as_ref()?;
+    let limit = crate::model::pod::is_limited(spec, "memory")
+        .then(|| {
+            crate::model::pod::all_containers(spec)
+                .filter_map(|container| container_limit(container, "memory"))
+                .map(|limit| limit.value())
+                .fold(0i64, i64::saturating_add)
+        })
+        .filter(|limit| *limit > 0);
+    let ceiling = limit.map_or(node_memory, |limit| limit.min(node_memory));
+    u64::try_from(ceiling).ok().filter(|ceiling| *ceiling > 0)
+}
+
+/// The attempt after the newest log file: what is left when neither status nor sandbox is.
+fn next_log(directory: &Path) -> u32 {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            name.to_str()?.strip_suffix(".log")?.parse::<u32>().ok()
+        })
+        .max()
+        .map_or(0, |newest| newest.saturating_add(1))
+}
+
+/// All blocking file work of one container start, in one go.
+struct FileWork {
+    pod: Pod,
+    container: Container,
+    attempt: u32,
+    prepared: Arc<Prepared>,
+    addresses: Vec<IpAddr>,
+    hostname: Hostname,
+    pod_directory: PathBuf,
+    log_directory: PathBuf,
+}
+
+struct Made {
+    mounts: Vec<Mount>,
+    warnings: Vec<(&'static str, String)>,
+}
+
+impl FileWork {
+    fn run(&self) -> Result<Made, TranslateError> {
+        let create = |text: String| TranslateError::Create(text);
+        let mut mounts = self
+            .prepared
+            .mounts_for(&self.container, &|text| {
+                expand_sub_path(&self.container, text)
+            })
+            .map_err(|error| TranslateError::Config(chain(&error)))?;
+        ensure_scratch(&self.pod_directory, &self.container.name, self.attempt)
+            .map_err(|error| create(chain(&error)))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .create(&self.log_directory)
+            .map_err(|error| {
+                create(format!(
+                    "failed to create {}: {error}",
+                    self.log_directory.display()
+                ))
+            })?;
+        let root = Path::new("/");
+        let node_resolv = node_resolv_conf(root).map_err(|error| create(chain(&error)))?;
+        let cluster = ClusterDns {
+            domain: CLUSTER_DOMAIN.to_owned(),
+            servers: Vec::new(),
+        };
+        let resolv = resolv_conf(&self.pod, &node_resolv, &cluster);
+        // The hosts file of the machine matters with hostNetwork only; without one it is empty.
+        let node_hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+        let etc = EtcFiles {
+            hosts: hosts_file(&self.pod, &self.hostname, &self.addresses, &node_hosts),
+            hostname: self.hostname.kernel.clone(),
+            resolv_conf: resolv.text,
+        };
+        let read_only_root = self
+            .container
+            .security_context
+            .as_ref()
+            .and_then(|context| context.read_only_root_filesystem)
+            .unwrap_or(false);
+        let own = ensure_etc_files(
+            &self.pod_directory.join("etc"),
+            &etc,
+            &mounts,
+            read_only_root,
+        )
+        .map_err(|error| create(chain(&error)))?;
+        mounts.extend(own);
+        let warnings = resolv
+            .warnings
+            .into_iter()
+            // No pod has a cluster DNS yet, so this would only be noise on every pod.
+            .filter(|warning| warning.reason != "MissingClusterDNS")
+            .map(|warning| (warning.reason, warning.message))
+            .collect();
+        Ok(Made { mounts, warnings })
+    }
+}
+
+impl From<NotNow> for Trouble {
+    fn from(not_now: NotNow) -> Self {
+        Self::Container(not_now.retry_after)
+    }
+}

@@ -1,0 +1,363 @@
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+use tokio::sync::{Notify, watch};
+
+use super::publish::Publisher;
+use crate::base::{ContainerId, Uid};
+use crate::engine::machine::Machine;
+use crate::engine::observe::{Instances, PodObservation};
+use crate::engine::recorder::{KUBELET, Level, SCHEDULER};
+use crate::engine::restart::Backoffs;
+use crate::engine::status::{History, is_terminal, pod_status};
+use crate::model::pod::{node_name, qos_class};
+use crate::model::{Object, Resource, Support, unsupported};
+use crate::volume::Prepared;
+use crate::wire::SandboxState;
+
+/// A worker with nothing to do looks at its sandbox this often, in case an event was lost.
+const RELIST: Duration = Duration::from_secs(300);
+
+/// What the pod should be.
+#[derive(Clone, Debug)]
+pub(in crate::engine) enum Desired {
+    Pod(Arc<Pod>),
+    /// The object is gone from the store: whatever still runs must go.
+    Removed,
+    /// The engine ends. `stop`: the containers end with it, else they run on.
+    ShutDown {
+        stop: bool,
+    },
+}
+
+/// What the runtime found of this pod at start.
+#[derive(Debug)]
+pub(in crate::engine) enum Found {
+    Nothing,
+    Alive(Box<SandboxState>),
+    /// Its shim is dead; everything has been killed.
+    Dead(Box<SandboxState>),
+}
+
+/// Why a worker stops syncing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// A deletion was asked for, or the object is gone already.
+    Deletion,
+    /// The pod ends by itself: terminal phase, deadline, or nothing that can run again.
+    Completion,
+    /// The engine ends and stops its pods.
+    ShutDown,
+    /// The engine ends and leaves everything running.
+    Leave,
+}
+
+pub(in crate::engine) struct PodWorker {
+    pub(super) machine: Arc<Machine>,
+    pub(super) uid: Uid,
+    /// The latest desired pod, with the status published last.
+    pub(super) pod: Pod,
+    pub(super) desired: watch::Receiver<Desired>,
+    pub(super) hint: Arc<Notify>,
+    pub(super) publisher: Option<Publisher>,
+
+    pub(super) sandbox: Option<SandboxState>,
+    /// Number of the next sandbox; 0 for the first.
+    pub(super) next_sandbox: u32,
+    /// Instances of earlier sandboxes.
+    pub(super) past: Instances,
+    pub(super) messages: HashMap<ContainerId, String>,
+    pub(super) history: History,
+    pub(super) backoffs: Backoffs,
+    pub(super) pull_backoffs: Backoffs,
+    pub(super) pull_errors: BTreeMap<String, String>,
+    pub(super) prepared: Option<Arc<Prepared>>,
+    /// Ends whose back-off has been told already.
+    pub(super) told: HashSet<ContainerId>,
+    pub(super) volume_failures: u32,
+}
+
+impl PodWorker {
+    pub(in crate::engine) fn new(
+        machine: Arc<Machine>,
+        pod: Arc<Pod>,
+        desired: watch::Receiver<Desired>,
+        hint: Arc<Notify>,
+        found: Found,
+    ) -> Self {
+        let uid = pod.uid();
+        let now = machine.clock.now();
+        let mut past = pod
+            .status
+            .as_ref()
+            .map(Instances::from_status)
+            .unwrap_or_default();
+        past.outlive_sandbox(now);
+        let mut sandbox = None;
+        match found {
+            Found::Nothing => {}
+            Found::Alive(state) => sandbox = Some(*state),
+            Found::Dead(state) => {
+                past = PodObservation::new(Some(&state), &past).instances;
+                past.outlive_sandbox(now);
+                sandbox = Some(*state);
+            }
+        }
+        let seen = PodObservation::new(sandbox.as_ref(), &past);
+        let next_sandbox = seen
+            .sandbox
+            .as_ref()
+            .map_or(0, |sandbox| sandbox.attempt.saturating_add(1));
+        let history = History {
+            host_addresses: machine.node.addresses.clone(),
+            qos_class: pod
+                .spec
+                .as_ref()
+                .map(|spec| qos_class(spec).as_str().to_owned())
+                .unwrap_or_default(),
+            started_at: Some(now),
+            ..History::default()
+        };
+        Self {
+            uid,
+            pod: Pod::clone(&pod),
+            desired,
+            hint,
+            publisher: None,
+            sandbox,
+            next_sandbox,
+            past,
+            messages: HashMap::new(),
+            history,
+            backoffs: Backoffs::default(),
+            pull_backoffs: Backoffs::default(),
+            pull_errors: BTreeMap::new(),
+            prepared: None,
+            told: HashSet::new(),
+            volume_failures: 0,
+            machine,
+        }
+    }
+
+    /// A sandbox that was found dead: its records are in `past`, only its name is still of use.
+    pub(in crate::engine) fn bury_sandbox(&mut self) {
+        self.sandbox = None;
+    }
+
+    /// Runs until nothing of the pod is left, or the engine ends.
+    pub(in crate::engine) async fn run(mut self) {
+        let span_pod = self.name();
+        tracing::debug!(pod = span_pod, "worker starts");
+        let end = if is_terminal(self.phase()) {
+            End::Completion
+        } else {
+            self.accept();
+            self.syncing().await
+        };
+        match end {
+            End::Leave => {}
+            End::ShutDown => self.shut_down().await,
+            End::Completion => {
+                self.complete().await;
+                if self.until_removed().await {
+                    self.remove_object().await;
+                }
+            }
+            End::Deletion => {
+                self.delete().await;
+                self.remove_object().await;
+            }
+        }
+        if let Some(publisher) = self.publisher.take() {
+            publisher.finish().await;
+        }
+        tracing::debug!(pod = span_pod, ?end, "worker ends");
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!(
+            "{}/{}",
+            self.pod.metadata.namespace.as_deref().unwrap_or_default(),
+            self.pod.metadata.name.as_deref().unwrap_or_default()
+        )
+    }
+
+    fn phase(&self) -> Option<&str> {
+        self.pod.status.as_ref()?.phase.as_deref()
+    }
+
+    /// First sight of a pod: it is bound to the one node, and told what it asks for in vain.
+    fn accept(&mut self) {
+        let node = self.machine.node.name.clone();
+        let bind = node_name(&self.pod).is_none();
+        if bind {
+            self.machine.recorder.pod(
+                SCHEDULER,
+                &self.pod,
+                None,
+                Level::Normal,
+                "Scheduled",
+                format!("Successfully assigned {} to {node}", self.name()),
+            );
+            for field in unsupported(&self.pod) {
+                self.event(Level::Warning, "UnsupportedField", field.to_string());
+            }
+        }
+        self.publisher = Some(Publisher::start(
+            Arc::clone(&self.machine.status),
+            self.pod.key(),
+            self.uid.clone(),
+            bind.then_some(node),
+        ));
+        if let Some(sandbox) = &self.sandbox {
+            self.machine.board.route(&sandbox.spec.id, &self.hint);
+        }
+    }
+
+    /// A pod with a field that must not be ignored is held: it stays as it is and nothing starts.
+    pub(super) fn is_held(&self) -> bool {
+        unsupported(&self.pod)
+            .iter()
+            .any(|field| field.support == Support::Blocks)
+    }
+
+    async fn syncing(&mut self) -> End {
+        loop {
+            if let Some(end) = self.take_desired() {
+                return end;
+            }
+            let mut signal = self.desired.clone();
+            // Dropping a pass half-way is fine: the next observation tells how far it came.
+            let after = tokio::select! {
+                biased;
+                () = wait_for_end(&mut signal) => continue,
+                result = self.sync() => match result {
+                    Ok(after) => after,
+                    Err(end) => return end,
+                },
+            };
+            let after = after.unwrap_or(RELIST).min(RELIST);
+            // All three only say "look again"; none of them loses anything when dropped.
+            tokio::select! {
+                changed = self.desired.changed() => if changed.is_err() {
+                    return End::Leave;
+                },
+                () = self.hint.notified() => {}
+                () = tokio::time::sleep(after) => {}
+            }
+        }
+    }
+
+    /// Takes over the latest pod, keeping our own status; `Some` when it asks for the end.
+    pub(super) fn take_desired(&mut self) -> Option<End> {
+        let latest = self.desired.borrow_and_update().clone();
+        match latest {
+            Desired::Removed => Some(End::Deletion),
+            Desired::ShutDown { stop: true } => Some(End::ShutDown),
+            Desired::ShutDown { stop: false } => Some(End::Leave),
+            Desired::Pod(pod) => {
+                let status = self.pod.status.take();
+                self.pod = Pod::clone(&pod);
+                self.pod.status = status;
+                if self.pod.metadata.deletion_timestamp.is_some() {
+                    return Some(End::Deletion);
+                }
+                None
+            }
+        }
+    }
+
+    /// Waits in a terminal phase. True when the object is to be removed by this worker, false when the
+    /// engine ends.
+    async fn until_removed(&mut self) -> bool {
+        loop {
+            match self.take_desired() {
+                Some(End::Deletion) => return true,
+                Some(End::ShutDown | End::Leave) => return false,
+                Some(End::Completion) | None => {}
+            }
+            if self.desired.changed().await.is_err() {
+                return false;
+            }
+        }
+    }
+
+    pub(super) fn observation(&self) -> PodObservation {
+        let mut seen = PodObservation::new(self.sandbox.as_ref(), &self.past);
+        for (id, message) in &self.messages {
+            seen.instances.set_message(id, message);
+        }
+        seen
+    }
+
+    /// Computes the status and hands it to the publisher.
+    pub(super) fn publish(&mut self) {
+        let seen = self.observation();
+        let meta = &self.pod.metadata;
+        self.machine.board.show(
+            &self.uid,
+            meta.namespace.as_deref().unwrap_or_default(),
+            meta.name.as_deref().unwrap_or_default(),
+            &seen,
+        );
+        let now = self.machine.clock.now();
+        let status = pod_status(&self.pod, &seen, &self.history, now);
+        if self.pod.status.as_ref() == Some(&status) {
+            return;
+        }
+        self.pod.status = Some(status);
+        if let (Some(publisher), Some(status)) = (&self.publisher, &self.pod.status) {
+            publisher.publish(status);
+        }
+    }
+
+    pub(super) fn event(&self, level: Level, reason: &str, message: String) {
+        self.machine
+            .recorder
+            .pod(KUBELET, &self.pod, None, level, reason, message);
+    }
+
+    pub(super) fn container_event(
+        &self,
+        container: &Container,
+        level: Level,
+        reason: &str,
+        message: String,
+    ) {
+        self.named_event(&container.name, level, reason, message);
+    }
+
+    pub(super) fn named_event(&self, container: &str, level: Level, reason: &str, message: String) {
+        self.machine
+            .recorder
+            .pod(KUBELET, &self.pod, Some(container), level, reason, message);
+    }
+
+    pub(super) fn find_container(&self, name: &str) -> Option<Container> {
+        let spec = self.pod.spec.as_ref()?;
+        crate::model::pod::find_container(spec, name).cloned()
+    }
+
+    /// The object as the store has it, if it is still this pod.
+    pub(super) fn is_stored(&self) -> bool {
+        self.machine
+            .store
+            .get_object(&self.pod.key())
+            .as_ref()
+            .is_some_and(|object| Object::uid(object) == self.uid)
+    }
+}
+
+/// Ends when the latest desired state asks for the end of the pod or of the engine.
+async fn wait_for_end(desired: &mut watch::Receiver<Desired>) {
+    let ends = |desired: &Desired| match desired {
+        Desired::Pod(pod) => pod.metadata.deletion_timestamp.is_some(),
+        Desired::Removed | Desired::ShutDown { .. } => true,
+    };
+    if desired.wait_for(ends).await.is_err() {
+        // The supervisor is gone without a word; the caller sees it as well.
+        std::future::pending::<()>().await;
+    }
+}

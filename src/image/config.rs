@@ -1,0 +1,173 @@
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::ImageConfig;
+use super::digest::Digest;
+
+/// Largest image configuration that is read, bytes.
+pub(super) const CONFIG_MAX: u64 = 8 << 20;
+const LAYERS_MAX: usize = 500;
+
+/// What podtui takes from an OCI image configuration (image-spec `config.md`).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ParsedConfig {
+    pub(super) config: ImageConfig,
+    pub(super) raw: Value,
+    pub(super) created: Option<Timestamp>,
+    /// Lowest first.
+    pub(super) diff_ids: Vec<Digest>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default)]
+    created: Option<String>,
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    config: Option<Value>,
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    #[serde(default)]
+    r#type: String,
+    diff_ids: Vec<Digest>,
+}
+
+/// Fields may be missing or null; docker writes both.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Properties {
+    entrypoint: Option<OneOrMany>,
+    cmd: Option<OneOrMany>,
+    env: Option<Vec<String>>,
+    working_dir: Option<String>,
+    user: Option<String>,
+    stop_signal: Option<String>,
+}
+
+/// Old images hold a plain string where newer ones hold a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn list(value: Option<Self>) -> Vec<String> {
+        match value {
+            None => Vec::new(),
+            Some(Self::One(text)) => vec![text],
+            Some(Self::Many(list)) => list,
+        }
+    }
+}
+
+/// The error says what is wrong with the document; the caller knows which one it is.
+pub(super) fn parse(bytes: &[u8]) -> Result<ParsedConfig, String> {
+    let document: Document =
+        serde_json::from_slice(bytes).map_err(|error| format!("image configuration: {error}"))?;
+    if !document.rootfs.r#type.is_empty() && document.rootfs.r#type != "layers" {
+        return Err("image configuration: rootfs is not made of layers".to_owned());
+    }
+    if !document.os.is_empty() && document.os != "linux" {
+        let os: String = document
+            .os
+            .chars()
+            .take(40)
+            .flat_map(char::escape_debug)
+            .collect();
+        return Err(format!("the image is made for {os}, not for linux"));
+    }
+    if document.rootfs.diff_ids.len() > LAYERS_MAX {
+        return Err(format!(
+            "image configuration: more than {LAYERS_MAX} layers"
+        ));
+    }
+    let raw = document.config.unwrap_or(Value::Null);
+    let properties = match &raw {
+        Value::Null => Properties::default(),
+        other => Properties::deserialize(other)
+            .map_err(|error| format!("image configuration: {error}"))?,
+    };
+    Ok(ParsedConfig {
+        config: image_config(properties),
+        raw,
+        created: document.created.and_then(|text| text.parse().ok()),
+        diff_ids: document.rootfs.diff_ids,
+    })
+}
+
+fn image_config(properties: Properties) -> ImageConfig {
+    // An entry without `=`, or with a NUL, is no variable. Completing it from somewhere would leak the
+    // environment of the engine into the container (CVE-2026-57231).
+    let well_formed = |entry: &String| {
+        entry
+            .split_once('=')
+            .is_some_and(|(name, _)| !name.is_empty())
+            && !entry.contains('\0')
+    };
+    ImageConfig {
+        entrypoint: OneOrMany::list(properties.entrypoint),
+        cmd: OneOrMany::list(properties.cmd),
+        env: properties
+            .env
+            .unwrap_or_default()
+            .into_iter()
+            .filter(well_formed)
+            .collect(),
+        working_dir: properties.working_dir.unwrap_or_default(),
+        user: properties.user.unwrap_or_default(),
+        stop_signal: properties.stop_signal.filter(|signal| !signal.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parsed(config: Value) -> Result<ParsedConfig, String> {
+        let diff_id = format!("sha256:{}", "1".repeat(64));
+        let document = json!({"os": "linux", "created": "2024-01-02T03:04:05Z", "config": config,
+            "rootfs": {"type": "layers", "diff_ids": [diff_id]}});
+        parse(document.to_string().as_bytes())
+    }
+
+    #[test]
+    fn known_fields_are_honoured_and_bad_variables_dropped() {
+        let found = parsed(json!({"Entrypoint": ["/e"], "Cmd": "c", "WorkingDir": "/w", "User": "7:8",
+            "StopSignal": "SIGQUIT", "Env": ["A=b", "HOME", "*", "=x", "N=\0", "E="], "Labels": {"x": "y"}}))
+        .unwrap();
+        assert_eq!(
+            found.config,
+            ImageConfig {
+                entrypoint: vec!["/e".to_owned()],
+                cmd: vec!["c".to_owned()],
+                env: vec!["A=b".to_owned(), "E=".to_owned()],
+                working_dir: "/w".to_owned(),
+                user: "7:8".to_owned(),
+                stop_signal: Some("SIGQUIT".to_owned()),
+            }
+        );
+        assert_eq!(found.raw["Labels"]["x"], "y");
+        assert!(found.created.is_some());
+        let bare = parsed(json!({"Cmd": null, "Entrypoint": null})).unwrap();
+        assert_eq!(bare.config, ImageConfig::default());
+        assert_eq!(parsed(Value::Null).unwrap().config, ImageConfig::default());
+    }
+
+    #[test]
+    fn other_documents_are_refused() {
+        let check = |text: &str| assert!(parse(text.as_bytes()).is_err(), "{text}");
+        check("{}");
+        check("[]");
+        check(r#"{"rootfs":{"diff_ids":["sha256:../../x"]}}"#);
+        check(r#"{"os":"windows","rootfs":{"diff_ids":[]}}"#);
+        check(&format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000)));
+    }
+}

@@ -1,0 +1,223 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::Result;
+use super::source::{Source, shown};
+use crate::image::config::CONFIG_MAX;
+use crate::image::digest::{Digest, HashingReader};
+use crate::image::import::architecture;
+
+/// Largest manifest or index that is read, bytes (as registries limit them).
+const MANIFEST_MAX: u64 = 4 << 20;
+const LAYERS_MAX: usize = 500;
+/// Index inside index inside index.
+const NESTING_MAX: u32 = 3;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Descriptor {
+    #[serde(default)]
+    pub(super) media_type: String,
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    #[serde(default)]
+    pub(super) platform: Option<Platform>,
+    #[serde(default)]
+    pub(super) annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Platform {
+    #[serde(default)]
+    pub(super) architecture: String,
+    #[serde(default)]
+    pub(super) os: String,
+}
+
+impl Platform {
+    fn is_this_machine(&self) -> bool {
+        self.os == "linux" && self.architecture == architecture()
+    }
+}
+
+impl Descriptor {
+    pub(super) fn annotation(&self, name: &str) -> Option<&str> {
+        let value = self.annotations.as_ref()?.get(name)?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    pub(super) fn member(&self) -> String {
+        format!("blobs/{}", self.digest.blob_path())
+    }
+
+    /// Build provenance and the like, stored beside images as if it were one.
+    fn is_attestation(&self) -> bool {
+        self.annotation("vnd.docker.reference.type").is_some()
+            || self
+                .platform
+                .as_ref()
+                .is_some_and(|platform| platform.os == "unknown")
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Manifest {
+    pub(super) config: Descriptor,
+    pub(super) layers: Vec<Descriptor>,
+}
+
+enum Document {
+    Index(Vec<Descriptor>),
+    Manifest(Manifest),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    #[serde(default)]
+    schema_version: Option<u32>,
+    #[serde(default)]
+    media_type: Option<String>,
+    #[serde(default)]
+    manifests: Option<Vec<Descriptor>>,
+    #[serde(default)]
+    config: Option<Descriptor>,
+    #[serde(default)]
+    layers: Option<Vec<Descriptor>>,
+}
+
+/// The blob of a descriptor, its size and digest verified.
+pub(super) fn read_blob(source: &Source, descriptor: &Descriptor, max: u64) -> Result<Vec<u8>> {
+    let name = descriptor.member();
+    let bytes = source.read(&name, max)?;
+    if u64::try_from(bytes.len()) != Ok(descriptor.size) {
+        return Err(format!(
+            "{name} has {} bytes instead of {}",
+            bytes.len(),
+            descriptor.size
+        ));
+    }
+    let mut reader = HashingReader::new(bytes.as_slice(), descriptor.digest.algorithm());
+    std::io::copy(&mut reader, &mut std::io::sink()).map_err(|error| error.to_string())?;
+    let (found, _) = reader.finish();
+    if found != descriptor.digest {
+        return Err(format!("{name} has the digest {found}"));
+    }
+    Ok(bytes)
+}
+
+pub(super) fn read_config(source: &Source, descriptor: &Descriptor) -> Result<Vec<u8>> {
+    read_blob(source, descriptor, CONFIG_MAX)
+}
+
+/// `index.json` of a layout.
+pub(super) fn read_index(source: &Source) -> Result<Vec<Descriptor>> {
+    let bytes = source.read("index.json", MANIFEST_MAX)?;
+    match parse(&bytes, "", "index.json")? {
+        Document::Index(list) => Ok(list),
+        Document::Manifest(_) => Err("index.json is a manifest".to_owned()),
+    }
+}
+
+/// The manifest for this machine behind a descriptor; `None` when there is none for it.
+pub(super) fn resolve(source: &Source, descriptor: &Descriptor) -> Result<Option<Manifest>> {
+    let mut current = descriptor.clone();
+    for _ in 0..=NESTING_MAX {
+        let name = current.member();
+        let bytes = read_blob(source, &current, MANIFEST_MAX)?;
+        match parse(&bytes, &current.media_type, &name)? {
+            Document::Manifest(manifest) => return Ok(Some(manifest)),
+            Document::Index(list) => match choose(&list) {
+                Some(chosen) => current = chosen.clone(),
+                None => return Ok(None),
+            },
+        }
+    }
+    Err(format!(
+        "an index inside an index, more than {NESTING_MAX} deep"
+    ))
+}
+
+/// The entry for this machine: one that says so, else the only one that says nothing.
+pub(super) fn choose(list: &[Descriptor]) -> Option<&Descriptor> {
+    let images = || list.iter().filter(|entry| !entry.is_attestation());
+    images()
+        .find(|entry| {
+            entry
+                .platform
+                .as_ref()
+                .is_some_and(Platform::is_this_machine)
+        })
+        .or_else(|| images().find(|entry| entry.platform.is_none()))
+}
+
+/// The platforms of a list, for a message.
+pub(super) fn platforms(list: &[Descriptor]) -> String {
+    let names: Vec<String> = list
+        .iter()
+        .filter(|entry| !entry.is_attestation())
+        .filter_map(|entry| entry.platform.as_ref())
+        .take(20)
+        .map(|platform| shown(&format!("{}/{}", platform.os, platform.architecture)))
+        .collect();
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+fn parse(bytes: &[u8], media_type: &str, name: &str) -> Result<Document> {
+    let raw: Raw = serde_json::from_slice(bytes).map_err(|error| format!("{name}: {error}"))?;
+    // Two parsers must never disagree about what a document is (CVE-2021-41190).
+    if raw.manifests.is_some() && (raw.layers.is_some() || raw.config.is_some()) {
+        return Err(format!("{name} is a manifest and an index at once"));
+    }
+    if let Some(own) = &raw.media_type
+        && !media_type.is_empty()
+        && own != media_type
+    {
+        return Err(format!(
+            "{name} calls itself {} and is listed as {}",
+            shown(own),
+            shown(media_type)
+        ));
+    }
+    if raw.schema_version.is_some_and(|version| version != 2) {
+        return Err(format!("{name}: only schema version 2 is supported"));
+    }
+    if let Some(list) = raw.manifests {
+        return Ok(Document::Index(list));
+    }
+    let (Some(config), Some(layers)) = (raw.config, raw.layers) else {
+        return Err(format!("{name} is neither a manifest nor an index"));
+    };
+    if layers.len() > LAYERS_MAX {
+        return Err(format!("{name} lists more than {LAYERS_MAX} layers"));
+    }
+    if let Some(layer) = layers.iter().find(|layer| !is_layer(&layer.media_type)) {
+        return Err(format!(
+            "{name}: {} is no layer of a container image",
+            shown(&layer.media_type)
+        ));
+    }
+    Ok(Document::Manifest(Manifest { config, layers }))
+}
+
+/// Compression is told by the bytes; the type only says that it is a layer at all.
+fn is_layer(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "" | "application/vnd.oci.image.layer.v1.tar"
+            | "application/vnd.oci.image.layer.v1.tar+gzip"
+            | "application/vnd.oci.image.layer.v1.tar+zstd"
+            | "application/vnd.oci.image.layer.nondistributable.v1.tar"
+            | "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+            | "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
+            | "application/vnd.docker.image.rootfs.diff.tar"
+            | "application/vnd.docker.image.rootfs.diff.tar.gzip"
+            | "application/vnd.docker.image.rootfs.diff.tar.zstd"
+            | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    )
+}

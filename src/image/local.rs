@@ -1,0 +1,162 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::reference::Reference;
+use super::store::Store;
+use super::{ImageError, ImageRecord, ImageService, import, load, remove, toolbox};
+
+/// Digits from which an image can be named by the beginning of its ID.
+const ID_PREFIX_MIN: usize = 6;
+
+/// The image store below the state directory. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalImages {
+    store: Arc<Store>,
+}
+
+impl LocalImages {
+    /// Opens (and makes) the store in `directory` and clears away what a crash left there. Blocking.
+    pub(crate) fn open(directory: &Path) -> Result<Self, ImageError> {
+        Ok(Self {
+            store: Arc::new(Store::open(directory)?),
+        })
+    }
+
+    /// File work happens on threads that may block.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, ImageError> + Send + 'static,
+    ) -> Result<T, ImageError> {
+        let store = Arc::clone(&self.store);
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.unwrap_or_else(|error| {
+            Err(ImageError::Io {
+                operation: "work on",
+                path: PathBuf::from("the image store"),
+                source: std::io::Error::other(error),
+            })
+        })
+    }
+}
+
+#[async_trait]
+impl ImageService for LocalImages {
+    async fn status(&self, reference: &str) -> Result<Option<ImageRecord>, ImageError> {
+        // The usual answer costs one stat(2); only a new image is worth another thread.
+        match find(&self.store, reference)? {
+            Found::Image(record) => Ok(Some(*record)),
+            Found::Nothing => Ok(None),
+            Found::NeedsToolbox => self.run(|store| toolbox::assemble(store).map(Some)).await,
+        }
+    }
+
+    async fn pull(&self, reference: &str) -> Result<ImageRecord, ImageError> {
+        let parsed = Reference::parse(reference)?;
+        Err(ImageError::NoRegistry {
+            reference: parsed.to_string(),
+            registry: parsed.domain().to_owned(),
+        })
+    }
+
+    async fn list(&self) -> Result<Vec<ImageRecord>, ImageError> {
+        self.run(Store::records).await
+    }
+
+    async fn import(&self, tar: &Path, name: &str) -> Result<ImageRecord, ImageError> {
+        let (tar, name) = (tar.to_owned(), name.to_owned());
+        self.run(move |store| import::import(store, &tar, &name))
+            .await
+    }
+
+    async fn load(&self, path: &Path) -> Result<Vec<String>, ImageError> {
+        let path = path.to_owned();
+        self.run(move |store| load::load(store, &path)).await
+    }
+
+    async fn remove(
+        &self,
+        name: &str,
+        force: bool,
+        users: &[String],
+    ) -> Result<Vec<String>, ImageError> {
+        let (name, users) = (name.to_owned(), users.to_owned());
+        self.run(move |store| remove::remove(store, &name, force, &users))
+            .await
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Found {
+    Image(Box<ImageRecord>),
+    Nothing,
+    /// The toolbox was asked for and has not been put together yet.
+    NeedsToolbox,
+}
+
+/// By ID, by name in any form, or by the beginning of an ID.
+pub(super) fn find(store: &Store, text: &str) -> Result<Found, ImageError> {
+    if let Some(record) = by_id(store, text)? {
+        return Ok(Found::Image(Box::new(record)));
+    }
+    if is_id(text) {
+        return Ok(Found::Nothing);
+    }
+    let reference = Reference::parse(text)?;
+    let record = match (reference.digest(), reference.tagged()) {
+        // A digest says exactly which image is meant; the tag beside it is only a comment.
+        (Some(digest), _) => {
+            let wanted = format!("{}@{digest}", reference.repository());
+            store.find(|record| record.repo_digests.contains(&wanted))?
+        }
+        (None, Some(tagged)) => store.find(|record| record.names.contains(&tagged))?,
+        (None, None) => None,
+    };
+    if let Some(record) = record {
+        return Ok(Found::Image(Box::new(record)));
+    }
+    if reference.to_string() == toolbox::NAME {
+        return Ok(Found::NeedsToolbox);
+    }
+    Ok(by_prefix(store, text)?.map_or(Found::Nothing, |record| Found::Image(Box::new(record))))
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// `sha256:` and 64 digits, or the digits alone, which are never a name.
+fn is_id(text: &str) -> bool {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    hex.len() == 64 && is_hex(hex)
+}
+
+fn by_id(store: &Store, text: &str) -> Result<Option<ImageRecord>, ImageError> {
+    if !is_id(text) {
+        return Ok(None);
+    }
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    store.find(|record| record.id.strip_prefix("sha256:") == Some(hex))
+}
+
+/// `None` also when several images begin like this.
+fn by_prefix(store: &Store, text: &str) -> Result<Option<ImageRecord>, ImageError> {
+    if text.len() < ID_PREFIX_MIN || !is_hex(text) {
+        return Ok(None);
+    }
+    let records = store.records()?;
+    let mut fitting = records.into_iter().filter(|record| {
+        record
+            .id
+            .strip_prefix("sha256:")
+            .is_some_and(|hex| hex.starts_with(text))
+    });
+    let first = fitting.next();
+    Ok(if fitting.next().is_some() {
+        None
+    } else {
+        first
+    })
+}

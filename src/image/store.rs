@@ -1,0 +1,497 @@
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{FlockOperation, flock, statvfs, syncfs};
+use serde::{Deserialize, Serialize};
+
+use super::config::{self, CONFIG_MAX};
+use super::digest::{Algorithm, Digest};
+use super::unpack::{Limits, Unpacked, unpack_layer};
+use super::{ImageError, ImageRecord};
+
+/// Raised when an older podtui could misread the file; an unknown version is refused, not guessed. New
+/// optional fields keep the version: old readers ignore them.
+const INDEX_VERSION: u32 = 1;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IndexFile {
+    version: u32,
+    images: Vec<StoredImage>,
+}
+
+/// One image as the index keeps it. The configuration itself is a blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StoredImage {
+    pub(super) id: Digest,
+    pub(super) names: Vec<String>,
+    pub(super) repo_digests: Vec<String>,
+    /// Lowest first.
+    pub(super) layers: Vec<StoredLayer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StoredLayer {
+    pub(super) diff_id: Digest,
+    /// Unpacked bytes.
+    pub(super) size: u64,
+}
+
+/// Identity of a version of the index file: inode, and change time in nanoseconds.
+type Stamp = (u64, i64, i64);
+
+#[derive(Debug, Default)]
+struct Cache {
+    stamp: Option<Stamp>,
+    images: Vec<StoredImage>,
+    records: Vec<ImageRecord>,
+}
+
+/// The files below `images/`:
+///
+/// * `index.json` — which images there are; replaced as a whole.
+/// * `blobs/sha256/<hex>` — image configurations.
+/// * `layers/<hex of the diff id>/` — unpacked layers, complete from the moment they have this name.
+/// * `tmp/` — what is being made; emptied when a store is opened and nobody else is writing.
+/// * `lock` — held (flock(2)) by whoever changes anything above.
+#[derive(Debug)]
+pub(super) struct Store {
+    root: PathBuf,
+    cache: Mutex<Cache>,
+    counter: AtomicU64,
+}
+
+/// Held while the store is changed, across processes and threads.
+#[derive(Debug)]
+pub(super) struct WriteLock {
+    _file: File,
+}
+
+/// A path below `tmp/` that vanishes with this value unless it was moved away before.
+#[derive(Debug)]
+pub(super) struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next open.
+        let removed = match fs::symlink_metadata(&self.path) {
+            Ok(found) if found.is_dir() => fs::remove_dir_all(&self.path),
+            Ok(_) => fs::remove_file(&self.path),
+            Err(_) => return,
+        };
+        if let Err(error) = removed {
+            tracing::warn!(path = %self.path.display(), %error, "remove temporary image files");
+        }
+    }
+}
+
+pub(super) fn io_error(
+    operation: &'static str,
+    path: &Path,
+) -> impl FnOnce(std::io::Error) -> ImageError + use<> {
+    let path = path.to_owned();
+    move |source| ImageError::Io {
+        operation,
+        path,
+        source,
+    }
+}
+
+impl Store {
+    pub(super) fn open(root: &Path) -> Result<Self, ImageError> {
+        for part in ["", "blobs/sha256", "layers", "tmp"] {
+            let path = root.join(part);
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(io_error("create", &path))?;
+        }
+        let store = Self {
+            root: root.to_owned(),
+            cache: Mutex::new(Cache::default()),
+            counter: AtomicU64::new(0),
+        };
+        if let Some(lock) = store.try_lock()? {
+            store.sweep(&lock)?;
+        }
+        Ok(store)
+    }
+
+    /// Every image, in the order they came.
+    pub(super) fn records(&self) -> Result<Vec<ImageRecord>, ImageError> {
+        self.with_cache(|cache| cache.records.clone())
+    }
+
+    /// The first image that fits.
+    pub(super) fn find(
+        &self,
+        fits: impl Fn(&ImageRecord) -> bool,
+    ) -> Result<Option<ImageRecord>, ImageError> {
+        self.with_cache(|cache| cache.records.iter().find(|record| fits(record)).cloned())
+    }
+
+    /// Waits for its turn.
+    pub(super) fn lock(&self) -> Result<WriteLock, ImageError> {
+        let (file, path) = self.lock_file()?;
+        flock(&file, FlockOperation::LockExclusive)
+            .map_err(|error| io_error("lock", &path)(error.into()))?;
+        Ok(WriteLock { _file: file })
+    }
+
+    fn try_lock(&self) -> Result<Option<WriteLock>, ImageError> {
+        let (file, path) = self.lock_file()?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(WriteLock { _file: file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(io_error("lock", &path)(error.into())),
+        }
+    }
+
+    fn lock_file(&self) -> Result<(File, PathBuf), ImageError> {
+        let path = self.root.join("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io_error("open", &path))?;
+        Ok((file, path))
+    }
+
+    /// A path for something that is being made.
+    pub(super) fn temporary(&self, _lock: &WriteLock) -> Temporary {
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}", std::process::id());
+        Temporary {
+            path: self.root.join("tmp").join(name),
+        }
+    }
+
+    /// Unpacked size of a layer that is already here.
+    pub(super) fn known_layer(&self, diff_id: &Digest) -> Result<Option<StoredLayer>, ImageError> {
+        self.with_cache(|cache| {
+            cache
+                .images
+                .iter()
+                .flat_map(|image| &image.layers)
+                .find(|layer| layer.diff_id == *diff_id)
+                .cloned()
+        })
+    }
+
+    /// Unpacks one layer. It gets its place only when `verify` accepts what went through.
+    pub(super) fn add_layer(
+        &self,
+        lock: &WriteLock,
+        archive: &str,
+        algorithm: Algorithm,
+        source: impl Read,
+        verify: impl FnOnce(&Unpacked) -> Result<(), String>,
+    ) -> Result<StoredLayer, ImageError> {
+        let bad = |reason: String| ImageError::BadArchive {
+            archive: archive.to_owned(),
+            reason,
+        };
+        let temporary = self.temporary(lock);
+        let path = temporary.path();
+        DirBuilder::new()
+            .mode(0o755)
+            .create(path)
+            .map_err(io_error("create", path))?;
+        let root = File::open(path).map_err(io_error("open", path))?;
+        // The umask must not decide who may enter the root of a container.
+        root.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .map_err(io_error("change the mode of", path))?;
+        let unpacked = unpack_layer(source, algorithm, root.as_fd(), self.disk_limits()?)
+            .map_err(|error| bad(error.to_string()))?;
+        verify(&unpacked).map_err(bad)?;
+        let target = self.layer_path(&unpacked.diff_id);
+        match fs::rename(path, &target) {
+            Ok(()) => {}
+            // The same layer is there already, whole.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists
+                ) => {}
+            Err(error) => return Err(io_error("rename", &target)(error)),
+        }
+        Ok(StoredLayer {
+            diff_id: unpacked.diff_id,
+            size: unpacked.size,
+        })
+    }
+
+    /// Enters an image whose layers are all here. A name that another image had moves to this one.
+    pub(super) fn add_image(
+        &self,
+        lock: &WriteLock,
+        config: &[u8],
+        image: StoredImage,
+    ) -> Result<ImageRecord, ImageError> {
+        let blob = self.root.join("blobs").join(image.id.blob_path());
+        // One that is there but damaged is mended.
+        if fs::read(&blob).ok().as_deref() != Some(config) {
+            self.write_atomically(lock, &blob, config)?;
+        }
+        // One flush for everything that was unpacked: an index that survives a power failure must not name
+        // layers that did not.
+        let root = File::open(&self.root).map_err(io_error("open", &self.root))?;
+        syncfs(&root).map_err(|error| io_error("sync", &self.root)(error.into()))?;
+        let id = image.id.clone();
+        self.change(lock, |images| {
+            for other in images.iter_mut().filter(|other| other.id != id) {
+                other.names.retain(|name| !image.names.contains(name));
+            }
+            match images.iter_mut().find(|known| known.id == id) {
+                Some(known) => {
+                    let known_names = std::mem::take(&mut known.names);
+                    known.names = union(known_names, image.names);
+                    let known_digests = std::mem::take(&mut known.repo_digests);
+                    known.repo_digests = union(known_digests, image.repo_digests);
+                }
+                None => images.push(image),
+            }
+        })?;
+        let id = id.to_string();
+        self.find(|record| record.id == id)?
+            .ok_or(ImageError::NotFound(id))
+    }
+
+    /// Writes what `edit` makes of the list of images, then removes what no image needs any more.
+    pub(super) fn change(
+        &self,
+        lock: &WriteLock,
+        edit: impl FnOnce(&mut Vec<StoredImage>),
+    ) -> Result<(), ImageError> {
+        let mut images = self.with_cache(|cache| cache.images.clone())?;
+        edit(&mut images);
+        let file = IndexFile {
+            version: INDEX_VERSION,
+            images,
+        };
+        let text =
+            serde_json::to_vec_pretty(&file).expect("the index holds only strings and numbers");
+        self.write_atomically(lock, &self.index_path(), &text)?;
+        self.remove_unused()
+    }
+
+    pub(super) fn layer_path(&self, diff_id: &Digest) -> PathBuf {
+        self.root.join("layers").join(diff_id.hex())
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.root.join("index.json")
+    }
+
+    pub(super) fn disk_limits(&self) -> Result<Limits, ImageError> {
+        let disk = statvfs(&self.root)
+            .map_err(|error| io_error("look at the free space of", &self.root)(error.into()))?;
+        Ok(Limits::for_disk(
+            disk.f_bavail.saturating_mul(disk.f_frsize),
+        ))
+    }
+
+    fn write_atomically(
+        &self,
+        lock: &WriteLock,
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<(), ImageError> {
+        let temporary = self.temporary(lock);
+        let write = |path: &Path| {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        };
+        write(temporary.path()).map_err(io_error("write", path))?;
+        fs::rename(temporary.path(), path).map_err(io_error("rename", path))?;
+        let parent = path.parent().unwrap_or(&self.root);
+        File::open(parent)
+            .and_then(|dir| dir.sync_all())
+            .map_err(io_error("sync", parent))
+    }
+
+    /// Runs `read` on what the index says now.
+    fn with_cache<T>(&self, read: impl FnOnce(&Cache) -> T) -> Result<T, ImageError> {
+        let path = self.index_path();
+        let stamp = match fs::metadata(&path) {
+            Ok(found) => Some((found.ino(), found.ctime(), found.ctime_nsec())),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(io_error("stat", &path)(error)),
+        };
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.stamp != stamp {
+            *cache = match stamp {
+                Some(_) => self.load(&path, stamp)?,
+                None => Cache::default(),
+            };
+        }
+        Ok(read(&cache))
+    }
+
+    fn load(&self, path: &Path, stamp: Option<Stamp>) -> Result<Cache, ImageError> {
+        let bytes = fs::read(path).map_err(io_error("read", path))?;
+        let file: IndexFile = serde_json::from_slice(&bytes)
+            .map_err(|error| io_error("parse", path)(error.into()))?;
+        if file.version != INDEX_VERSION {
+            let message = format!(
+                "version {} was written by another podtui, this one reads {INDEX_VERSION}",
+                file.version
+            );
+            return Err(io_error("parse", path)(std::io::Error::other(message)));
+        }
+        // A damaged image must not take the others with it: it is not found, but its files stay until it is
+        // loaded again or the user removes them.
+        let records = file
+            .images
+            .iter()
+            .filter_map(|image| match self.record(image) {
+                Ok(record) => Some(record),
+                Err(error) => {
+                    let cause = crate::base::chain(&error);
+                    tracing::warn!(image = %image.id, cause, "an image of the store is damaged");
+                    None
+                }
+            })
+            .collect();
+        Ok(Cache {
+            stamp,
+            images: file.images,
+            records,
+        })
+    }
+
+    fn record(&self, image: &StoredImage) -> Result<ImageRecord, ImageError> {
+        let path = self.root.join("blobs").join(image.id.blob_path());
+        let mut bytes = Vec::new();
+        File::open(&path)
+            .and_then(|file| file.take(CONFIG_MAX).read_to_end(&mut bytes))
+            .map_err(io_error("read", &path))?;
+        let damaged = |reason: String| ImageError::BadArchive {
+            archive: path.display().to_string(),
+            reason,
+        };
+        if Digest::of(&bytes) != image.id {
+            return Err(damaged("does not match its digest".to_owned()));
+        }
+        let parsed = config::parse(&bytes).map_err(damaged)?;
+        let layers: Vec<PathBuf> = image
+            .layers
+            .iter()
+            .rev()
+            .map(|layer| self.layer_path(&layer.diff_id))
+            .collect();
+        if let Some(missing) = layers.iter().find(|layer| !layer.is_dir()) {
+            return Err(io_error("open", missing)(ErrorKind::NotFound.into()));
+        }
+        Ok(ImageRecord {
+            id: image.id.to_string(),
+            names: image.names.clone(),
+            repo_digests: image.repo_digests.clone(),
+            layers,
+            diff_ids: image
+                .layers
+                .iter()
+                .map(|layer| layer.diff_id.to_string())
+                .collect(),
+            size: image.layers.iter().map(|layer| layer.size).sum(),
+            created: parsed.created,
+            config: parsed.config,
+            raw_config: parsed.raw,
+        })
+    }
+
+    /// After a crash: half-made files, and layers whose image never came to be.
+    fn sweep(&self, _lock: &WriteLock) -> Result<(), ImageError> {
+        let tmp = self.root.join("tmp");
+        for path in entries(&tmp)? {
+            drop(Temporary { path });
+        }
+        self.remove_unused()
+    }
+
+    /// Layers and blobs that no image of the index names. A layer goes through `tmp/`, so that it is never
+    /// half there under its name.
+    fn remove_unused(&self) -> Result<(), ImageError> {
+        let (layers, blobs) = self.with_cache(|cache| {
+            let layers: BTreeSet<String> = cache
+                .images
+                .iter()
+                .flat_map(|image| {
+                    image
+                        .layers
+                        .iter()
+                        .map(|layer| layer.diff_id.hex().to_owned())
+                })
+                .collect();
+            let blobs: BTreeSet<String> = cache
+                .images
+                .iter()
+                .map(|image| image.id.hex().to_owned())
+                .collect();
+            (layers, blobs)
+        })?;
+        let unused = |directory: &str, used: &BTreeSet<String>| {
+            let paths = entries(&self.root.join(directory))?;
+            Ok::<_, ImageError>(
+                paths
+                    .into_iter()
+                    .filter(|path| {
+                        let name = path.file_name().and_then(|name| name.to_str());
+                        !name.is_some_and(|name| used.contains(name))
+                    })
+                    .collect::<Vec<_>>(),
+            )
+        };
+        for (directory, used) in [("layers", &layers), ("blobs/sha256", &blobs)] {
+            for path in unused(directory, used)? {
+                let number = self.counter.fetch_add(1, Ordering::Relaxed);
+                let doomed = Temporary {
+                    path: self
+                        .root
+                        .join("tmp")
+                        .join(format!("{}-gone-{number}", std::process::id())),
+                };
+                fs::rename(&path, doomed.path()).map_err(io_error("rename", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, ImageError> {
+    fs::read_dir(directory)
+        .and_then(|list| list.map(|entry| entry.map(|entry| entry.path())).collect())
+        .map_err(io_error("list", directory))
+}
+
+fn union(mut list: Vec<String>, more: Vec<String>) -> Vec<String> {
+    for item in more {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+    list
+}

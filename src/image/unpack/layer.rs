@@ -1,0 +1,141 @@
+use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
+
+use super::archive::{Skip, TarReader, read_away};
+use super::entry::{Entry, Kind, TarError};
+use super::limits::Limits;
+use super::tree::LayerWriter;
+use crate::image::decompress::decompress;
+use crate::image::digest::{Algorithm, Digest, HashingReader};
+
+const COPY_BUFFER: usize = 256 * 1024;
+
+/// What went through [`unpack_layer`]. The caller compares it with what the image promises.
+#[derive(Debug)]
+pub(in crate::image) struct Unpacked {
+    /// Digest and length of the archive as it was stored.
+    pub(in crate::image) digest: Digest,
+    pub(in crate::image) compressed: u64,
+    /// Digest of the plain tar stream.
+    pub(in crate::image) diff_id: Digest,
+    /// Bytes of file content on the disk.
+    pub(in crate::image) size: u64,
+}
+
+/// The decompressed stream, hashed as it passes, together with the count of compressed bytes.
+struct Stream<'a> {
+    plain: HashingReader<Box<dyn Read + 'a>>,
+}
+
+impl Read for Stream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.plain.read(buffer)
+    }
+}
+
+impl Skip for Stream<'_> {
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        read_away(self, count)
+    }
+}
+
+/// Unpacks a possibly compressed tar stream into the empty directory `root`.
+pub(in crate::image) fn unpack_layer(
+    source: impl Read,
+    algorithm: Algorithm,
+    root: BorrowedFd<'_>,
+    limits: Limits,
+) -> Result<Unpacked, TarError> {
+    let counter = std::cell::Cell::new(0);
+    let mut stored = HashingReader::new(source, algorithm);
+    let (diff_id, size) = {
+        let counted = Counted {
+            inner: &mut stored,
+            count: &counter,
+        };
+        let plain = HashingReader::new(
+            decompress(counted).map_err(TarError::Read)?,
+            Algorithm::Sha256,
+        );
+        let mut archive = TarReader::new(Stream { plain });
+        let mut writer = LayerWriter::new(root)?;
+        let (mut entries, mut written) = (0, 0);
+        let mut buffer = vec![0; COPY_BUFFER];
+        while let Some(entry) = archive.next()? {
+            entries += 1;
+            // Checked with what the entry announces, before any of it is written.
+            limits.check(entry.size.saturating_add(written), entries, u64::MAX)?;
+            let mut progress = |length: u64| {
+                written += length;
+                limits.check(written, entries, counter.get())
+            };
+            write_entry(
+                &mut writer,
+                &entry,
+                &mut archive,
+                &mut buffer,
+                &mut progress,
+            )?;
+        }
+        writer.finish()?;
+        let mut rest = archive.into_source();
+        // Padding behind the end belongs to the digest, but nobody needs much of it.
+        drain(&mut rest, &mut buffer, |length| {
+            limits.check(length, entries, counter.get())
+        })?;
+        (rest.plain.finish().0, written)
+    };
+    // Compressors may leave bytes behind their last frame; they belong to the digest as well.
+    let mut buffer = vec![0; COPY_BUFFER];
+    drain(&mut stored, &mut buffer, |_| Ok(()))?;
+    let (digest, compressed) = stored.finish();
+    Ok(Unpacked {
+        digest,
+        compressed,
+        diff_id,
+        size,
+    })
+}
+
+fn write_entry(
+    writer: &mut LayerWriter<'_>,
+    entry: &Entry,
+    archive: &mut TarReader<Stream<'_>>,
+    buffer: &mut [u8],
+    progress: &mut dyn FnMut(u64) -> Result<(), TarError>,
+) -> Result<(), TarError> {
+    if entry.kind == Kind::File {
+        return writer.file(entry, archive, buffer, progress);
+    }
+    writer.other(entry)
+}
+
+fn drain(
+    source: &mut impl Read,
+    buffer: &mut [u8],
+    check: impl Fn(u64) -> Result<(), TarError>,
+) -> Result<(), TarError> {
+    let mut count = 0;
+    loop {
+        match source.read(buffer) {
+            Ok(0) => return Ok(()),
+            Ok(length) => count += u64::try_from(length).unwrap_or(u64::MAX),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(TarError::Read(error)),
+        }
+        check(count)?;
+    }
+}
+
+struct Counted<'a, R> {
+    inner: &'a mut HashingReader<R>,
+    count: &'a std::cell::Cell<u64>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.count.set(self.inner.count());
+        Ok(length)
+    }
+}

@@ -1,0 +1,46 @@
+use super::entry::TarError;
+
+/// What an archive may cost. A small archive that unpacks to very much is a bomb, not an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::image) struct Limits {
+    /// Unpacked bytes, from the free space of the disk.
+    pub(in crate::image) bytes: u64,
+    pub(in crate::image) entries: u64,
+    /// Unpacked bytes that are never questioned.
+    pub(in crate::image) ratio_free: u64,
+    /// Beyond them, unpacked bytes per byte of the archive.
+    pub(in crate::image) ratio: u64,
+}
+
+impl Limits {
+    /// `free` bytes on the disk, of which a twentieth stays untouched.
+    pub(in crate::image) const fn for_disk(free: u64) -> Self {
+        Self {
+            bytes: free - free / 20,
+            entries: 4_000_000,
+            ratio_free: 1 << 30,
+            ratio: 300,
+        }
+    }
+
+    pub(super) fn check(&self, written: u64, entries: u64, read: u64) -> Result<(), TarError> {
+        if written > self.bytes {
+            return Err(TarError::Limit(format!(
+                "it unpacks to more than the {} bytes that are free on the disk",
+                self.bytes
+            )));
+        }
+        if entries > self.entries {
+            return Err(TarError::Limit(format!(
+                "it has more than {} entries",
+                self.entries
+            )));
+        }
+        if written > self.ratio_free && written / self.ratio > read {
+            return Err(TarError::Limit(format!(
+                "{read} bytes unpack to more than {written}: this looks like a decompression bomb"
+            )));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+//! From a tar stream to the directory of one layer, in the form overlayfs expects.
+//!
+//! * [`TarReader`] walks the entries: ustar, GNU long names, PAX records, every length bounded.
+//! * [`LayerWriter`] makes one entry after the other beneath a directory handle.
+//! * [`unpack_layer`] joins them with the limits that stop decompression bombs.
+//!
+//! Invariant: nothing outside the directory is created, changed or linked, whatever the archive holds.
+//! An entry that is not understood is an error that names it; nothing is left out silently.
+
+mod archive;
+mod entry;
+mod layer;
+mod limits;
+#[cfg(test)]
+pub(super) mod tests;
+mod tree;
+
+pub(super) use archive::TarReader;
+pub(super) use entry::Kind;
+pub(super) use layer::{Unpacked, unpack_layer};
+pub(super) use limits::Limits;

@@ -1,0 +1,513 @@
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    self as rfs, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags,
+};
+use rustix::io::Errno;
+
+use super::entry::{Entry, Kind, TarError};
+use crate::linux::path::{self, Links};
+
+const WHITEOUT: &[u8] = b".wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Names that aufs kept for itself (`.wh..wh.plnk`, `.wh..wh.aufs`); old images carry them and every
+/// engine passes over them.
+const AUFS_PRIVATE: &[u8] = b".wh..wh.";
+const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Makes the entries of one layer beneath its root.
+///
+/// A parent is opened with links kept inside the root (`RESOLVE_IN_ROOT`), the last component is never
+/// followed: what stands in its place goes away first (CVE-2021-32760, CVE-2014-6407).
+pub(super) struct LayerWriter<'a> {
+    root: BorrowedFd<'a>,
+    /// The parent of the entry before; archives list directories one after the other.
+    parent: Option<(PathBuf, OwnedFd)>,
+    /// Times of directories, set when nothing more is made inside them.
+    directory_times: BTreeMap<PathBuf, (i64, u32)>,
+}
+
+impl<'a> LayerWriter<'a> {
+    pub(super) fn new(root: BorrowedFd<'a>) -> Result<Self, TarError> {
+        Ok(Self {
+            root,
+            parent: None,
+            directory_times: BTreeMap::new(),
+        })
+    }
+
+    /// A regular file with the content that `source` holds. `progress` hears of every written piece.
+    pub(super) fn file(
+        &mut self,
+        entry: &Entry,
+        source: &mut impl Read,
+        buffer: &mut [u8],
+        progress: &mut dyn FnMut(u64) -> Result<(), TarError>,
+    ) -> Result<(), TarError> {
+        let path = entry.path()?;
+        let Some(name) = path.file_name() else {
+            return Err(TarError::entry(
+                &entry.name,
+                "the root of a layer must be a directory",
+            ));
+        };
+        if self.whiteout(entry, &path, name)? {
+            return Ok(());
+        }
+        self.open_parent(entry, &path)?;
+        self.clear_place(entry, name, false)?;
+        let fail = |operation, error: Errno| TarError::write(&entry.name, operation, error);
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rfs::openat(self.parent()?, name, flags, Mode::from_raw_mode(0o600))
+            .map_err(|error| fail("create", error))?;
+        let mut file = std::fs::File::from(file);
+        let mut left = entry.size;
+        while left > 0 {
+            let wanted = buffer
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
+            let length = match source.read(&mut buffer[..wanted]) {
+                Ok(0) => return Err(TarError::Read(ErrorKind::UnexpectedEof.into())),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(TarError::Read(error)),
+            };
+            let count = u64::try_from(length).unwrap_or(u64::MAX);
+            progress(count)?;
+            std::io::Write::write_all(&mut file, &buffer[..length])
+                .map_err(|error| TarError::write(&entry.name, "write", error))?;
+            left -= count;
+        }
+        set_metadata(entry, file.as_fd())?;
+        rfs::futimens(&file, &times(entry.mtime)).map_err(|error| fail("set the time of", error))
+    }
+
+    /// Any entry without content.
+    pub(super) fn other(&mut self, entry: &Entry) -> Result<(), TarError> {
+        let path = entry.path()?;
+        let Some(name) = path.file_name() else {
+            return self.root_entry(entry);
+        };
+        if name.as_bytes().starts_with(WHITEOUT) {
+            return Err(TarError::entry(
+                &entry.name,
+                "a whiteout must be an empty file",
+            ));
+        }
+        self.open_parent(entry, &path)?;
+        match entry.kind {
+            Kind::Directory => self.directory(entry, &path, name),
+            Kind::Symlink => self.symlink(entry, name),
+            Kind::HardLink => self.hard_link(entry, &path, name),
+            Kind::Character | Kind::Block | Kind::Fifo => self.node(entry, name),
+            Kind::File => Err(TarError::entry(
+                &entry.name,
+                "a file was handled as something else",
+            )),
+        }
+    }
+
+    /// Sets the times of directories, deepest first.
+    pub(super) fn finish(self) -> Result<(), TarError> {
+        for (path, mtime) in self.directory_times.iter().rev() {
+            let name = path.as_os_str().as_bytes();
+            let set = path::open(self.root, path, DIRECTORY, Links::Refuse)
+                .and_then(|dir| Ok(rfs::futimens(&dir, &times(*mtime))?));
+            match set {
+                Ok(()) => {}
+                // A later entry put something else in its place.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+                        || error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {}
+                Err(error) => return Err(TarError::write(name, "set the time of", error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn root_entry(&mut self, entry: &Entry) -> Result<(), TarError> {
+        if entry.kind != Kind::Directory {
+            return Err(TarError::entry(
+                &entry.name,
+                "the root of a layer must be a directory",
+            ));
+        }
+        set_metadata(entry, self.root)?;
+        self.directory_times.insert(PathBuf::from("."), entry.mtime);
+        Ok(())
+    }
+
+    fn directory(&mut self, entry: &Entry, path: &Path, name: &OsStr) -> Result<(), TarError> {
+        let fail = |operation, error: Errno| TarError::write(&entry.name, operation, error);
+        let hides_lower = self.clear_place(entry, name, true)?;
+        match rfs::mkdirat(self.parent()?, name, Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(fail("create", error)),
+        }
+        let dir = rfs::openat(self.parent()?, name, DIRECTORY, Mode::empty())
+            .map_err(|error| fail("open", error))?;
+        set_metadata(entry, dir.as_fd())?;
+        if hides_lower {
+            set_opaque(entry, dir.as_fd())?;
+        }
+        self.directory_times.insert(path.to_owned(), entry.mtime);
+        Ok(())
+    }
+
+    fn symlink(&mut self, entry: &Entry, name: &OsStr) -> Result<(), TarError> {
+        if entry.link.is_empty() || entry.link.contains(&0) {
+            return Err(TarError::entry(&entry.name, "malformed symlink target"));
+        }
+        self.clear_place(entry, name, false)?;
+        let target = OsStr::from_bytes(&entry.link);
+        rfs::symlinkat(target, self.parent()?, name)
+            .map_err(|error| TarError::write(&entry.name, "create", error))?;
+        self.set_metadata_at(entry, name, false)
+    }
+
+    fn hard_link(&mut self, entry: &Entry, path: &Path, name: &OsStr) -> Result<(), TarError> {
+        let target = entry.link_path()?;
+        if target == path {
+            return Err(TarError::entry(&entry.name, "hard link to itself"));
+        }
+        let Some(target_name) = target.file_name() else {
+            return Err(TarError::entry(&entry.name, "hard link to the root"));
+        };
+        if target_name.as_bytes().starts_with(WHITEOUT) {
+            return Err(TarError::entry(&entry.name, "hard link to a whiteout"));
+        }
+        let parent = target.parent().unwrap_or(Path::new(""));
+        let refused = |error: std::io::Error| {
+            TarError::write(&entry.name, "open the target of the hard link", error)
+        };
+        let from = path::open(
+            self.root,
+            parent,
+            OFlags::PATH | OFlags::DIRECTORY,
+            Links::Refuse,
+        )
+        .map_err(refused)?;
+        let stat = rfs::statat(&from, target_name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| refused(error.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory || is_whiteout(&stat) {
+            return Err(TarError::entry(
+                &entry.name,
+                "hard link to a directory or whiteout",
+            ));
+        }
+        self.clear_place(entry, name, false)?;
+        rfs::linkat(&from, target_name, self.parent()?, name, AtFlags::empty())
+            .map_err(|error| TarError::write(&entry.name, "hard link", error))
+    }
+
+    fn node(&mut self, entry: &Entry, name: &OsStr) -> Result<(), TarError> {
+        let kind = match entry.kind {
+            Kind::Character => FileType::CharacterDevice,
+            Kind::Block => FileType::BlockDevice,
+            _ => FileType::Fifo,
+        };
+        let (major, minor) = entry.device;
+        if kind == FileType::CharacterDevice && (major, minor) == (0, 0) {
+            // To overlayfs it would be a whiteout that no whiteout entry announced.
+            return Err(TarError::entry(&entry.name, "character device 0:0"));
+        }
+        self.clear_place(entry, name, false)?;
+        let device = rfs::makedev(major, minor);
+        rfs::mknodat(
+            self.parent()?,
+            name,
+            kind,
+            Mode::from_raw_mode(0o600),
+            device,
+        )
+        .map_err(|error| TarError::write(&entry.name, "create", error))?;
+        self.set_metadata_at(entry, name, true)
+    }
+
+    /// Owner, mode and time by name: `parent` is held and the entry was just made in it.
+    fn set_metadata_at(&self, entry: &Entry, name: &OsStr, has_mode: bool) -> Result<(), TarError> {
+        let fail = |operation, error: Errno| TarError::write(&entry.name, operation, error);
+        let parent = self.parent()?;
+        let (uid, gid) = owner(entry)?;
+        rfs::chownat(
+            parent,
+            name,
+            Some(uid),
+            Some(gid),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .map_err(|error| fail("change the owner of", error))?;
+        if has_mode {
+            let mode = Mode::from_raw_mode(entry.mode & 0o7777);
+            rfs::chmodat(parent, name, mode, AtFlags::empty())
+                .map_err(|error| fail("change the mode of", error))?;
+        }
+        for (xattr, value) in kept_xattrs(entry) {
+            let place = PathBuf::from(format!("/proc/self/fd/{}", parent.as_raw_fd())).join(name);
+            ignore_unsupported(rfs::lsetxattr(&place, xattr, value, XattrFlags::empty()))
+                .map_err(|error| fail("set an extended attribute of", error))?;
+        }
+        rfs::utimensat(parent, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| fail("set the time of", error))
+    }
+
+    /// Handles the names that mean "not here" (OCI image-spec layer.md, "Whiteouts"). `true` when this
+    /// was one.
+    fn whiteout(&mut self, entry: &Entry, path: &Path, name: &OsStr) -> Result<bool, TarError> {
+        let name = name.as_bytes();
+        if !name.starts_with(WHITEOUT) {
+            return Ok(false);
+        }
+        if name != OPAQUE && name.starts_with(AUFS_PRIVATE) {
+            return Ok(true);
+        }
+        self.open_parent(entry, path)?;
+        if name == OPAQUE {
+            let Some(parent) = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+            else {
+                // overlayfs does not look for the mark on the root of a layer.
+                let reason = "an opaque root is not supported";
+                return Err(TarError::entry(&entry.name, reason));
+            };
+            let dir = path::open(self.root, parent, DIRECTORY, Links::InRoot)
+                .map_err(|error| TarError::write(&entry.name, "open", error))?;
+            set_opaque(entry, dir.as_fd())?;
+            return Ok(true);
+        }
+        let target = &name[WHITEOUT.len()..];
+        if matches!(target, b"" | b"." | b"..") {
+            return Err(TarError::entry(
+                &entry.name,
+                "whiteout of nothing, \".\" or \"..\"",
+            ));
+        }
+        self.hide(entry, OsStr::from_bytes(target))?;
+        Ok(true)
+    }
+
+    /// Hides what lower layers have under this name. An object of this layer stays; a directory must then
+    /// not show what lies below it.
+    fn hide(&mut self, entry: &Entry, target: &OsStr) -> Result<(), TarError> {
+        let fail = |operation, error: Errno| TarError::write(&entry.name, operation, error);
+        let parent = self.parent()?;
+        match rfs::statat(parent, target, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
+                let dir = rfs::openat(parent, target, DIRECTORY, Mode::empty())
+                    .map_err(|error| fail("open", error))?;
+                set_opaque(entry, dir.as_fd())
+            }
+            Ok(_) => Ok(()),
+            Err(Errno::NOENT) => {
+                let mode = Mode::empty();
+                rfs::mknodat(
+                    parent,
+                    target,
+                    FileType::CharacterDevice,
+                    mode,
+                    rfs::makedev(0, 0),
+                )
+                .map_err(|error| fail("create the whiteout", error))
+            }
+            Err(error) => Err(fail("stat", error)),
+        }
+    }
+
+    /// Removes what an earlier entry of this layer put where `name` goes, except a directory when a
+    /// directory comes (`keep_directory`). `true` when a whiteout stood there.
+    fn clear_place(
+        &mut self,
+        entry: &Entry,
+        name: &OsStr,
+        keep_directory: bool,
+    ) -> Result<bool, TarError> {
+        let fail = |operation, error: Errno| TarError::write(&entry.name, operation, error);
+        let parent = self.parent()?;
+        let stat = match rfs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(false),
+            other => other.map_err(|error| fail("stat", error))?,
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            rfs::unlinkat(parent, name, AtFlags::empty())
+                .map_err(|error| fail("replace", error))?;
+            return Ok(is_whiteout(&stat));
+        }
+        if keep_directory {
+            return Ok(false);
+        }
+        // The magic link leads to the handle itself, so no name above `name` is looked up again.
+        let place = PathBuf::from(format!("/proc/self/fd/{}", parent.as_raw_fd())).join(name);
+        std::fs::remove_dir_all(place)
+            .map_err(|error| TarError::write(&entry.name, "replace", error))?;
+        self.directory_times
+            .retain(|path, _| path.as_path() != entry_path(entry));
+        Ok(false)
+    }
+
+    /// Opens (or keeps) the parent of `path`; missing directories are made 0755, owned by root.
+    fn open_parent(&mut self, entry: &Entry, path: &Path) -> Result<(), TarError> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        if parent
+            .iter()
+            .any(|part| part.as_bytes().starts_with(WHITEOUT))
+        {
+            return Err(TarError::entry(&entry.name, "inside a whiteout"));
+        }
+        // Any change of a directory's entries can change what a path means; the handle stays right,
+        // because it names the directory itself.
+        if self
+            .parent
+            .as_ref()
+            .is_some_and(|(known, _)| known == parent)
+        {
+            return Ok(());
+        }
+        let place = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        let fail = |error| TarError::write(&entry.name, "open the directory of", error);
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let fd = match path::open(self.root, place, flags, Links::InRoot) {
+            Ok(fd) => fd,
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                self.reopen_whiteouts(place).map_err(fail)?;
+                self.ensure_directory(place).map_err(fail)?
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.ensure_directory(place).map_err(fail)?
+            }
+            Err(error) => return Err(fail(error)),
+        };
+        self.parent = Some((parent.to_owned(), fd));
+        Ok(())
+    }
+
+    /// Makes missing directories 0755 whatever the umask is.
+    fn ensure_directory(&self, path: &Path) -> std::io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let open = |path: &Path| path::open(self.root, path, flags, Links::InRoot);
+        let missing: Vec<&Path> = path
+            .ancestors()
+            .filter(|prefix| !prefix.as_os_str().is_empty() && open(prefix).is_err())
+            .collect();
+        let fd = path::ensure_directory(self.root, path, 0o755, Links::InRoot)?;
+        for made in missing {
+            rfs::fchmod(open(made)?, Mode::from_raw_mode(0o755))?;
+        }
+        Ok(fd)
+    }
+
+    /// A whiteout came before entries inside the directory it hides: it becomes an opaque directory.
+    fn reopen_whiteouts(&self, path: &Path) -> std::io::Result<()> {
+        let mut prefix = PathBuf::new();
+        for name in path {
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            let place = if prefix.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                &prefix
+            };
+            let parent = path::open(self.root, place, flags, Links::InRoot)?;
+            prefix.push(name);
+            match rfs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) if is_whiteout(&stat) => {
+                    rfs::unlinkat(&parent, name, AtFlags::empty())?;
+                    rfs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
+                    let dir = rfs::openat(&parent, name, DIRECTORY, Mode::empty())?;
+                    rfs::fsetxattr(&dir, OPAQUE_XATTR, b"y", XattrFlags::empty())?;
+                }
+                Ok(_) => {}
+                Err(Errno::NOENT) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn parent(&self) -> Result<&OwnedFd, TarError> {
+        self.parent
+            .as_ref()
+            .map(|(_, fd)| fd)
+            .ok_or_else(|| TarError::Limit("no directory is open".to_owned()))
+    }
+}
+
+fn entry_path(entry: &Entry) -> PathBuf {
+    entry.path().unwrap_or_default()
+}
+
+fn is_whiteout(stat: &rfs::Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && stat.st_rdev == rfs::makedev(0, 0)
+}
+
+fn owner(entry: &Entry) -> Result<(Uid, Gid), TarError> {
+    // chown(2) reads all ones as "leave it".
+    if entry.uid == u32::MAX || entry.gid == u32::MAX {
+        return Err(TarError::entry(&entry.name, "user or group 4294967295"));
+    }
+    Ok((Uid::from_raw(entry.uid), Gid::from_raw(entry.gid)))
+}
+
+/// Owner first, because chown(2) clears set-user-ID bits and file capabilities.
+fn set_metadata(entry: &Entry, fd: BorrowedFd<'_>) -> Result<(), TarError> {
+    let fail = |operation, error: Errno| TarError::write(&entry.name, operation, error);
+    let (uid, gid) = owner(entry)?;
+    rfs::fchown(fd, Some(uid), Some(gid)).map_err(|error| fail("change the owner of", error))?;
+    let mode = Mode::from_raw_mode(entry.mode & 0o7777);
+    rfs::fchmod(fd, mode).map_err(|error| fail("change the mode of", error))?;
+    for (name, value) in kept_xattrs(entry) {
+        ignore_unsupported(rfs::fsetxattr(fd, name, value, XattrFlags::empty()))
+            .map_err(|error| fail("set an extended attribute of", error))?;
+    }
+    Ok(())
+}
+
+/// File capabilities, ACLs and user attributes. What steers overlayfs (`trusted.*`, `user.overlay.*`) is
+/// never taken from an image, and labels of a security module belong to the machine that made them.
+fn kept_xattrs(entry: &Entry) -> impl Iterator<Item = (&OsStr, &[u8])> {
+    entry.xattrs.iter().filter_map(|(name, value)| {
+        let keep = name == b"security.capability"
+            || name.starts_with(b"system.posix_acl_")
+            || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."));
+        (keep && !name.contains(&0)).then(|| (OsStr::from_bytes(name), value.as_slice()))
+    })
+}
+
+fn ignore_unsupported(result: Result<(), Errno>) -> Result<(), Errno> {
+    match result {
+        // A file system without attributes (tmpfs before 6.6 has no user.*), or a kind of file that may
+        // not carry them (xattr(7)).
+        Err(Errno::NOTSUP | Errno::PERM) => Ok(()),
+        other => other,
+    }
+}
+
+fn set_opaque(entry: &Entry, dir: BorrowedFd<'_>) -> Result<(), TarError> {
+    rfs::fsetxattr(dir, OPAQUE_XATTR, b"y", XattrFlags::empty())
+        .map_err(|error| TarError::write(&entry.name, "mark as opaque", error))
+}
+
+fn times((seconds, nanoseconds): (i64, u32)) -> Timestamps {
+    let time = Timespec {
+        tv_sec: seconds,
+        tv_nsec: i64::from(nanoseconds),
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
+}

@@ -1,0 +1,243 @@
+//! One control connection to one shim: requests with their replies, and the shim's events.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{RuntimeError, RuntimeEvent};
+use crate::base::SandboxId;
+use crate::wire::frame::{self, Kind};
+use crate::wire::{Hello, OLDEST_PROTOCOL, PROTOCOL, Reply, Request, ToEngine, ToShim};
+
+pub(super) const SOCKET: &str = "shim.sock";
+/// `sun_path` with its final NUL (unix(7)).
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// Frames off a stream.
+pub(super) struct FrameReader {
+    stream: OwnedReadHalf,
+    buffer: BytesMut,
+}
+
+impl FrameReader {
+    /// `None` at the end of the stream. Cancel-safe: what was read stays in the buffer.
+    pub(super) async fn next(&mut self) -> io::Result<Option<(Kind, bytes::Bytes)>> {
+        loop {
+            if let Some(found) = frame::take(&mut self.buffer).map_err(io::Error::other)? {
+                return Ok(Some(found));
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Connects and exchanges `Hello`.
+pub(super) async fn connect(
+    sandbox: &SandboxId,
+    directory: &Path,
+) -> Result<(FrameReader, OwnedWriteHalf), RuntimeError> {
+    let unreachable = |source| RuntimeError::Unreachable {
+        sandbox: sandbox.clone(),
+        source,
+    };
+    let (read, mut write) = open_socket(directory)
+        .await
+        .map_err(unreachable)?
+        .into_split();
+    let mut reader = FrameReader {
+        stream: read,
+        buffer: BytesMut::with_capacity(16 << 10),
+    };
+    send(&mut write, &Hello { protocol: PROTOCOL })
+        .await
+        .map_err(unreachable)?;
+    let hello: Hello = match reader.next().await.map_err(unreachable)? {
+        Some((Kind::Control, payload)) => {
+            serde_json::from_slice(&payload).map_err(|error| unreachable(error.into()))?
+        }
+        Some(_) => return Err(unreachable(io::ErrorKind::InvalidData.into())),
+        None => return Err(unreachable(io::ErrorKind::UnexpectedEof.into())),
+    };
+    if !(OLDEST_PROTOCOL..=PROTOCOL).contains(&hello.protocol) {
+        return Err(RuntimeError::Protocol {
+            sandbox: sandbox.clone(),
+            theirs: hello.protocol,
+            ours: PROTOCOL,
+        });
+    }
+    Ok((reader, write))
+}
+
+async fn open_socket(directory: &Path) -> io::Result<UnixStream> {
+    let path = directory.join(SOCKET);
+    if path.as_os_str().len() <= LONGEST_SOCKET_PATH {
+        return UnixStream::connect(path).await;
+    }
+    // A longer path does not fit a socket address; the directory's descriptor makes it short.
+    let directory = std::fs::File::open(directory)?;
+    UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd())).await
+}
+
+pub(super) async fn send<T: serde::Serialize>(
+    write: &mut OwnedWriteHalf,
+    message: &T,
+) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(4096);
+    frame::put_json(&mut bytes, Kind::Control, message).map_err(io::Error::other)?;
+    write.write_all(&bytes).await
+}
+
+/// Who waits for which reply; `None` once the stream has ended, so that nobody can begin to wait then.
+type Pending = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>>;
+
+/// Requests that wait to be written.
+const QUEUE: usize = 64;
+
+/// The clonable front of a connection whose reader task runs until the stream ends.
+///
+/// Writing has a task of its own: a request whose future is dropped is then either not sent or sent whole,
+/// never cut in the middle of a frame.
+pub(super) struct Connection {
+    sandbox: SandboxId,
+    requests: mpsc::Sender<Vec<u8>>,
+    next_id: AtomicU64,
+    pending: Pending,
+    reader: tokio::task::AbortHandle,
+}
+
+impl Connection {
+    /// `on_event` is called, and awaited, for every event of the shim and once for the end of the stream.
+    pub(super) async fn open<F, Fut>(
+        sandbox: SandboxId,
+        directory: &Path,
+        on_event: F,
+    ) -> Result<Arc<Self>, RuntimeError>
+    where
+        F: Fn(RuntimeEvent) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let (reader, mut stream) = connect(&sandbox, directory).await?;
+        let pending: Pending = Arc::new(Mutex::new(Some(HashMap::new())));
+        let task = tokio::spawn(read(
+            sandbox.clone(),
+            reader,
+            Arc::clone(&pending),
+            on_event,
+        ));
+        let (requests, mut queue) = mpsc::channel::<Vec<u8>>(QUEUE);
+        tokio::spawn(async move {
+            while let Some(bytes) = queue.recv().await {
+                // The reader sees the broken stream as well and answers those who wait.
+                if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Arc::new(Self {
+            sandbox,
+            requests,
+            next_id: AtomicU64::new(1),
+            pending,
+            reader: task.abort_handle(),
+        }))
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.pending).is_none()
+    }
+
+    /// Sends one request and waits for its reply; a fault is an error.
+    pub(super) async fn request(&self, request: Request) -> Result<Reply, RuntimeError> {
+        let unreachable = |kind: io::ErrorKind| RuntimeError::Unreachable {
+            sandbox: self.sandbox.clone(),
+            source: kind.into(),
+        };
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = Vec::with_capacity(4096);
+        frame::put_json(&mut bytes, Kind::Control, &ToShim { id, request }).map_err(|error| {
+            RuntimeError::Unreachable {
+                sandbox: self.sandbox.clone(),
+                source: io::Error::other(error),
+            }
+        })?;
+        let (sender, answer) = oneshot::channel();
+        match lock(&self.pending).as_mut() {
+            Some(waiting) => waiting.insert(id, sender),
+            None => return Err(unreachable(io::ErrorKind::NotConnected)),
+        };
+        // When the writer is gone the stream is broken; the reader ends as well and drops the sender.
+        let _ = self.requests.send(bytes).await;
+        match answer.await {
+            Ok(Reply::Fault(fault)) => Err(RuntimeError::Fault(fault)),
+            Ok(reply) => Ok(reply),
+            Err(_) => Err(unreachable(io::ErrorKind::ConnectionReset)),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+fn lock(
+    pending: &Pending,
+) -> std::sync::MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Reply>>>> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn read<F, Fut>(sandbox: SandboxId, mut reader: FrameReader, pending: Pending, on_event: F)
+where
+    F: Fn(RuntimeEvent) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let payload = match reader.next().await {
+            Ok(Some((Kind::Control, payload))) => payload,
+            Ok(Some((kind, _))) => {
+                tracing::warn!(%sandbox, ?kind, "shim sent a session frame on a control connection");
+                continue;
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::warn!(%sandbox, %error, "reading from the shim failed");
+                break;
+            }
+        };
+        match serde_json::from_slice(&payload) {
+            Ok(ToEngine::Reply { id, reply }) => {
+                let waiting = lock(&pending)
+                    .as_mut()
+                    .and_then(|waiting| waiting.remove(&id));
+                // Nobody waits any more when the request's future was dropped.
+                if let Some(waiting) = waiting {
+                    let _ = waiting.send(reply);
+                }
+            }
+            Ok(ToEngine::Event(event)) => {
+                on_event(RuntimeEvent::Sandbox {
+                    sandbox: sandbox.clone(),
+                    event,
+                })
+                .await;
+            }
+            Err(error) => {
+                tracing::warn!(%sandbox, %error, "shim sent a message that cannot be read")
+            }
+        }
+    }
+    lock(&pending).take();
+    on_event(RuntimeEvent::ShimLost { sandbox }).await;
+}

@@ -1,0 +1,161 @@
+//! What there is: versions, groups and resources, as clients look it up before their first request.
+
+use axum::Json;
+use axum::Router;
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use super::own::{ENGINE_GROUP, IMAGE_GROUP, METRICS_GROUP, OWN_VERSION};
+use super::router::Shared;
+use crate::model::Kind;
+
+/// Groups beside the core group, each with its only version.
+const GROUPS: [(&str, &str); 3] = [
+    (METRICS_GROUP, "v1beta1"),
+    (IMAGE_GROUP, OWN_VERSION),
+    (ENGINE_GROUP, OWN_VERSION),
+];
+
+pub(super) fn routes() -> Router<Shared> {
+    let mut router = Router::new()
+        .route("/version", get(async || Json(version())))
+        .route("/api", get(async || Json(api_versions())))
+        .route("/api/v1", get(async || Json(core_resources())))
+        .route("/apis", get(async || Json(groups())));
+    for path in ["/healthz", "/livez", "/readyz"] {
+        router = router.route(path, get(async || "ok"));
+    }
+    for (group, version) in GROUPS {
+        router = router
+            .route(
+                &format!("/apis/{group}"),
+                get(async move || Json(api_group(group, version))),
+            )
+            .route(
+                &format!("/apis/{group}/{version}"),
+                get(async move || Json(group_resources(group, version))),
+            );
+    }
+    router
+}
+
+fn version() -> Value {
+    json!({
+        "major": "1",
+        "minor": "36",
+        "gitVersion": concat!("v1.36.0+podtui-", env!("CARGO_PKG_VERSION")),
+        "gitCommit": "",
+        "gitTreeState": "",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "rustc",
+        "platform": format!("linux/{}", std::env::consts::ARCH),
+    })
+}
+
+fn api_versions() -> Value {
+    json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
+}
+
+fn groups() -> Value {
+    let groups: Vec<Value> = GROUPS
+        .iter()
+        .map(|(group, version)| {
+            let mut value = api_group(group, version);
+            // Members of a list have no type of their own.
+            if let Some(fields) = value.as_object_mut() {
+                fields.shift_remove("kind");
+                fields.shift_remove("apiVersion");
+            }
+            value
+        })
+        .collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+fn api_group(group: &str, version: &str) -> Value {
+    let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    json!({
+        "kind": "APIGroup",
+        "apiVersion": "v1",
+        "name": group,
+        "versions": [version],
+        "preferredVersion": version,
+    })
+}
+
+const READ: [&str; 3] = ["get", "list", "watch"];
+const WRITE: [&str; 5] = ["create", "delete", "deletecollection", "patch", "update"];
+
+fn core_resources() -> Value {
+    let mut resources = Vec::new();
+    for kind in Kind::ALL {
+        let verbs: Vec<&str> = READ.into_iter().chain(WRITE).collect();
+        resources.push(json!({
+            "name": kind.plural(),
+            "singularName": kind.singular(),
+            "namespaced": kind.is_namespaced(),
+            "kind": kind.as_str(),
+            "verbs": verbs,
+            "shortNames": kind.short_names(),
+        }));
+        if matches!(kind, Kind::Pod | Kind::Node | Kind::Namespace) {
+            resources.push(subresource(kind, "status", kind.as_str(), &["get"]));
+        }
+    }
+    resources.push(subresource(Kind::Pod, "log", "Pod", &["get"]));
+    for name in ["exec", "attach"] {
+        let kind = if name == "exec" {
+            "PodExecOptions"
+        } else {
+            "PodAttachOptions"
+        };
+        resources.push(subresource(Kind::Pod, name, kind, &["create", "get"]));
+    }
+    resource_list("v1", &resources)
+}
+
+fn subresource(kind: Kind, name: &str, content: &str, verbs: &[&str]) -> Value {
+    json!({
+        "name": format!("{}/{name}", kind.plural()),
+        "singularName": "",
+        "namespaced": kind.is_namespaced(),
+        "kind": content,
+        "verbs": verbs,
+    })
+}
+
+fn group_resources(group: &str, version: &str) -> Value {
+    let resource = |name: &str, kind: &str, namespaced: bool, verbs: &[&str]| {
+        json!({
+            "name": name,
+            "singularName": "",
+            "namespaced": namespaced,
+            "kind": kind,
+            "verbs": verbs,
+        })
+    };
+    let resources = match group {
+        METRICS_GROUP => vec![resource("pods", "PodMetrics", true, &["get", "list"])],
+        IMAGE_GROUP => vec![resource(
+            "images",
+            "Image",
+            false,
+            &["create", "delete", "list"],
+        )],
+        _ => vec![
+            resource("status", "EngineStatus", false, &["get"]),
+            resource("stop", "EngineStop", false, &["create"]),
+        ],
+    };
+    resource_list(&format!("{group}/{version}"), &resources)
+}
+
+fn resource_list(group_version: &str, resources: &[Value]) -> Value {
+    json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": group_version,
+        "resources": resources,
+    })
+}

@@ -1,0 +1,363 @@
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::body;
+use super::query::Query;
+use super::reply::{self, Answer, Failure, no_such_method, no_such_resource};
+use super::router::{Shared, check_segment, is_read, key, kind};
+use super::watch;
+use crate::base::Uid;
+use crate::client::{
+    DeleteOptions, FieldValidation, ListOptions, Patch, Preconditions, WriteOptions,
+};
+use crate::model::{ApiError, Kind, Object, ObjectKey, Reason};
+
+/// `/api/v1/pods`, `/api/v1/nodes`.
+pub(super) async fn collection(
+    State(shared): State<Shared>,
+    Path(plural): Path<String>,
+    query: Query,
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let kind = kind(&plural)?;
+    if !is_read(&method) && kind.is_namespaced() {
+        return Err(no_such_method());
+    }
+    on_collection(&shared, kind, None, &query, &method, &headers, body).await
+}
+
+/// `/api/v1/namespaces/default/pods`, and `/api/v1/namespaces/default/status`, which has the same shape.
+pub(super) async fn namespaced_collection(
+    State(shared): State<Shared>,
+    Path((namespace, plural)): Path<(String, String)>,
+    query: Query,
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    if plural == "status" {
+        if !is_read(&method) {
+            return Err(no_such_method());
+        }
+        return read(&shared, &key(Kind::Namespace, "", &namespace)?).await;
+    }
+    let kind = namespaced(&plural)?;
+    check_segment("namespace", &namespace)?;
+    let namespace = Some(namespace.as_str());
+    on_collection(&shared, kind, namespace, &query, &method, &headers, body).await
+}
+
+/// `/api/v1/nodes/one`.
+pub(super) async fn item(
+    State(shared): State<Shared>,
+    Path((plural, name)): Path<(String, String)>,
+    query: Query,
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let key = key(cluster_scoped(&plural)?, "", &name)?;
+    on_item(&shared, &key, &query, &method, &headers, body).await
+}
+
+/// `/api/v1/namespaces/default/pods/web`.
+pub(super) async fn namespaced_item(
+    State(shared): State<Shared>,
+    Path((namespace, plural, name)): Path<(String, String, String)>,
+    query: Query,
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let key = key(namespaced(&plural)?, &namespace, &name)?;
+    on_item(&shared, &key, &query, &method, &headers, body).await
+}
+
+pub(super) async fn status(
+    State(shared): State<Shared>,
+    Path((plural, name)): Path<(String, String)>,
+) -> Answer {
+    read(&shared, &key(with_status(&plural)?, "", &name)?).await
+}
+
+pub(super) async fn namespaced_status(
+    State(shared): State<Shared>,
+    Path((namespace, plural, name)): Path<(String, String, String)>,
+) -> Answer {
+    read(&shared, &key(with_status(&plural)?, &namespace, &name)?).await
+}
+
+fn namespaced(plural: &str) -> Result<Kind, Failure> {
+    kind(plural).and_then(|kind| {
+        kind.is_namespaced()
+            .then_some(kind)
+            .ok_or_else(no_such_resource)
+    })
+}
+
+fn cluster_scoped(plural: &str) -> Result<Kind, Failure> {
+    kind(plural).and_then(|kind| {
+        (!kind.is_namespaced())
+            .then_some(kind)
+            .ok_or_else(no_such_resource)
+    })
+}
+
+fn with_status(plural: &str) -> Result<Kind, Failure> {
+    match kind(plural)? {
+        kind @ (Kind::Pod | Kind::Node | Kind::Namespace) => Ok(kind),
+        Kind::ConfigMap | Kind::Secret | Kind::Event => Err(no_such_resource()),
+    }
+}
+
+async fn on_collection(
+    shared: &Shared,
+    kind: Kind,
+    namespace: Option<&str>,
+    query: &Query,
+    method: &Method,
+    headers: &HeaderMap,
+    body: Body,
+) -> Answer {
+    let options = ListOptions {
+        namespace: namespace.map(str::to_owned),
+        label_selector: query.text("labelSelector").unwrap_or_default().to_owned(),
+        field_selector: query.text("fieldSelector").unwrap_or_default().to_owned(),
+    };
+    match *method {
+        Method::GET if query.flag("watch") => watch::start(shared, kind, options, query).await,
+        Method::GET | Method::HEAD => {
+            let list = shared.client.list(kind, options).await?;
+            Ok(reply::list(kind, &list.items, list.resource_version))
+        }
+        Method::POST => {
+            let manifest = body::read_json(headers, body).await?;
+            let manifest = addressed(manifest, kind, namespace, None)?;
+            let written = shared
+                .client
+                .create(manifest, write_options(query)?)
+                .await?;
+            Ok(reply::written(StatusCode::CREATED, &written))
+        }
+        Method::DELETE => {
+            let delete = delete_options(query, body).await?;
+            delete_collection(shared, kind, options, delete).await
+        }
+        _ => Err(no_such_method()),
+    }
+}
+
+async fn on_item(
+    shared: &Shared,
+    key: &ObjectKey,
+    query: &Query,
+    method: &Method,
+    headers: &HeaderMap,
+    body: Body,
+) -> Answer {
+    match *method {
+        Method::GET | Method::HEAD => read(shared, key).await,
+        Method::PUT => {
+            let manifest = body::read_json(headers, body).await?;
+            let manifest = addressed(
+                manifest,
+                key.kind,
+                key.namespace.as_deref(),
+                Some(&key.name),
+            )?;
+            let written = shared
+                .client
+                .replace(manifest, write_options(query)?)
+                .await?;
+            Ok(reply::written(StatusCode::OK, &written))
+        }
+        Method::PATCH => {
+            let patch = read_patch(headers, body).await?;
+            let written = shared
+                .client
+                .patch(key, patch, write_options(query)?)
+                .await?;
+            Ok(reply::written(StatusCode::OK, &written))
+        }
+        Method::DELETE => {
+            let options = delete_options(query, body).await?;
+            let object = shared.client.delete(key, options).await?;
+            Ok(reply::object(StatusCode::OK, &object))
+        }
+        _ => Err(no_such_method()),
+    }
+}
+
+async fn read(shared: &Shared, key: &ObjectKey) -> Answer {
+    let object = shared.client.get(key).await?;
+    Ok(reply::object(StatusCode::OK, &object))
+}
+
+async fn delete_collection(
+    shared: &Shared,
+    kind: Kind,
+    list: ListOptions,
+    options: DeleteOptions,
+) -> Answer {
+    let list = shared.client.list(kind, list).await?;
+    let mut deleted: Vec<Object> = Vec::with_capacity(list.items.len());
+    for object in &list.items {
+        match shared.client.delete(&object.key(), options.clone()).await {
+            Ok(object) => deleted.push(object),
+            // Somebody else was faster.
+            Err(error) if error.reason == Reason::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(reply::list(kind, &deleted, list.resource_version))
+}
+
+const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
+const APPLY_PATCH: &str = "application/apply-patch+yaml";
+
+async fn read_patch(headers: &HeaderMap, body: Body) -> Result<Patch, Failure> {
+    let patch = match body::content_type(headers) {
+        JSON_PATCH => Patch::Json,
+        MERGE_PATCH => Patch::Merge,
+        STRATEGIC_PATCH => Patch::Strategic,
+        APPLY_PATCH => {
+            let message = "server-side apply is not supported yet; apply without --server-side";
+            return Err(ApiError::new(Reason::UnsupportedMediaType, message).into());
+        }
+        other => {
+            let supported = [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH];
+            return Err(body::unsupported(other, &supported).into());
+        }
+    };
+    Ok(patch(body::parse(&body::read(body).await?)?))
+}
+
+/// Fills in what the path says and refuses what contradicts it.
+fn addressed(
+    mut manifest: Value,
+    kind: Kind,
+    namespace: Option<&str>,
+    name: Option<&str>,
+) -> Result<Value, ApiError> {
+    let Some(fields) = manifest.as_object_mut() else {
+        return Err(ApiError::bad_request("the body must be one JSON object"));
+    };
+    for (field, expected) in [("apiVersion", kind.api_version()), ("kind", kind.as_str())] {
+        match fields.get(field).and_then(Value::as_str) {
+            None | Some("") => {
+                fields.insert(field.to_owned(), json!(expected));
+            }
+            Some(found) if found != expected => {
+                return Err(ApiError::bad_request(format!(
+                    "{field} in the data ({found}) does not match the expected {field} ({expected})"
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+    let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+    let Some(metadata) = metadata.as_object_mut() else {
+        // Decoding reports the wrong type with its place.
+        return Ok(manifest);
+    };
+    let text = |field: &Value| field.as_str().unwrap_or_default().to_owned();
+    if let Some(namespace) = namespace {
+        let found = metadata.get("namespace").map(text).unwrap_or_default();
+        if !found.is_empty() && found != namespace {
+            return Err(ApiError::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        metadata.insert("namespace".to_owned(), json!(namespace));
+    }
+    if let Some(name) = name {
+        let found = metadata.get("name").map(text).unwrap_or_default();
+        if !found.is_empty() && found != name {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({found}) does not match the name on the URL ({name})"
+            )));
+        }
+        metadata.insert("name".to_owned(), json!(name));
+    }
+    Ok(manifest)
+}
+
+fn write_options(query: &Query) -> Result<WriteOptions, ApiError> {
+    let field_validation = match query.text("fieldValidation") {
+        // The default of the API server; kubectl always says what it wants.
+        None | Some("Warn") => FieldValidation::Warn,
+        Some("Strict") => FieldValidation::Strict,
+        Some("Ignore") => FieldValidation::Ignore,
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Strict\", \"Warn\""
+            )));
+        }
+    };
+    Ok(WriteOptions {
+        dry_run: is_dry_run(query.all("dryRun"))?,
+        field_validation,
+    })
+}
+
+fn is_dry_run<'a>(values: impl Iterator<Item = &'a str>) -> Result<bool, ApiError> {
+    let mut dry_run = false;
+    for value in values {
+        match value {
+            "All" => dry_run = true,
+            "" => {}
+            other => {
+                return Err(ApiError::bad_request(format!(
+                    "dryRun: Unsupported value: {other:?}: supported values: \"All\""
+                )));
+            }
+        }
+    }
+    Ok(dry_run)
+}
+
+/// `DeleteOptions` come in the body, in the query, or in both with the body ahead.
+async fn delete_options(query: &Query, body: Body) -> Result<DeleteOptions, ApiError> {
+    let bytes = body::read(body).await?;
+    let body = if bytes.is_empty() {
+        Value::Null
+    } else {
+        body::parse(&bytes)?
+    };
+    let text = |pointer: &str| {
+        body.pointer(pointer)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
+    let resource_version = text("/preconditions/resourceVersion")
+        .map(|text| {
+            text.parse().map_err(|_| {
+                ApiError::bad_request(format!("invalid resourceVersion {text:?} in preconditions"))
+            })
+        })
+        .transpose()?;
+    let in_body = body
+        .get("dryRun")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let dry_run = is_dry_run(in_body.filter_map(Value::as_str).chain(query.all("dryRun")))?;
+    let grace_period_seconds = match body.get("gracePeriodSeconds").and_then(Value::as_i64) {
+        Some(seconds) => Some(seconds),
+        None => query.number("gracePeriodSeconds")?,
+    };
+    Ok(DeleteOptions {
+        grace_period_seconds,
+        preconditions: Preconditions {
+            uid: text("/preconditions/uid").map(Uid::new),
+            resource_version,
+        },
+        dry_run,
+    })
+}

@@ -1,0 +1,193 @@
+//! Groups beside the core group: metrics as Kubernetes has them, and podtui's own for images and the engine.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::body;
+use super::query::Query;
+use super::reply::Answer;
+use super::router::{Shared, check_segment};
+use crate::client::{ImageSource, PodMetrics};
+use crate::model::{ApiError, Reason};
+
+pub(super) const METRICS_GROUP: &str = "metrics.k8s.io";
+pub(super) const IMAGE_GROUP: &str = "images.podtui.dev";
+pub(super) const ENGINE_GROUP: &str = "engine.podtui.dev";
+pub(super) const OWN_VERSION: &str = "v1alpha1";
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/apis/metrics.k8s.io/v1beta1/pods", get(all_metrics))
+        .route(
+            "/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods",
+            get(namespace_metrics),
+        )
+        .route(
+            "/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods/{name}",
+            get(one_metrics),
+        )
+        .route(
+            "/apis/images.podtui.dev/v1alpha1/images",
+            get(images).post(add_image),
+        )
+        // Image names contain slashes.
+        .route(
+            "/apis/images.podtui.dev/v1alpha1/images/{*name}",
+            delete(remove_image),
+        )
+        .route("/apis/engine.podtui.dev/v1alpha1/status", get(engine))
+        .route("/apis/engine.podtui.dev/v1alpha1/stop", post(stop))
+}
+
+async fn all_metrics(State(shared): State<Shared>) -> Answer {
+    metrics_list(&shared, None).await
+}
+
+async fn namespace_metrics(State(shared): State<Shared>, Path(namespace): Path<String>) -> Answer {
+    check_segment("namespace", &namespace)?;
+    metrics_list(&shared, Some(&namespace)).await
+}
+
+async fn metrics_list(shared: &Shared, namespace: Option<&str>) -> Answer {
+    let metrics = shared.client.pod_metrics(namespace).await?;
+    let items: Vec<Value> = metrics.iter().map(metrics_value).collect();
+    Ok(Json(json!({
+        "kind": "PodMetricsList",
+        "apiVersion": "metrics.k8s.io/v1beta1",
+        "metadata": {},
+        "items": items,
+    }))
+    .into_response())
+}
+
+async fn one_metrics(
+    State(shared): State<Shared>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Answer {
+    let metrics = shared.client.pod_metrics(Some(&namespace)).await?;
+    let found = metrics.iter().find(|metrics| metrics.name == name);
+    let Some(found) = found else {
+        let message = format!("podmetrics.metrics.k8s.io \"{namespace}/{name}\" not found");
+        return Err(ApiError::new(Reason::NotFound, message).into());
+    };
+    Ok(Json(metrics_value(found)).into_response())
+}
+
+fn metrics_value(metrics: &PodMetrics) -> Value {
+    let containers: Vec<Value> = metrics
+        .containers
+        .iter()
+        .map(|container| {
+            json!({
+                "name": container.name,
+                "usage": {
+                    "cpu": format!("{}n", container.cpu_nanocores),
+                    "memory": container.memory_bytes.to_string(),
+                },
+            })
+        })
+        .collect();
+    json!({
+        "kind": "PodMetrics",
+        "apiVersion": "metrics.k8s.io/v1beta1",
+        "metadata": {
+            "name": metrics.name,
+            "namespace": metrics.namespace,
+            "creationTimestamp": metrics.at.to_string(),
+        },
+        "timestamp": metrics.at.to_string(),
+        // Readings are averages since the reading before, which is at least this long ago.
+        "window": "1s",
+        "containers": containers,
+    })
+}
+
+async fn images(State(shared): State<Shared>) -> Answer {
+    let images = shared.client.images().await?;
+    let items: Vec<Value> = images
+        .iter()
+        .map(|image| {
+            json!({
+                "kind": "Image",
+                "apiVersion": "images.podtui.dev/v1alpha1",
+                "metadata": {"name": image.id},
+                "status": image,
+            })
+        })
+        .collect();
+    Ok(Json(json!({
+        "kind": "ImageList",
+        "apiVersion": "images.podtui.dev/v1alpha1",
+        "metadata": {},
+        "items": items,
+    }))
+    .into_response())
+}
+
+/// Takes an `Image` whose `spec.source` says where it comes from, and answers with its names.
+async fn add_image(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Answer {
+    let mut manifest = body::read_json(&headers, body).await?;
+    let source: ImageSource = field(&mut manifest, "/spec/source")?;
+    let names = shared.client.add_image(source).await?;
+    let answer = Json(json!({
+        "kind": "Image",
+        "apiVersion": "images.podtui.dev/v1alpha1",
+        "metadata": {},
+        "status": {"names": names},
+    }));
+    Ok((StatusCode::CREATED, answer).into_response())
+}
+
+async fn remove_image(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    query: Query,
+) -> Answer {
+    let removed = shared
+        .client
+        .remove_image(&name, query.flag("force"))
+        .await?;
+    Ok(Json(json!({
+        "kind": "ImageRemoval",
+        "apiVersion": "images.podtui.dev/v1alpha1",
+        "removed": removed,
+    }))
+    .into_response())
+}
+
+async fn engine(State(shared): State<Shared>) -> Answer {
+    let info = shared.client.engine_info().await?;
+    Ok(Json(json!({
+        "kind": "EngineStatus",
+        "apiVersion": "engine.podtui.dev/v1alpha1",
+        "metadata": {},
+        "status": info,
+    }))
+    .into_response())
+}
+
+/// Takes `{"stopPods": bool}`.
+async fn stop(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Answer {
+    let mut options = body::read_json(&headers, body).await?;
+    let stop_pods = field(&mut options, "/stopPods")?;
+    shared.client.stop_engine(stop_pods).await?;
+    Ok(
+        Json(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}))
+            .into_response(),
+    )
+}
+
+fn field<T: DeserializeOwned>(document: &mut Value, pointer: &str) -> Result<T, ApiError> {
+    let value = document
+        .pointer_mut(pointer)
+        .map_or(Value::Null, Value::take);
+    let place = pointer.trim_start_matches('/').replace('/', ".");
+    serde_json::from_value(value)
+        .map_err(|error| ApiError::bad_request(format!("{place}: {error}")))
+}

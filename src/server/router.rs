@@ -1,0 +1,99 @@
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::routing::{any, get};
+use http::Method;
+use http::request::Parts;
+use tokio_util::sync::CancellationToken;
+
+use super::query::Query;
+use super::reply::{Failure, no_such_method, no_such_resource};
+use super::{discovery, logs, objects, own, session};
+use crate::client::Client;
+use crate::model::{ApiError, Kind, ObjectKey};
+
+/// What every handler may use.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) client: Arc<dyn Client>,
+    /// Ends watches, follows and sessions.
+    pub(super) shutdown: CancellationToken,
+}
+
+pub(super) fn router(client: Arc<dyn Client>, shutdown: CancellationToken) -> Router {
+    Router::new()
+        .merge(discovery::routes())
+        .merge(own::routes())
+        // Cluster-scoped objects, and namespaced ones of all namespaces.
+        .route("/api/v1/{plural}", any(objects::collection))
+        .route("/api/v1/{plural}/{name}", any(objects::item))
+        .route("/api/v1/{plural}/{name}/status", get(objects::status))
+        // `namespaces/x/status` has the shape of a collection, too; `namespaced_collection` tells them apart.
+        .route(
+            "/api/v1/namespaces/{namespace}/{plural}",
+            any(objects::namespaced_collection),
+        )
+        .route(
+            "/api/v1/namespaces/{namespace}/{plural}/{name}",
+            any(objects::namespaced_item),
+        )
+        .route(
+            "/api/v1/namespaces/{namespace}/{plural}/{name}/status",
+            get(objects::namespaced_status),
+        )
+        .route(
+            "/api/v1/namespaces/{namespace}/pods/{name}/log",
+            get(logs::log),
+        )
+        .route(
+            "/api/v1/namespaces/{namespace}/pods/{name}/exec",
+            get(session::exec).post(session::exec),
+        )
+        .route(
+            "/api/v1/namespaces/{namespace}/pods/{name}/attach",
+            get(session::attach).post(session::attach),
+        )
+        .fallback(async || no_such_resource())
+        .method_not_allowed_fallback(async || no_such_method())
+        .with_state(Shared { client, shutdown })
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        Ok(Self::parse(parts.uri.query().unwrap_or_default())?)
+    }
+}
+
+/// The kind behind a plural of a path, provided it has (or has not) namespaces.
+pub(super) fn kind(plural: &str) -> Result<Kind, Failure> {
+    Kind::from_plural(plural).ok_or_else(no_such_resource)
+}
+
+pub(super) fn key(kind: Kind, namespace: &str, name: &str) -> Result<ObjectKey, Failure> {
+    check_segment("resource name", name)?;
+    if kind.is_namespaced() {
+        check_segment("namespace", namespace)?;
+    }
+    Ok(ObjectKey::new(kind, namespace, name))
+}
+
+/// `IsValidPathSegmentName` of apimachinery: what can never be a name must not reach anything that could
+/// take it for a path.
+pub(super) fn check_segment(what: &str, text: &str) -> Result<(), Failure> {
+    let problem = if text == "." || text == ".." {
+        format!("may not be '{text}'")
+    } else if let Some(bad) = text.chars().find(|c| matches!(c, '/' | '%')) {
+        format!("may not contain '{bad}'")
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::bad_request(format!("invalid {what} {text:?}: [{problem}]")).into())
+}
+
+/// Methods other than these were refused by the router; this is for paths that take `any`.
+pub(super) fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}

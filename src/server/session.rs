@@ -1,0 +1,343 @@
+//! exec and attach over a WebSocket.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use http::{HeaderMap, StatusCode, header};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::sync::mpsc;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::query::Query;
+use super::reply::{Answer, Failure};
+use super::router::{Shared, key};
+use crate::base::{SessionEnd, SessionOutput, SessionStream, TerminalSize, chain};
+use crate::client::{ExecOptions, channel};
+use crate::model::{ApiError, Kind, Reason};
+
+/// Input that the process does not read yet. When it is used up, the connection is read no further.
+const INPUT_BACKLOG: usize = 1 << 20;
+const LARGEST_MESSAGE: usize = 1 << 20;
+/// A vanished client is noticed by the failure of a ping.
+const PING_AFTER: Duration = Duration::from_secs(15);
+/// How long the client may take to answer the close frame.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+pub(super) async fn exec(
+    State(shared): State<Shared>,
+    Path((namespace, name)): Path<(String, String)>,
+    query: Query,
+    request: Request,
+) -> Answer {
+    key(Kind::Pod, &namespace, &name)?;
+    let handshake = Handshake::check(request)?;
+    let options = exec_options(&query);
+    let session = shared.client.exec(&namespace, &name, options).await?;
+    Ok(handshake.accept(session, &shared.shutdown))
+}
+
+pub(super) async fn attach(
+    State(shared): State<Shared>,
+    Path((namespace, name)): Path<(String, String)>,
+    query: Query,
+    request: Request,
+) -> Answer {
+    key(Kind::Pod, &namespace, &name)?;
+    let handshake = Handshake::check(request)?;
+    let options = exec_options(&query);
+    let session = shared.client.attach(&namespace, &name, options).await?;
+    Ok(handshake.accept(session, &shared.shutdown))
+}
+
+fn exec_options(query: &Query) -> ExecOptions {
+    ExecOptions {
+        container: query.text("container").map(str::to_owned),
+        command: query.all("command").map(str::to_owned).collect(),
+        stdin: query.flag("stdin"),
+        stdout: query.flag("stdout"),
+        stderr: query.flag("stderr"),
+        tty: query.flag("tty"),
+        size: None,
+    }
+}
+
+/// A request that asks properly for a WebSocket with a subprotocol we have.
+struct Handshake {
+    accept_key: String,
+    protocol: &'static str,
+    upgrade: OnUpgrade,
+}
+
+impl Handshake {
+    fn check(request: Request) -> Result<Self, Failure> {
+        let headers = request.headers();
+        if !has_token(headers, header::UPGRADE, "websocket") {
+            return Err(ApiError::bad_request(
+                "unable to upgrade: podtui streams over WebSocket only (subprotocols v5.channel.k8s.io and \
+                 v4.channel.k8s.io; kubectl 1.29 or newer)",
+            )
+            .into());
+        }
+        let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
+            return Err(ApiError::bad_request("Sec-WebSocket-Key is missing").into());
+        };
+        let accept_key = derive_accept_key(key.as_bytes());
+        let Some(protocol) = [channel::PROTOCOL_V5, channel::PROTOCOL_V4]
+            .into_iter()
+            .find(|protocol| has_token(headers, header::SEC_WEBSOCKET_PROTOCOL, protocol))
+        else {
+            return Err(ApiError::new(
+                Reason::Forbidden,
+                "none of the WebSocket subprotocols asked for is supported; use v5.channel.k8s.io or v4.channel.k8s.io",
+            )
+            .into());
+        };
+        Ok(Self {
+            accept_key,
+            protocol,
+            upgrade: hyper::upgrade::on(request),
+        })
+    }
+
+    fn accept(self, session: SessionStream, shutdown: &CancellationToken) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let fields = [
+            (header::CONNECTION, "upgrade"),
+            (header::UPGRADE, "websocket"),
+            (header::SEC_WEBSOCKET_ACCEPT, &self.accept_key),
+            (header::SEC_WEBSOCKET_PROTOCOL, self.protocol),
+        ];
+        for (name, value) in fields {
+            let value = value.parse().expect("tokens and base64 are header values");
+            response.headers_mut().insert(name, value);
+        }
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move {
+            match self.upgrade.await {
+                Ok(upgraded) => run(upgraded, session, shutdown).await,
+                Err(error) => debug!(error = chain(&error), "a session was not upgraded"),
+            }
+        });
+        response
+    }
+}
+
+/// Comma-separated tokens, in any case, over all fields of this name.
+fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|found| found.trim().eq_ignore_ascii_case(token))
+}
+
+async fn run(upgraded: Upgraded, session: SessionStream, shutdown: CancellationToken) {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(16 << 10)
+        .write_buffer_size(0)
+        .max_message_size(Some(LARGEST_MESSAGE))
+        .max_frame_size(Some(LARGEST_MESSAGE));
+    let socket =
+        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    let SessionStream {
+        stdin,
+        output,
+        resize,
+    } = session;
+    let (mut sink, mut stream) = socket.split();
+    let finished = tokio::select! {
+        // Dropping either half half-way is fine: the session ends in all three cases.
+        finished = write_output(&mut sink, output) => finished,
+        () = read_input(&mut stream, stdin, resize) => false,
+        () = shutdown.cancelled() => false,
+    };
+    let code = if finished {
+        CloseCode::Normal
+    } else {
+        CloseCode::Away
+    };
+    let close = Message::Close(Some(CloseFrame {
+        code,
+        reason: "".into(),
+    }));
+    // The client may be gone; then there is nobody to say goodbye to.
+    let farewell = async {
+        let _ = sink.send(close).await;
+        while let Some(Ok(_)) = stream.next().await {}
+    };
+    let _ = tokio::time::timeout(CLOSE_WAIT, farewell).await;
+}
+
+/// True when the session came to its own end.
+async fn write_output(
+    sink: &mut SplitSink<Socket, Message>,
+    mut output: mpsc::Receiver<SessionOutput>,
+) -> bool {
+    loop {
+        let message = tokio::select! {
+            // Cancel-safe: a message is taken only when the arm wins.
+            output = output.recv() => match output {
+                Some(SessionOutput::Stdout(data)) => channel::frame(channel::STDOUT, &data),
+                Some(SessionOutput::Stderr(data)) => channel::frame(channel::STDERR, &data),
+                Some(SessionOutput::End(end)) => return send_end(sink, &end).await,
+                None => {
+                    let lost = SessionEnd::Failed("the connection to the container was lost".to_owned());
+                    return send_end(sink, &lost).await;
+                }
+            },
+            () = tokio::time::sleep(PING_AFTER) => {
+                if sink.send(Message::Ping(Bytes::new())).await.is_err() {
+                    return false;
+                }
+                continue;
+            }
+        };
+        if sink.send(Message::Binary(message)).await.is_err() {
+            return false;
+        }
+    }
+}
+
+async fn send_end(sink: &mut SplitSink<Socket, Message>, end: &SessionEnd) -> bool {
+    let status = channel::end_status(end).to_string();
+    let frame = channel::frame(channel::ERROR, status.as_bytes());
+    sink.send(Message::Binary(frame)).await.is_ok()
+}
+
+/// Returns when the client is gone. Input that the process does not take at once is queued up to a limit, so
+/// that the end of the connection is noticed meanwhile.
+async fn read_input(
+    stream: &mut SplitStream<Socket>,
+    mut stdin: Option<mpsc::Sender<Bytes>>,
+    resize: mpsc::Sender<TerminalSize>,
+) {
+    let mut backlog = Backlog::default();
+    loop {
+        let message = tokio::select! {
+            // Cancel-safe: a message is taken only when the arm wins.
+            message = stream.next(), if backlog.has_room() => message,
+            // Cancel-safe: it only waits. This is the one sender, so the room stays.
+            open = has_room(stdin.as_ref()), if !backlog.is_empty() => {
+                if !open || !pass_on(&mut backlog, stdin.as_ref()) {
+                    // The process has closed its input: what is left has no reader.
+                    backlog.clear();
+                    stdin = None;
+                }
+                if backlog.is_done() {
+                    stdin = None;
+                }
+                continue;
+            }
+        };
+        match message {
+            Some(Ok(Message::Binary(data))) => {
+                on_frame(data, &mut stdin, &mut backlog, &resize);
+            }
+            Some(Ok(
+                Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_),
+            )) => {}
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+        }
+    }
+}
+
+fn on_frame(
+    mut data: Bytes,
+    stdin: &mut Option<mpsc::Sender<Bytes>>,
+    backlog: &mut Backlog,
+    resize: &mpsc::Sender<TerminalSize>,
+) {
+    if data.is_empty() {
+        return;
+    }
+    let payload = data.split_off(1);
+    match data[0] {
+        channel::STDIN if stdin.is_some() && !payload.is_empty() => backlog.push(payload),
+        channel::RESIZE => {
+            if let Some(size) = channel::parse_resize(&payload) {
+                // A size that finds the queue full is followed by a newer one while somebody drags the window.
+                let _ = resize.try_send(size);
+            }
+        }
+        channel::CLOSE if payload.first() == Some(&channel::STDIN) => {
+            backlog.ended = true;
+            if backlog.is_empty() {
+                *stdin = None;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Waits until the queue to the process takes something; false when nobody reads it any more.
+async fn has_room(stdin: Option<&mpsc::Sender<Bytes>>) -> bool {
+    match stdin {
+        Some(stdin) => stdin.reserve().await.is_ok(),
+        None => false,
+    }
+}
+
+fn pass_on(backlog: &mut Backlog, stdin: Option<&mpsc::Sender<Bytes>>) -> bool {
+    match (backlog.pop(), stdin) {
+        (Some(data), Some(stdin)) => stdin.try_send(data).is_ok(),
+        _ => false,
+    }
+}
+
+/// Input on its way to the process.
+#[derive(Default)]
+struct Backlog {
+    queue: VecDeque<Bytes>,
+    bytes: usize,
+    /// Nothing comes after what is queued.
+    ended: bool,
+}
+
+impl Backlog {
+    fn push(&mut self, data: Bytes) {
+        if !self.ended {
+            self.bytes += data.len();
+            self.queue.push_back(data);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let data = self.queue.pop_front()?;
+        self.bytes -= data.len();
+        Some(data)
+    }
+
+    fn clear(&mut self) {
+        self.queue.clear();
+        self.bytes = 0;
+    }
+
+    fn has_room(&self) -> bool {
+        self.bytes < INPUT_BACKLOG
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    fn is_done(&self) -> bool {
+        self.ended && self.queue.is_empty()
+    }
+}

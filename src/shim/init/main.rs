@@ -1,0 +1,229 @@
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::report::Reporter;
+use super::{program, rootfs, user};
+use crate::base::Pid;
+use crate::linux::cgroup::Cgroup;
+use crate::linux::clone::Namespaces;
+use crate::linux::mount::{self, Attributes, Context};
+use crate::linux::proc::{self, CStringArray};
+use crate::linux::seccomp::Program;
+use crate::linux::{ns, signal};
+use crate::shim::fault::{At, error_text};
+use crate::wire::{CapabilitySets, ContainerSpec, EffectiveUser, Fault, Stage};
+
+/// What every process of a container starts with.
+pub(in crate::shim) struct Process<'a> {
+    pub(in crate::shim) arguments: &'a CStringArray,
+    pub(in crate::shim) path: Option<&'a [u8]>,
+    pub(in crate::shim) capabilities: CapabilitySets,
+    pub(in crate::shim) no_new_privileges: bool,
+    pub(in crate::shim) filter: Option<&'a Program>,
+    pub(in crate::shim) stdin: BorrowedFd<'a>,
+    pub(in crate::shim) stdout: BorrowedFd<'a>,
+    pub(in crate::shim) stderr: BorrowedFd<'a>,
+    /// The slave; it is all three streams then.
+    pub(in crate::shim) terminal: Option<BorrowedFd<'a>>,
+}
+
+/// Everything for the first process of a container.
+pub(in crate::shim) struct Plan<'a> {
+    pub(in crate::shim) spec: &'a ContainerSpec,
+    pub(in crate::shim) process: Process<'a>,
+    pub(in crate::shim) environment: Vec<CString>,
+    /// Number, soft and hard limit, in the order of the spec.
+    pub(in crate::shim) rlimits: Vec<(u32, u64, u64)>,
+    pub(in crate::shim) cgroup: &'a Cgroup,
+    pub(in crate::shim) cgroup_is_unified: bool,
+    /// Whose namespaces to join, and which.
+    pub(in crate::shim) pause: BorrowedFd<'a>,
+    pub(in crate::shim) join: Namespaces,
+    /// Detached root of the container's devpts.
+    pub(in crate::shim) devpts: BorrowedFd<'a>,
+    pub(in crate::shim) terminal: Option<BorrowedFd<'a>>,
+    /// What becomes `/dev/shm`.
+    pub(in crate::shim) shm: &'a Path,
+    /// Where shared memory volumes are mounted.
+    pub(in crate::shim) tmpfs_directory: &'a Path,
+    /// For each mount of the spec: a copy from the machine's mount namespace, where one is needed.
+    pub(in crate::shim) propagating: Vec<Option<OwnedFd>>,
+}
+
+impl Plan<'_> {
+    pub(super) fn shared_tmpfs(&self, key: &str) -> PathBuf {
+        self.tmpfs_directory.join(key)
+    }
+}
+
+/// Runs in the child; what it returns is the child's exit status.
+pub(in crate::shim) fn container(plan: &Plan<'_>, mut reporter: Reporter) -> u8 {
+    let Err(fault) = become_container(plan, &mut reporter);
+    reporter.fault(fault);
+    1
+}
+
+fn become_container(plan: &Plan<'_>, reporter: &mut Reporter) -> Result<Infallible, Fault> {
+    common_start(reporter, plan.spec.oom_score_adj)?;
+    join_cgroup(plan.cgroup)?;
+    if !plan.spec.privileged {
+        ns::unshare(Namespaces::CGROUP).at(Stage::Namespaces, "make a cgroup namespace")?;
+    }
+    ns::enter(plan.pause, plan.join).at(Stage::Namespaces, "join the namespaces of the sandbox")?;
+    let root = rootfs::build(plan)?;
+    for ((resource, soft, hard), wanted) in plan.rlimits.iter().zip(&plan.spec.rlimits) {
+        if let Err(error) = proc::set_rlimit(*resource, *soft, *hard) {
+            reporter.note(format!(
+                "{} {soft}:{hard} refused: {}",
+                wanted.name,
+                error_text(&error)
+            ));
+        }
+    }
+    let (identity, home) = user::resolve(root.as_fd(), &plan.spec.user)?;
+    program::enter_directory(root.as_fd(), &plan.spec.cwd, Some(&identity))?;
+    let mut environment = CStringArray::new(plan.environment.clone());
+    if !program::has_variable(environment.strings(), "HOME") {
+        environment.push(program::c_string(&format!("HOME={home}"), "HOME")?);
+    }
+    reporter.identity(&identity, &home);
+    program::connect_streams(&plan.process, &identity)?;
+    program::execute(&plan.process, &identity, &environment)
+}
+
+/// Signals, session, keyring, mask and the badness for the OOM killer.
+fn common_start(reporter: &mut Reporter, oom_score_adj: i32) -> Result<(), Fault> {
+    signal::reset_for_exec().at(Stage::Clone, "reset signals")?;
+    proc::new_session().at(Stage::Clone, "start a session")?;
+    proc::new_session_keyring().at(Stage::Clone, "make a session keyring")?;
+    proc::set_umask(0);
+    if let Err(error) = proc::set_oom_score_adj(oom_score_adj) {
+        reporter.note(format!(
+            "oom_score_adj {oom_score_adj} refused: {}",
+            error_text(&error)
+        ));
+    }
+    Ok(())
+}
+
+/// 0 means the writing process (cgroup.procs), so this needs no knowledge of its number outside.
+fn join_cgroup(cgroup: &Cgroup) -> Result<(), Fault> {
+    let own = Pid::new(0);
+    if cgroup.unified_dir().is_some() {
+        cgroup.add_v1(own)
+    } else {
+        cgroup.add(own)
+    }
+    .at(Stage::Cgroup, "join the cgroup")
+}
+
+/// Everything for an exec session.
+pub(in crate::shim) struct Session<'a> {
+    pub(in crate::shim) process: Process<'a>,
+    pub(in crate::shim) environment: CStringArray,
+    pub(in crate::shim) user: &'a EffectiveUser,
+    pub(in crate::shim) cwd: &'a str,
+    pub(in crate::shim) oom_score_adj: i32,
+    pub(in crate::shim) cgroup: &'a Cgroup,
+    /// First process of the container, and what to join besides its pid namespace, into which this child
+    /// was born.
+    pub(in crate::shim) target: BorrowedFd<'a>,
+    pub(in crate::shim) join: Namespaces,
+}
+
+/// Runs in the child; what it returns is the child's exit status.
+pub(in crate::shim) fn session(plan: &Session<'_>, mut reporter: Reporter) -> u8 {
+    let Err(fault) = become_session(plan, &mut reporter);
+    reporter.fault(fault);
+    1
+}
+
+fn become_session(plan: &Session<'_>, reporter: &mut Reporter) -> Result<Infallible, Fault> {
+    common_start(reporter, plan.oom_score_adj)?;
+    join_cgroup(plan.cgroup)?;
+    // The root and working directory become those of the joined mount namespace (setns(2)).
+    ns::enter(plan.target, plan.join)
+        .at(Stage::Namespaces, "join the namespaces of the container")?;
+    let root = openat(
+        CWD,
+        "/",
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .at(Stage::WorkingDirectory, "open the root of the container")?;
+    program::enter_directory(root.as_fd(), plan.cwd, None)?;
+    reporter.identity(plan.user, "");
+    program::connect_streams(&plan.process, plan.user)?;
+    program::execute(&plan.process, plan.user, &plan.environment)
+}
+
+/// Everything for pause.
+pub(in crate::shim) struct Pause<'a> {
+    pub(in crate::shim) program: BorrowedFd<'a>,
+    pub(in crate::shim) cgroup: &'a Cgroup,
+    pub(in crate::shim) oom_score_adj: i32,
+    /// Set when the UTS namespace is the sandbox's own.
+    pub(in crate::shim) hostname: Option<&'a str>,
+    /// File below `/proc/sys` and value.
+    pub(in crate::shim) sysctls: Vec<(String, &'a str)>,
+}
+
+/// Runs in the child; what it returns is the child's exit status.
+pub(in crate::shim) fn pause(plan: &Pause<'_>, mut reporter: Reporter) -> u8 {
+    let Err(fault) = become_pause(plan, &mut reporter);
+    reporter.fault(fault);
+    1
+}
+
+fn become_pause(plan: &Pause<'_>, reporter: &mut Reporter) -> Result<Infallible, Fault> {
+    common_start(reporter, plan.oom_score_adj)?;
+    join_cgroup(plan.cgroup)?;
+    if let Some(name) = plan.hostname {
+        ns::set_hostname(name).at(Stage::Namespaces, format_args!("set host name {name:?}"))?;
+    }
+    for (file, value) in &plan.sysctls {
+        OpenOptions::new()
+            .write(true)
+            .open(Path::new("/proc/sys").join(file))
+            .and_then(|mut file| file.write_all(value.as_bytes()))
+            .at(
+                Stage::Sysctl,
+                format_args!("set sysctl {file} to {value:?}"),
+            )?;
+    }
+    proc::silence().at(Stage::Clone, "leave the standard streams")?;
+    // With a shared pid namespace every container could look through /proc/1/root: let it find nothing.
+    let empty = empty_root().at(Stage::Rootfs, "make an empty root for pause")?;
+    mount::change_root(empty.as_fd()).at(Stage::Rootfs, "enter the empty root")?;
+    let null_free = |text: &str| program::c_string(text, "name of pause");
+    let arguments = CStringArray::new(vec![null_free("/pause")?]);
+    let environment = CStringArray::new(Vec::new());
+    reporter.identity(
+        &EffectiveUser {
+            uid: 0,
+            gid: 0,
+            supplementary_groups: Vec::new(),
+        },
+        "/",
+    );
+    let error = proc::execute_fd(plan.program, &arguments, &environment);
+    Err(error).at(Stage::Exec, "execute pause")
+}
+
+fn empty_root() -> std::io::Result<OwnedFd> {
+    let context = Context::open("tmpfs")?;
+    context.set("size", "0")?;
+    context.set("nr_inodes", "1")?;
+    context.mount(
+        Attributes::READ_ONLY
+            .with(Attributes::NO_SUID)
+            .with(Attributes::NO_DEV)
+            .with(Attributes::NO_EXEC),
+    )
+}

@@ -1,0 +1,408 @@
+//! The container's file tree: overlay, kernel file systems, the spec's mounts, masks.
+//!
+//! Every mount point is opened beneath the root and the mount is attached to that descriptor. Nothing of
+//! the container runs yet, but a sibling may share volumes with it and swap a directory for a link at any
+//! moment (CVE-2021-30465), so no path is looked up twice.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, mkdirat, openat};
+
+use super::Plan;
+use super::device::{self, Devices};
+use crate::linux::mount::{self, Attributes, Context, Propagation};
+use crate::linux::path::{self, Links};
+use crate::shim::fault::{At, refuse};
+use crate::wire::{self, Fault, MountSource, RootFs, Stage};
+
+/// `PROC_SUPER_MAGIC` and `SYSFS_MAGIC`, statfs(2).
+const PROC_MAGIC: u64 = 0x9fa0;
+
+const NO_NODES: Attributes = Attributes::NO_SUID
+    .with(Attributes::NO_DEV)
+    .with(Attributes::NO_EXEC);
+
+/// Builds the tree in this process's mount namespace, makes it the root, and returns a descriptor of it.
+pub(super) fn build(plan: &Plan<'_>) -> Result<OwnedFd, Fault> {
+    let root = overlay(&plan.spec.rootfs)?;
+    let scratch = &plan.spec.rootfs.scratch;
+    let place = open_host(scratch, Links::Refuse)
+        .at(Stage::Rootfs, format_args!("open {}", scratch.display()))?;
+    mount::attach(root.as_fd(), place.as_fd()).at(
+        Stage::Rootfs,
+        format_args!("mount the root on {}", scratch.display()),
+    )?;
+    drop(place);
+
+    proc(root.as_fd())?;
+    let devices = device::mount_dev(plan, root.as_fd())?;
+    sys(plan, root.as_fd())?;
+    for (number, wanted) in plan.spec.mounts.iter().enumerate() {
+        let propagating = plan.propagating.get(number).and_then(Option::as_ref);
+        volume(plan, root.as_fd(), wanted, propagating)?;
+    }
+    mask(plan, root.as_fd(), &devices)?;
+    make_read_only(plan, root.as_fd())?;
+    if plan.spec.rootfs.readonly {
+        mount::change(
+            root.as_fd(),
+            Attributes::READ_ONLY,
+            Propagation::Unchanged,
+            false,
+        )
+        .at(Stage::Rootfs, "make the root read-only")?;
+    }
+    mount::pivot(root.as_fd()).at(Stage::PivotRoot, "change the root")?;
+    Ok(root)
+}
+
+/// A path of the machine.
+pub(in crate::shim) fn open_host(path: &Path, links: Links) -> std::io::Result<OwnedFd> {
+    match links {
+        Links::InRoot => openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .map_err(std::io::Error::from),
+        Links::Refuse => {
+            let slash = openat(
+                CWD,
+                "/",
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
+            path::open(slash.as_fd(), path, OFlags::PATH, Links::Refuse)
+        }
+    }
+}
+
+/// The layers below a writable directory, as a detached mount.
+fn overlay(rootfs: &RootFs) -> Result<OwnedFd, Fault> {
+    let context = Context::open("overlay").at(Stage::Rootfs, "open overlay")?;
+    let scratch = open_host(&rootfs.scratch, Links::Refuse).at(
+        Stage::Rootfs,
+        format_args!("open {}", rootfs.scratch.display()),
+    )?;
+    for name in ["upper", "work"] {
+        let mode = Mode::from_raw_mode(0o755);
+        match mkdirat(&scratch, name, mode) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => {
+                return Err(error).at(
+                    Stage::Rootfs,
+                    format_args!("make {}/{name}", rootfs.scratch.display()),
+                );
+            }
+        }
+    }
+    configure(&context, rootfs).map_err(|fault| match context.complaint() {
+        Some(text) => Fault {
+            message: format!("{}: {text}", fault.message),
+            ..fault
+        },
+        None => fault,
+    })
+}
+
+fn configure(context: &Context, rootfs: &RootFs) -> Result<OwnedFd, Fault> {
+    // A layer comes from an image: what its extended attributes say about other paths is not believed.
+    for (key, value) in [("metacopy", "off"), ("redirect_dir", "nofollow")] {
+        context
+            .set(key, value)
+            .at(Stage::Rootfs, format_args!("overlay option {key}={value}"))?;
+    }
+    // The writable layer is lost with the container anyway: nothing has to be synced when it goes.
+    // Kernels before 5.10 do not know this and only lose time.
+    let _ = context.flag("volatile");
+    let (layers, held) = short_paths(&rootfs.layers)?;
+    let appended = layers
+        .iter()
+        .try_for_each(|layer| context.set("lowerdir+", layer.as_os_str().as_bytes()));
+    if appended.is_err() {
+        // Before Linux 6.5: one option, in which ':' and '\' are escaped.
+        let mut joined = Vec::new();
+        for layer in &layers {
+            if !joined.is_empty() {
+                joined.push(b':');
+            }
+            for byte in layer.as_os_str().as_bytes() {
+                if matches!(byte, b':' | b'\\') {
+                    joined.push(b'\\');
+                }
+                joined.push(*byte);
+            }
+        }
+        context
+            .set("lowerdir", joined.as_slice())
+            .at(Stage::Rootfs, "overlay layers")?;
+    }
+    let scratch = [rootfs.scratch.join("upper"), rootfs.scratch.join("work")];
+    let (scratch, also_held) = short_paths(&scratch)?;
+    for (key, path) in ["upperdir", "workdir"].into_iter().zip(&scratch) {
+        context.set(key, path.as_os_str().as_bytes()).at(
+            Stage::Rootfs,
+            format_args!("overlay {key} {}", path.display()),
+        )?;
+    }
+    let root = context
+        .mount(Attributes::NONE)
+        .at(Stage::Rootfs, "mount the overlay of the image's layers");
+    drop((held, also_held));
+    root
+}
+
+/// The kernel takes at most 255 bytes as one value (fsconfig(2)); a longer path is named through its
+/// descriptor, which has to stay open until the mount is made.
+fn short_paths(paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<OwnedFd>), Fault> {
+    use std::os::fd::AsRawFd;
+    let mut held = Vec::new();
+    let mut short = Vec::new();
+    for path in paths {
+        if path.as_os_str().len() < 200 {
+            short.push(path.clone());
+        } else {
+            let fd = open_host(path, Links::Refuse)
+                .at(Stage::Rootfs, format_args!("open {}", path.display()))?;
+            short.push(format!("/proc/self/fd/{}", fd.as_raw_fd()).into());
+            held.push(fd);
+        }
+    }
+    Ok((short, held))
+}
+
+/// The mount point of a kernel file system. A link there is the image's attempt to have it mounted
+/// elsewhere (CVE-2019-19921, CVE-2023-27561).
+pub(super) fn kernel_mount_point(root: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Fault> {
+    path::ensure_directory(root, Path::new(name), 0o755, Links::Refuse)
+        .at(Stage::Mount, format_args!("mount point /{name}"))
+}
+
+fn proc(root: BorrowedFd<'_>) -> Result<(), Fault> {
+    let point = kernel_mount_point(root, "proc")?;
+    let made = Context::open("proc").and_then(|context| context.mount(NO_NODES));
+    attach(made, &point, "/proc")
+}
+
+fn sys(plan: &Plan<'_>, root: BorrowedFd<'_>) -> Result<(), Fault> {
+    let point = kernel_mount_point(root, "sys")?;
+    let (access, attributes) = if plan.spec.privileged {
+        (Attributes::NONE, NO_NODES)
+    } else {
+        (Attributes::READ_ONLY, NO_NODES.with(Attributes::READ_ONLY))
+    };
+    let made = Context::open("sysfs").and_then(|context| context.mount(attributes));
+    attach(made, &point, "/sys")?;
+    cgroups(plan, root, access)
+}
+
+/// The container's own group in every tree of the machine, at the places where the machine has them; the
+/// whole trees for a privileged container, which stays in the machine's cgroup namespace.
+fn cgroups(plan: &Plan<'_>, root: BorrowedFd<'_>, access: Attributes) -> Result<(), Fault> {
+    const PLACE: &str = "sys/fs/cgroup";
+    let Ok(point) = path::open(
+        root,
+        Path::new(PLACE),
+        OFlags::PATH | OFlags::DIRECTORY,
+        Links::Refuse,
+    ) else {
+        // A kernel without control groups has no such directory in sysfs.
+        return Ok(());
+    };
+    let attributes = NO_NODES.with(access);
+    let host = Path::new(super::CGROUP_ROOT);
+    if plan.spec.privileged {
+        let copied = open_host(host, Links::InRoot).and_then(|fd| mount::copy(fd.as_fd(), true));
+        return attach(copied, &point, "/sys/fs/cgroup");
+    }
+    if plan.cgroup_is_unified {
+        let own = host.join(plan.cgroup.path());
+        return attach(bind(&own, attributes), &point, "/sys/fs/cgroup");
+    }
+    let context = Context::open("tmpfs").at(Stage::Mount, "open tmpfs")?;
+    let tmpfs = context
+        .set("mode", "755")
+        .and_then(|()| context.set("size", "4k"))
+        .and_then(|()| context.mount(NO_NODES))
+        .at(Stage::Mount, "mount tmpfs for /sys/fs/cgroup")?;
+    mount::attach(tmpfs.as_fd(), point.as_fd()).at(Stage::Mount, "mount /sys/fs/cgroup")?;
+    for entry in std::fs::read_dir(host).at(Stage::Mount, "list /sys/fs/cgroup")? {
+        let entry = entry.at(Stage::Mount, "list /sys/fs/cgroup")?;
+        let name = entry.file_name();
+        if let Ok(target) = std::fs::read_link(entry.path()) {
+            // `cpu -> cpu,cpuacct` where controllers share a tree.
+            rustix::fs::symlinkat(&target, &tmpfs, &name)
+                .at(Stage::Mount, "link in /sys/fs/cgroup")?;
+            continue;
+        }
+        let own = entry.path().join(plan.cgroup.path());
+        let Ok(mounted) = bind(&own, attributes) else {
+            // A tree the container has no group in limits nothing.
+            continue;
+        };
+        let place = path::ensure_directory(tmpfs.as_fd(), Path::new(&name), 0o755, Links::Refuse)
+            .at(Stage::Mount, "mount point in /sys/fs/cgroup")?;
+        attach(Ok(mounted), &place, &name.to_string_lossy())?;
+    }
+    mount::change(tmpfs.as_fd(), access, Propagation::Unchanged, false)
+        .at(Stage::Mount, "make /sys/fs/cgroup read-only")
+}
+
+fn bind(source: &Path, attributes: Attributes) -> std::io::Result<OwnedFd> {
+    let fd = open_host(source, Links::Refuse)?;
+    let copied = mount::copy(fd.as_fd(), false)?;
+    mount::change(copied.as_fd(), attributes, Propagation::Private, false)?;
+    Ok(copied)
+}
+
+pub(super) fn attach(
+    mounted: std::io::Result<OwnedFd>,
+    point: &OwnedFd,
+    name: &str,
+) -> Result<(), Fault> {
+    mounted
+        .and_then(|mounted| mount::attach(mounted.as_fd(), point.as_fd()))
+        .at(Stage::Mount, format_args!("mount {name}"))
+}
+
+fn volume(
+    plan: &Plan<'_>,
+    root: BorrowedFd<'_>,
+    wanted: &wire::Mount,
+    propagating: Option<&OwnedFd>,
+) -> Result<(), Fault> {
+    let (source, links) = match &wanted.source {
+        MountSource::Bind {
+            path,
+            follow_symlinks,
+        } => {
+            let links = if *follow_symlinks {
+                Links::InRoot
+            } else {
+                Links::Refuse
+            };
+            (path.clone(), links)
+        }
+        MountSource::SharedTmpfs { key, .. } => (plan.shared_tmpfs(key), Links::Refuse),
+    };
+    let what = format!("mount {} on {}", source.display(), wanted.destination);
+    let copied = match propagating {
+        Some(copied) => copied.try_clone(),
+        None => open_host(&source, links).and_then(|fd| mount::copy(fd.as_fd(), true)),
+    }
+    .at(Stage::Mount, &what)?;
+    let is_directory = is_directory(copied.as_fd()).at(Stage::Mount, &what)?;
+
+    let propagation = match wanted.propagation {
+        wire::Propagation::Private => Propagation::Private,
+        wire::Propagation::HostToContainer => Propagation::Slave,
+        wire::Propagation::Bidirectional => Propagation::Unchanged,
+    };
+    mount::change(copied.as_fd(), Attributes::NONE, propagation, true).at(Stage::Mount, &what)?;
+    if wanted.readonly || wanted.recursive_readonly {
+        mount::change(
+            copied.as_fd(),
+            Attributes::READ_ONLY,
+            Propagation::Unchanged,
+            wanted.recursive_readonly,
+        )
+        .at(Stage::Mount, &what)?;
+    }
+
+    let destination = Path::new(&wanted.destination);
+    let point = if is_directory {
+        path::ensure_directory(root, destination, 0o755, Links::InRoot)
+    } else {
+        path::ensure_file(root, destination, 0o644, Links::InRoot)
+    }
+    .at(Stage::Mount, &what)?;
+    check_destination(root, point.as_fd(), &what)?;
+    mount::attach(copied.as_fd(), point.as_fd()).at(Stage::Mount, &what)
+}
+
+/// Whatever way the path took, it must not end on the root itself or inside `/proc` (CVE-2019-16884,
+/// CVE-2025-52881: writes meant for procfs would go to a file of the container's choice).
+fn check_destination(root: BorrowedFd<'_>, point: BorrowedFd<'_>, what: &str) -> Result<(), Fault> {
+    let magic = fstatfs(point)
+        .at(Stage::Mount, what)?
+        .f_type
+        .cast_unsigned();
+    if magic == PROC_MAGIC {
+        return Err(refuse(Stage::Mount, format!("{what}: it is inside /proc")));
+    }
+    let (own, top) = (
+        fstat(point).at(Stage::Mount, what)?,
+        fstat(root).at(Stage::Mount, what)?,
+    );
+    if own.st_dev == top.st_dev && own.st_ino == top.st_ino {
+        return Err(refuse(Stage::Mount, format!("{what}: it is the root")));
+    }
+    Ok(())
+}
+
+fn is_directory(fd: BorrowedFd<'_>) -> rustix::io::Result<bool> {
+    Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)
+}
+
+/// Opens a path to be covered; `None` when there is none.
+fn open_existing(root: BorrowedFd<'_>, path: &str) -> Result<Option<OwnedFd>, Fault> {
+    match path::open(root, Path::new(path), OFlags::PATH, Links::InRoot) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error).at(Stage::Mount, format_args!("open {path}")),
+    }
+}
+
+/// Files are covered with our own `/dev/null`, directories with one empty read-only tmpfs that all of
+/// them share.
+fn mask(plan: &Plan<'_>, root: BorrowedFd<'_>, devices: &Devices) -> Result<(), Fault> {
+    let mut empty: Option<OwnedFd> = None;
+    for path in &plan.spec.masked_paths {
+        let Some(point) = open_existing(root, path)? else {
+            continue;
+        };
+        let what = format!("mask {path}");
+        if !is_directory(point.as_fd()).at(Stage::Mount, &what)? {
+            let null = mount::copy(devices.null.as_fd(), false).at(Stage::Mount, &what)?;
+            mount::attach(null.as_fd(), point.as_fd()).at(Stage::Mount, &what)?;
+            continue;
+        }
+        let cover = match &empty {
+            Some(first) => mount::copy(first.as_fd(), false).at(Stage::Mount, &what)?,
+            None => Context::open("tmpfs")
+                .and_then(|context| {
+                    context.set("size", "0")?;
+                    context.set("nr_inodes", "1")?;
+                    context.mount(NO_NODES.with(Attributes::READ_ONLY))
+                })
+                .at(Stage::Mount, &what)?,
+        };
+        mount::attach(cover.as_fd(), point.as_fd()).at(Stage::Mount, &what)?;
+        empty.get_or_insert(cover);
+    }
+    Ok(())
+}
+
+fn make_read_only(plan: &Plan<'_>, root: BorrowedFd<'_>) -> Result<(), Fault> {
+    for path in &plan.spec.readonly_paths {
+        let Some(point) = open_existing(root, path)? else {
+            continue;
+        };
+        let what = format!("make {path} read-only");
+        let copied = mount::copy(point.as_fd(), true).at(Stage::Mount, &what)?;
+        mount::change(
+            copied.as_fd(),
+            Attributes::READ_ONLY,
+            Propagation::Unchanged,
+            true,
+        )
+        .at(Stage::Mount, &what)?;
+        mount::attach(copied.as_fd(), point.as_fd()).at(Stage::Mount, &what)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! What podtui is measured against: the C floor and podman.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// `floor.c`, compiled, with a busybox root.
+pub struct Floor {
+    binary: PathBuf,
+    directory: PathBuf,
+    rootfs: String,
+}
+
+impl Floor {
+    pub fn build(scratch: &Path) -> Option<Self> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/floor.c");
+        let directory = scratch.join("floor");
+        let root = directory.join("root");
+        for name in ["bin", "proc", "dev", "sys"] {
+            fs::create_dir_all(root.join(name)).expect("floor root");
+        }
+        if fs::copy("/bin/busybox", root.join("bin/busybox")).is_err() {
+            println!("floor: /bin/busybox (static) is not installed, left out");
+            return None;
+        }
+        let binary = scratch.join("floor-program");
+        let compiled = Command::new("cc")
+            .args(["-O2", "-o"])
+            .arg(&binary)
+            .arg(source)
+            .status();
+        if !compiled.is_ok_and(|status| status.success()) {
+            println!("floor: no C compiler, left out");
+            return None;
+        }
+        let rootfs = root.to_str().expect("UTF-8 path").to_owned();
+        Some(Self {
+            binary,
+            directory,
+            rootfs,
+        })
+    }
+
+    pub fn rootfs(&self) -> &str {
+        &self.rootfs
+    }
+
+    /// One duration per line that the program prints (microseconds).
+    pub fn run(&self, arguments: &[&str]) -> Vec<Duration> {
+        let output = Command::new(&self.binary)
+            .args(arguments)
+            .env("FLOOR_DIR", &self.directory)
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("the floor program starts");
+        assert!(
+            output.status.success(),
+            "floor {arguments:?} failed: {}",
+            output.status
+        );
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(|line| Duration::from_micros(line.parse().expect("a number of microseconds")))
+            .collect()
+    }
+}
+
+/// podman with runc and cgroupfs, its own storage below the scratch directory.
+pub struct Podman {
+    directory: PathBuf,
+}
+
+const IMAGE: &str = "localhost/bench:latest";
+
+impl Podman {
+    pub fn find(scratch: &Path) -> Option<Self> {
+        for program in ["podman", "runc"] {
+            if !Command::new(program)
+                .arg("--version")
+                .stdout(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+            {
+                println!("{program}: not installed, podman is left out");
+                return None;
+            }
+        }
+        let podman = Self {
+            directory: scratch.join("podman"),
+        };
+        fs::create_dir_all(&podman.directory).expect("podman directory");
+        // crun refuses hybrid cgroup mounts and raising limits needs CAP_SYS_RESOURCE: name what works everywhere.
+        fs::write(
+            podman.directory.join("containers.conf"),
+            "[containers]\ndefault_ulimits=[]\n[engine]\nruntime=\"runc\"\ncgroup_manager=\"cgroupfs\"\nevents_logger=\"file\"\n",
+        )
+        .expect("containers.conf");
+        let tar = podman.directory.join("root.tar");
+        let root = scratch.join("floor/root");
+        let made = Command::new("tar")
+            .arg("-C")
+            .arg(&root)
+            .arg("-cf")
+            .arg(&tar)
+            .arg(".")
+            .status();
+        if !made.is_ok_and(|status| status.success())
+            || !podman.quiet(&["import", tar.to_str()?, IMAGE])
+        {
+            println!("podman: importing an image failed, left out");
+            return None;
+        }
+        let warm = podman.manifest("warm");
+        let works = podman.quiet(&["kube", "play", warm.to_str()?]);
+        podman.quiet(&["kube", "down", warm.to_str()?]);
+        if !works {
+            println!("podman: kube play failed here, left out");
+            return None;
+        }
+        Some(podman)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("podman");
+        command
+            .env("CONTAINERS_CONF", self.directory.join("containers.conf"))
+            .arg("--root")
+            .arg(self.directory.join("storage"))
+            .arg("--runroot")
+            .arg(self.directory.join("run"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn quiet(&self, arguments: &[&str]) -> bool {
+        let log = fs::File::create(self.directory.join("last.log")).expect("podman log");
+        let both = log.try_clone().expect("podman log");
+        self.command()
+            .args(arguments)
+            .stdout(log)
+            .stderr(both)
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    fn manifest(&self, name: &str) -> PathBuf {
+        let container = |index: u8| {
+            format!(
+                "  - name: c{index}\n    image: {IMAGE}\n    imagePullPolicy: Never\n    command: [/bin/busybox, sleep, \"1000000\"]\n"
+            )
+        };
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n{}{}",
+            container(0),
+            container(1)
+        );
+        let path = self.directory.join(format!("{name}.yaml"));
+        fs::write(&path, text).expect("podman manifest");
+        path
+    }
+
+    fn timed(&self, arguments: &[&str]) -> Duration {
+        let begin = Instant::now();
+        let worked = self.quiet(arguments);
+        let time = begin.elapsed();
+        assert!(
+            worked,
+            "podman {arguments:?} failed:\n{}",
+            fs::read_to_string(self.directory.join("last.log")).unwrap_or_default()
+        );
+        time
+    }
+
+    pub fn play_rounds(&self, rounds: usize) -> (Vec<Duration>, Vec<Duration>) {
+        (0..rounds)
+            .map(|round| {
+                let path = self.manifest(&format!("play{round}"));
+                let path = path.to_str().expect("UTF-8 path");
+                (
+                    self.timed(&["kube", "play", path]),
+                    self.timed(&["kube", "down", path]),
+                )
+            })
+            .unzip()
+    }
+
+    pub fn play_many(&self, count: usize) -> Duration {
+        let paths: Vec<PathBuf> = (0..count)
+            .map(|index| self.manifest(&format!("many{index}")))
+            .collect();
+        let begin = Instant::now();
+        let mut players: Vec<_> = paths
+            .iter()
+            .map(|path| {
+                self.command()
+                    .args(["kube", "play"])
+                    .arg(path)
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .expect("podman starts")
+            })
+            .collect();
+        let worked = players
+            .iter_mut()
+            .all(|player| player.wait().is_ok_and(|status| status.success()));
+        let time = begin.elapsed();
+        for path in &paths {
+            self.quiet(&["kube", "down", path.to_str().expect("UTF-8 path")]);
+        }
+        if !worked {
+            println!(
+                "podman: some of {count} parallel kube plays failed; the time is that of all attempts"
+            );
+        }
+        time
+    }
+
+    pub fn exec_rounds(&self, rounds: usize) -> Vec<Duration> {
+        let path = self.manifest("exec");
+        let path = path.to_str().expect("UTF-8 path");
+        self.timed(&["kube", "play", path]);
+        let times = (0..rounds)
+            .map(|_| self.timed(&["exec", "exec-c0", "/bin/busybox", "true"]))
+            .collect();
+        self.timed(&["kube", "down", path]);
+        times
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        self.quiet(&["pod", "rm", "-fa"]);
+        self.quiet(&["system", "reset", "-f"]);
+    }
+}

@@ -1,0 +1,123 @@
+# Run inside the machine of run-v2: pods with limits under a pure cgroup v2 hierarchy, an OOM kill that is
+# seen, the device filter, and nothing left over at the end. The last line says how many checks failed.
+#
+#   tests/vm/run-v2 target/release/podtui tests/vm/v2.sh
+
+failures=0
+image=localhost/busybox:v2
+group=/sys/fs/cgroup
+
+check() { # WHAT COMMAND...
+    what=$1
+    shift
+    if "$@" >/tmp/output 2>&1; then
+        echo "ok      $what"
+    else
+        echo "FAILED  $what"
+        sed 's/^/        /' /tmp/output | tail -n 20
+        failures=$((failures + 1))
+    fi
+}
+
+# Tries a command once a tenth of a second until it succeeds, at most SECONDS.
+within() { # SECONDS COMMAND...
+    tries=$(($1 * 10))
+    shift
+    while ! "$@"; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 0.1
+    done
+}
+
+# The value of a file in the group of one container of a pod.
+value() { # POD CONTAINER FILE
+    uid=$(podtui get pod "$1" -o 'jsonpath={.metadata.uid}')
+    cat $group/podtui-*/*/pod"$uid"/"$2"*/"$3" || cat $group/podtui-*/pod"$uid"/"$2"*/"$3"
+}
+has_value() { # POD CONTAINER FILE EXPECTED
+    found=$(value "$1" "$2" "$3")
+    [ "$found" = "$4" ] || { echo "$3 is '$found', not '$4'"; return 1; }
+}
+field_is() { # POD JSONPATH EXPECTED
+    found=$(podtui get pod "$1" -o "jsonpath=$2")
+    [ "$found" = "$3" ] || { echo "$2 is '$found', not '$3'"; return 1; }
+}
+says() { # EXPECTED COMMAND...
+    expected=$1
+    shift
+    found=$("$@" 2>&1)
+    [ "$found" = "$expected" ] || { echo "'$found', not '$expected'"; return 1; }
+}
+nothing_left() {
+    left=$(
+        find $group -mindepth 1 -maxdepth 1 -name 'podtui*'
+        ip -o link | grep -v ': lo:'
+        grep -E 'overlay|/run/podtui|/var/lib/podtui' /proc/mounts
+        ps -o args | grep -E '^/pause|__shim' | grep -v grep
+    )
+    [ -z "$left" ] || { echo "$left"; return 1; }
+}
+
+mkdir -p /tmp/image/bin /tmp/image/etc /tmp/image/tmp
+cp /bin/busybox /tmp/image/bin/
+for applet in $(busybox --list); do
+    [ "$applet" = busybox ] || ln -s busybox "/tmp/image/bin/$applet"
+done
+echo 'root:x:0:0:root:/:/bin/sh' >/tmp/image/etc/passwd
+tar -C /tmp/image -cf /tmp/image.tar .
+check "import an image" podtui image import /tmp/image.tar $image
+
+cat >/tmp/pods.yaml <<END
+apiVersion: v1
+kind: Pod
+metadata: {name: calm}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: $image
+    imagePullPolicy: Never
+    command: [sleep, "100000"]
+    resources:
+      requests: {cpu: 250m, memory: 32Mi}
+      limits: {cpu: 500m, memory: 64Mi}
+  - name: second
+    image: $image
+    imagePullPolicy: Never
+    command: [sh, -c, 'httpd -p 8080 -h /etc; sleep 100000']
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: hog}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: $image
+    imagePullPolicy: Never
+    command: [sh, -c, 'sleep 1; exec tail /dev/zero']
+    resources: {limits: {memory: 24Mi}}
+END
+check "apply two pods" podtui apply -f /tmp/pods.yaml
+check "calm is ready" podtui wait --for=condition=Ready pod/calm --timeout=60s
+check "memory.max is the limit" has_value calm main memory.max $((64 * 1024 * 1024))
+check "cpu.max is the limit" has_value calm main cpu.max "50000 100000"
+check "the container sees its own root" says "0::/" podtui exec calm -c main -- cat /proc/self/cgroup
+check "containers share localhost" says "root:x:0:0:root:/:/bin/sh" \
+    podtui exec calm -c main -- wget -qO- localhost:8080/passwd
+check "a device outside the list is denied" says "denied" podtui exec calm -c main -- \
+    sh -c 'mknod /tmp/kmsg c 1 11; { head -c 1 </tmp/kmsg; } >/dev/null 2>&1 && echo open || echo denied'
+check "the usual devices work" says "1" podtui exec calm -c main -- sh -c 'head -c 1 /dev/urandom | wc -c'
+check "hog is killed for its memory" within 30 field_is hog \
+    '{.status.containerStatuses[0].state.terminated.reason}' OOMKilled
+check "with exit code 137" field_is hog '{.status.containerStatuses[0].state.terminated.exitCode}' 137
+podtui get pods -o wide
+podtui events | tail -n 20
+check "delete both" podtui delete pod calm hog --grace-period=0 --force
+check "stop the engine" podtui engine stop
+check "nothing is left" within 20 nothing_left
+[ $failures = 0 ] || tail -n 40 /var/lib/podtui/log/* 2>/dev/null
+echo "$failures checks failed"
+[ $failures = 0 ]
