@@ -25,6 +25,8 @@ mod recorder;
 mod restart;
 mod status;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 mod translate;
 mod worker;
 

@@ -53,10 +53,6 @@ impl Namespaces {
         if condition { self.with(other) } else { self }
     }
 
-    pub(crate) const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -117,7 +117,6 @@ pub(crate) enum Propagation {
     Unchanged,
     Private,
     Slave,
-    Shared,
 }
 
 impl Propagation {
@@ -126,7 +125,6 @@ impl Propagation {
             Self::Unchanged => 0,
             Self::Private => 1 << 18,
             Self::Slave => 1 << 19,
-            Self::Shared => 1 << 20,
         }
     }
 }

@@ -87,6 +87,17 @@ pub(crate) fn redirect(from: BorrowedFd<'_>, to: RawFd) -> io::Result<()> {
     }
 }
 
+/// Moves `kept` to the number `to` and closes every other descriptor but the standard ones. The owners of
+/// those must never be dropped: this is for a forked child that does not return to its parent's code.
+pub(crate) fn keep_only(kept: BorrowedFd<'_>, to: RawFd) -> io::Result<std::fs::File> {
+    redirect(kept, to)?;
+    close_from(to + 1)?;
+    // SAFETY: `to` was just made or kept above; its former owner, if any, is never dropped.
+    let file = unsafe { <std::fs::File as std::os::fd::FromRawFd>::from_raw_fd(to) };
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(file)
+}
+
 /// Connects standard input, output and error to `/dev/null`.
 pub(crate) fn silence() -> io::Result<()> {
     let null = OpenOptions::new()

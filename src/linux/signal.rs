@@ -13,8 +13,6 @@ pub(crate) struct Signal(i32);
 
 impl Signal {
     pub(crate) const KILL: Self = Self(libc::SIGKILL);
-    pub(crate) const TERM: Self = Self(libc::SIGTERM);
-    pub(crate) const HUP: Self = Self(libc::SIGHUP);
 
     pub(crate) const fn as_raw(self) -> i32 {
         self.0
@@ -105,6 +103,16 @@ pub(crate) fn reset_for_exec() -> io::Result<()> {
         unsafe { libc::signal(number, libc::SIG_DFL) };
     }
     mask(libc::SIG_SETMASK, libc::sigemptyset)
+}
+
+/// Children of this process leave no zombie when they end.
+pub(crate) fn ignore_children() -> io::Result<()> {
+    // SAFETY: SIG_IGN installs no handler, so there is no code to be sound.
+    let old = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    if old == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 fn mask(how: i32, fill: unsafe extern "C" fn(*mut libc::sigset_t) -> i32) -> io::Result<()> {

@@ -12,6 +12,8 @@ use super::yaml::{NodeTag, SyntaxError, Token, Tokens};
 /// is at most a few MiB), far below what hurts.
 const ALIAS_NODES: usize = 100_000;
 const ALIAS_BYTES: usize = 8 << 20;
+/// Values of one text, whatever their size: hundreds of the largest honest objects.
+const NODES_MAX: usize = 250_000;
 /// Levels of lists and maps in each other. The deepest place of a Pod is at about 12.
 const DEPTH: usize = 100;
 
@@ -69,7 +71,9 @@ impl Size {
 pub(super) struct Builder<'a> {
     tokens: Tokens<'a>,
     anchors: HashMap<usize, (Value, Size)>,
+    /// What anchors and aliases have cost so far.
     spent: Size,
+    nodes: usize,
     problems: Vec<Problem>,
 }
 
@@ -86,6 +90,7 @@ impl<'a> Builder<'a> {
             tokens: Tokens::new(text),
             anchors: HashMap::new(),
             spent: Size::default(),
+            nodes: 0,
             problems: Vec::new(),
         }
     }
@@ -152,6 +157,11 @@ impl<'a> Builder<'a> {
             let message = format!("lists and maps are nested more than {DEPTH} levels deep");
             return Err(Failure::Abuse(Problem { place, message }));
         }
+        self.nodes += 1;
+        if self.nodes > NODES_MAX {
+            let message = format!("the file holds more than {NODES_MAX} values");
+            return Err(Failure::Abuse(Problem { place, message }));
+        }
         let (node, anchor) = match token {
             Token::Scalar {
                 text,
@@ -174,6 +184,8 @@ impl<'a> Builder<'a> {
             }
         };
         if anchor > 0 {
+            // The copy that is kept costs as much as one that is used; anchors nest.
+            self.spend(node.size, place)?;
             self.anchors.insert(anchor, (node.value.clone(), node.size));
         }
         Ok(node)
@@ -212,19 +224,25 @@ impl<'a> Builder<'a> {
             let message = "an alias stands inside the node that it refers to".to_owned();
             return Err(Failure::Syntax(Problem { place, message }));
         };
-        self.spent.add(*size);
-        if self.spent.nodes > ALIAS_NODES || self.spent.bytes > ALIAS_BYTES {
-            let message = format!(
-                "aliases expand to more than {ALIAS_NODES} values or {} MiB of text",
-                ALIAS_BYTES >> 20
-            );
-            return Err(Failure::Abuse(Problem { place, message }));
-        }
-        Ok(Node {
+        let node = Node {
             value: value.clone(),
             places: Places::leaf(place),
             size: *size,
-        })
+        };
+        self.spend(node.size, place)?;
+        Ok(node)
+    }
+
+    fn spend(&mut self, size: Size, place: Place) -> Result<(), Failure> {
+        self.spent.add(size);
+        if self.spent.nodes <= ALIAS_NODES && self.spent.bytes <= ALIAS_BYTES {
+            return Ok(());
+        }
+        let message = format!(
+            "anchors and aliases expand to more than {ALIAS_NODES} values or {} MiB of text",
+            ALIAS_BYTES >> 20
+        );
+        Err(Failure::Abuse(Problem { place, message }))
     }
 
     fn list(&mut self, place: Place, depth: usize) -> Result<Node, Failure> {

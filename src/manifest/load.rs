@@ -5,7 +5,7 @@ use super::document::{Children, Place, Places};
 use super::{Diagnostic, Document, Severity};
 
 /// Larger texts are refused unread. The API takes objects of at most 3 MiB; a file may hold a few.
-const TEXT_MAX: usize = 32 << 20;
+const TEXT_MAX: usize = 16 << 20;
 
 /// How many scalars with `\'` are tolerated in one text; every one costs another reading.
 const REPAIRS_MAX: usize = 20;

@@ -103,7 +103,11 @@ impl List {
             self.blocks(true, format!("spec.initContainers[{index}]"), why);
         }
         for (index, container) in spec.containers.iter().enumerate() {
-            self.container(&format!("spec.containers[{index}]"), container);
+            let path = format!("spec.containers[{index}]");
+            if spec.host_network != Some(true) {
+                self.host_ports(&path, container);
+            }
+            self.container(&path, container);
         }
         self.blocks(
             spec.ephemeral_containers.given(),
@@ -282,16 +286,23 @@ impl List {
         );
     }
 
-    fn container(&mut self, path: &str, container: &Container) {
+    /// With the host's network a port is one of the host anyway.
+    fn host_ports(&mut self, path: &str, container: &Container) {
         for (index, port) in container.ports.iter().flatten().enumerate() {
             self.ignored(
-                port.host_port
-                    .is_some_and(|host| host != 0 && host != port.container_port)
-                    || (port.host_port.unwrap_or(0) != 0 && port.host_ip.given()),
+                port.host_port.unwrap_or(0) != 0,
                 format!("{path}.ports[{index}].hostPort"),
                 "the port is not published on the host; use the pod's address",
             );
         }
+    }
+
+    fn container(&mut self, path: &str, container: &Container) {
+        self.ignored(
+            container.restart_policy_rules.given(),
+            format!("{path}.restartPolicyRules"),
+            "the restart policy of the pod alone decides",
+        );
         self.blocks(
             container.env_from.given(),
             format!("{path}.envFrom"),
@@ -436,6 +447,11 @@ impl List {
             "no SELinux label is applied",
         );
         self.ignored(
+            context.supplemental_groups_policy.as_deref() == Some("Strict"),
+            format!("{path}.supplementalGroupsPolicy"),
+            "the groups that the image gives the user are added as well",
+        );
+        self.ignored(
             context.fs_group.is_some(),
             format!("{path}.fsGroup"),
             "the group is given to the processes, the ownership of volumes is not changed",
@@ -467,7 +483,7 @@ mod tests {
                 "containers": [{
                     "name": "c", "image": "x", "command": ["a"], "args": ["b"], "workingDir": "/", "stdin": true, "tty": true,
                     "env": [{"name": "A", "value": "1"}],
-                    "ports": [{"containerPort": 80}],
+                    "ports": [{"containerPort": 80, "hostPort": 80}],
                     "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
                     "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": true, "mountPropagation": "HostToContainer"}],
                     "securityContext": {"runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
@@ -486,7 +502,7 @@ mod tests {
             json!({
                 "containers": [{
                     "name": "c",
-                    "ports": [{"containerPort": 80, "hostPort": 8080}],
+                    "ports": [{"containerPort": 80, "hostPort": 80}],
                     "envFrom": [{}],
                     "env": [{"name": "A", "valueFrom": {}}],
                     "resources": {"limits": {"example.com/foo": "1"}, "requests": {"example.com/foo": "1", "ephemeral-storage": "1Gi"}},

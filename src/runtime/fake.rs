@@ -1,1 +1,453 @@
+//! A runtime in memory for tests of the engine: containers behave as they are told, on tokio's clock.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use super::{ContainerRuntime, Discovered, RuntimeError, RuntimeEvent};
+use crate::base::{Clock, ContainerId, Pid, SandboxId, SessionStream};
+use crate::wire::{
+    AttachSpec, Cleanup, ContainerPhase, ContainerSpec, ContainerState, ContainerStats,
+    EffectiveUser, Event, EventKind, ExecSpec, ExitRecord, Fault, ResourceLimits, SandboxPhase,
+    SandboxSpec, SandboxState, SandboxStats, Stage,
+};
+
+const NAME: &str = "io.kubernetes.container.name";
+
+/// What the next instance of a container does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    /// Runs until it is asked to end, then ends at once with 143.
+    Runs,
+    /// Ends by itself.
+    Exits {
+        after: Duration,
+        code: i32,
+    },
+    /// Does not react to its stop signal.
+    Ignores,
+    FailsToCreate,
+    FailsToStart,
+}
+
+#[derive(Default)]
+struct World {
+    sandboxes: HashMap<SandboxId, SandboxState>,
+    /// Dead shims, found by the next `discover`.
+    dead: Vec<SandboxState>,
+    script: HashMap<String, VecDeque<Behaviour>>,
+    doing: HashMap<ContainerId, Behaviour>,
+    refuse_sandboxes: u32,
+    calls: Vec<String>,
+    events: Option<mpsc::Sender<RuntimeEvent>>,
+    sequence: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct FakeRuntime {
+    world: Arc<Mutex<World>>,
+    clock: Clock,
+}
+
+fn fault(stage: Stage, message: &str) -> RuntimeError {
+    RuntimeError::Fault(Fault {
+        stage,
+        errno: 2,
+        message: message.to_owned(),
+    })
+}
+
+impl FakeRuntime {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            world: Arc::default(),
+            clock,
+        }
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last behaviour of a container repeats; without any it runs.
+    pub(crate) fn script(&self, container: &str, behaviours: &[Behaviour]) {
+        self.world()
+            .script
+            .insert(container.to_owned(), behaviours.iter().copied().collect());
+    }
+
+    /// The next sandboxes cannot be made.
+    pub(crate) fn refuse_sandboxes(&self, count: u32) {
+        self.world().refuse_sandboxes = count;
+    }
+
+    /// `verb name` of every call that changed something, in order.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.world().calls.clone()
+    }
+
+    pub(crate) fn sandbox_count(&self) -> usize {
+        self.world().sandboxes.len()
+    }
+
+    pub(crate) fn only_sandbox(&self) -> SandboxState {
+        let world = self.world();
+        assert_eq!(world.sandboxes.len(), 1);
+        world.sandboxes.values().next().unwrap().clone()
+    }
+
+    /// Pause dies; the containers run on until they are killed.
+    pub(crate) fn kill_pause(&self) {
+        let ids: Vec<SandboxId> = self.world().sandboxes.keys().cloned().collect();
+        for id in ids {
+            if let Some(sandbox) = self.world().sandboxes.get_mut(&id) {
+                sandbox.phase = SandboxPhase::NotReady;
+                sandbox.pause_pid = None;
+            }
+            self.tell(&id, EventKind::SandboxExited);
+        }
+    }
+
+    /// All shims die. `seen`: the engine is told; otherwise it finds out at its next start.
+    pub(crate) fn kill_shims(&self, seen: bool) {
+        let gone: Vec<SandboxState> = self.world().sandboxes.drain().map(|(_, it)| it).collect();
+        for state in gone {
+            let sandbox = state.spec.id.clone();
+            self.world().dead.push(state);
+            if seen {
+                let events = self.world().events.clone();
+                if let Some(events) = events {
+                    let _ = events.try_send(RuntimeEvent::ShimLost { sandbox });
+                }
+            }
+        }
+    }
+
+    /// The newest instance of this name ends now.
+    pub(crate) fn end(&self, name: &str, code: i32) {
+        let id = self
+            .world()
+            .sandboxes
+            .values()
+            .flat_map(|sandbox| &sandbox.containers)
+            .filter(|container| container.spec.labels.get(NAME).is_some_and(|it| it == name))
+            .last()
+            .map(|container| container.spec.id.clone())
+            .unwrap();
+        self.exit(&id, code);
+    }
+
+    fn tell(&self, sandbox: &SandboxId, kind: EventKind) {
+        let mut world = self.world();
+        world.sequence += 1;
+        let event = Event {
+            sequence: world.sequence,
+            at: self.clock.now(),
+            kind,
+        };
+        if let Some(events) = &world.events {
+            let _ = events.try_send(RuntimeEvent::Sandbox {
+                sandbox: sandbox.clone(),
+                event,
+            });
+        }
+    }
+
+    fn with_container<T>(
+        &self,
+        id: &ContainerId,
+        change: impl FnOnce(&SandboxId, &mut ContainerState) -> T,
+    ) -> Result<T, RuntimeError> {
+        let mut world = self.world();
+        for sandbox in world.sandboxes.values_mut() {
+            let owner = sandbox.spec.id.clone();
+            if let Some(container) = sandbox
+                .containers
+                .iter_mut()
+                .find(|container| container.spec.id == *id)
+            {
+                return Ok(change(&owner, container));
+            }
+        }
+        Err(RuntimeError::UnknownContainer(id.clone()))
+    }
+
+    fn exit(&self, id: &ContainerId, code: i32) {
+        let now = self.clock.now();
+        let told = self.with_container(id, |sandbox, container| {
+            let ContainerPhase::Running { started_at, .. } = container.phase else {
+                return None;
+            };
+            let exit = ExitRecord {
+                code,
+                signal: (code > 128).then(|| code - 128),
+                started_at: Some(started_at),
+                finished_at: now,
+                oom_killed: false,
+                start_error: None,
+            };
+            container.phase = ContainerPhase::Exited(exit.clone());
+            Some((sandbox.clone(), exit))
+        });
+        if let Ok(Some((sandbox, exit))) = told {
+            self.tell(
+                &sandbox,
+                EventKind::Exited {
+                    container: id.clone(),
+                    exit,
+                },
+            );
+        }
+    }
+
+    fn record(&self, id: &ContainerId) -> Option<ExitRecord> {
+        self.with_container(id, |_, container| match &container.phase {
+            ContainerPhase::Exited(exit) => Some(exit.clone()),
+            ContainerPhase::Created | ContainerPhase::Running { .. } => None,
+        })
+        .ok()
+        .flatten()
+    }
+
+    fn call(&self, verb: &str, name: &str) {
+        self.world().calls.push(format!("{verb} {name}"));
+    }
+}
+
+#[async_trait]
+impl ContainerRuntime for FakeRuntime {
+    async fn discover(&self) -> Result<Vec<Discovered>, RuntimeError> {
+        let mut world = self.world();
+        let dead = std::mem::take(&mut world.dead);
+        let alive = world.sandboxes.values().cloned();
+        Ok(alive
+            .map(|state| Discovered::Alive(Box::new(state)))
+            .chain(
+                dead.into_iter()
+                    .map(|state| Discovered::Dead(Box::new(state))),
+            )
+            .collect())
+    }
+
+    async fn run_pod_sandbox(&self, spec: SandboxSpec) -> Result<SandboxState, RuntimeError> {
+        let mut world = self.world();
+        if world.refuse_sandboxes > 0 {
+            world.refuse_sandboxes -= 1;
+            return Err(fault(Stage::Network, "creating the bridge failed"));
+        }
+        world.calls.push(format!("sandbox {}", spec.hostname));
+        let state = SandboxState {
+            address: spec.network.as_ref().map(|plan| plan.address.addr()),
+            phase: SandboxPhase::Ready,
+            created_at: self.clock.now(),
+            shim_pid: Pid::new(1),
+            pause_pid: Some(Pid::new(2)),
+            containers: Vec::new(),
+            notes: Vec::new(),
+            spec,
+        };
+        world.sandboxes.insert(state.spec.id.clone(), state.clone());
+        Ok(state)
+    }
+
+    async fn stop_pod_sandbox(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
+        let running: Vec<ContainerId> = {
+            let mut world = self.world();
+            let Some(state) = world.sandboxes.get_mut(sandbox) else {
+                return Ok(());
+            };
+            state.phase = SandboxPhase::NotReady;
+            state
+                .containers
+                .iter()
+                .filter(|container| matches!(container.phase, ContainerPhase::Running { .. }))
+                .map(|container| container.spec.id.clone())
+                .collect()
+        };
+        for id in running {
+            self.exit(&id, 137);
+        }
+        Ok(())
+    }
+
+    async fn remove_pod_sandbox(
+        &self,
+        sandbox: &SandboxId,
+        bridge: Option<String>,
+    ) -> Result<(), RuntimeError> {
+        let removed = self.world().sandboxes.remove(sandbox);
+        if let Some(state) = removed {
+            let with = if bridge.is_some() { " and bridge" } else { "" };
+            self.call("remove", &format!("{}{with}", state.spec.hostname));
+        }
+        Ok(())
+    }
+
+    async fn clean_up(&self, what: Cleanup) -> Result<(), RuntimeError> {
+        self.world()
+            .dead
+            .retain(|state| state.spec.directory != what.directory);
+        Ok(())
+    }
+
+    async fn create_container(
+        &self,
+        sandbox: &SandboxId,
+        spec: ContainerSpec,
+    ) -> Result<(), RuntimeError> {
+        let name = spec.labels.get(NAME).cloned().unwrap_or_default();
+        let mut world = self.world();
+        let script = world.script.entry(name.clone()).or_default();
+        let behaviour = if script.len() > 1 {
+            script.pop_front().unwrap()
+        } else {
+            script.front().copied().unwrap_or(Behaviour::Runs)
+        };
+        if behaviour == Behaviour::FailsToCreate {
+            return Err(fault(Stage::Mount, "mounting /nope failed"));
+        }
+        world.calls.push(format!("create {name}"));
+        world.doing.insert(spec.id.clone(), behaviour);
+        let state = world
+            .sandboxes
+            .get_mut(sandbox)
+            .ok_or_else(|| RuntimeError::UnknownSandbox(sandbox.clone()))?;
+        state.containers.push(ContainerState {
+            spec,
+            phase: ContainerPhase::Created,
+            created_at: self.clock.now(),
+            user: None,
+            notes: Vec::new(),
+        });
+        Ok(())
+    }
+
+    async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let now = self.clock.now();
+        let behaviour = self.world().doing.get(id).copied();
+        let fails = behaviour == Some(Behaviour::FailsToStart);
+        let sandbox = self.with_container(id, |sandbox, container| {
+            container.phase = if fails {
+                ContainerPhase::Exited(ExitRecord {
+                    code: 128,
+                    signal: None,
+                    started_at: None,
+                    finished_at: now,
+                    oom_killed: false,
+                    start_error: Some("exec: \"nope\": not found".to_owned()),
+                })
+            } else {
+                ContainerPhase::Running {
+                    pid: Pid::new(7),
+                    started_at: now,
+                }
+            };
+            container.user = Some(EffectiveUser {
+                uid: 0,
+                gid: 0,
+                supplementary_groups: vec![0],
+            });
+            sandbox.clone()
+        })?;
+        if fails {
+            return Err(fault(Stage::Exec, "exec: \"nope\": not found"));
+        }
+        self.tell(
+            &sandbox,
+            EventKind::Started {
+                container: id.clone(),
+            },
+        );
+        if let Some(Behaviour::Exits { after, code }) = behaviour {
+            let (fake, id) = (self.clone(), id.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                fake.exit(&id, code);
+            });
+        }
+        Ok(())
+    }
+
+    async fn stop_container(
+        &self,
+        id: &ContainerId,
+        _signal: Option<String>,
+        grace: Duration,
+    ) -> Result<ExitRecord, RuntimeError> {
+        let name = self.with_container(id, |_, container| {
+            container.spec.labels.get(NAME).cloned().unwrap_or_default()
+        })?;
+        self.call("stop", &format!("{name} {}s", grace.as_secs()));
+        if self.world().doing.get(id) == Some(&Behaviour::Ignores) {
+            let until = tokio::time::Instant::now() + grace;
+            while self.record(id).is_none() && tokio::time::Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            self.exit(id, 137);
+        } else {
+            self.exit(id, 143);
+        }
+        self.record(id)
+            .ok_or_else(|| RuntimeError::UnknownContainer(id.clone()))
+    }
+
+    async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        for sandbox in self.world().sandboxes.values_mut() {
+            sandbox
+                .containers
+                .retain(|container| container.spec.id != *id);
+        }
+        Ok(())
+    }
+
+    async fn update_limits(
+        &self,
+        _container: &ContainerId,
+        _limits: ResourceLimits,
+    ) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    async fn sandbox(&self, sandbox: &SandboxId) -> Result<SandboxState, RuntimeError> {
+        let found = self.world().sandboxes.get(sandbox).cloned();
+        found.ok_or_else(|| RuntimeError::UnknownSandbox(sandbox.clone()))
+    }
+
+    async fn stats(&self, sandbox: &SandboxId) -> Result<SandboxStats, RuntimeError> {
+        let state = self.sandbox(sandbox).await?;
+        let now = self.clock.now();
+        let reading = |container: ContainerState| match container.phase {
+            // Half a CPU since it started.
+            ContainerPhase::Running { started_at, .. } => Some(ContainerStats {
+                container: container.spec.id,
+                at: now,
+                cpu_nanoseconds: u64::try_from(now.duration_since(started_at).as_nanos()).unwrap()
+                    / 2,
+                memory_working_set: 1 << 20,
+                memory_peak: 1 << 20,
+                processes: 1,
+            }),
+            ContainerPhase::Created | ContainerPhase::Exited(_) => None,
+        };
+        Ok(SandboxStats {
+            containers: state.containers.into_iter().filter_map(reading).collect(),
+        })
+    }
+
+    async fn exec(&self, spec: ExecSpec) -> Result<SessionStream, RuntimeError> {
+        Err(RuntimeError::UnknownContainer(spec.container))
+    }
+
+    async fn attach(&self, spec: AttachSpec) -> Result<SessionStream, RuntimeError> {
+        Err(RuntimeError::UnknownContainer(spec.container))
+    }
+
+    fn events(&self) -> mpsc::Receiver<RuntimeEvent> {
+        let (sender, receiver) = mpsc::channel(1024);
+        self.world().events = Some(sender);
+        receiver
+    }
+}

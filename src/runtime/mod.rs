@@ -27,6 +27,6 @@ mod shim;
 
 pub(crate) use api::{ContainerRuntime, Discovered, RuntimeError, RuntimeEvent};
 #[cfg(test)]
-//pub(crate) use fake::{Behaviour, FakeRuntime};
+pub(crate) use fake::{Behaviour, FakeRuntime};
 pub(crate) use launcher::ShimProgram;
 pub(crate) use shim::ShimRuntime;

@@ -4,8 +4,11 @@ use std::fmt::Display;
 use std::io;
 
 use crate::base::chain;
+use crate::linux::caps::CapsError;
 use crate::linux::cgroup::CgroupError;
 use crate::linux::netlink::NetlinkError;
+use crate::linux::pause::PauseError;
+use crate::linux::seccomp::SeccompError;
 use crate::wire::{Fault, Stage};
 
 /// What went wrong in a step, in the words of the kernel: `no such file or directory`.
@@ -56,22 +59,38 @@ impl<T> At<T> for rustix::io::Result<T> {
     }
 }
 
-impl<T> At<T> for Result<T, CgroupError> {
-    fn at(self, stage: Stage, what: impl Display) -> Result<T, Fault> {
-        self.map_err(|error| Fault {
-            stage,
-            errno: error.errno(),
-            message: format!("{what}: {}", chain(&error)),
-        })
-    }
+/// Errors of the `linux` room: what failed is in their text, the number at the end of their chain.
+macro_rules! at_for {
+    ($($error:ty),*) => {$(
+        impl<T> At<T> for Result<T, $error> {
+            fn at(self, stage: Stage, what: impl Display) -> Result<T, Fault> {
+                self.map_err(|error| Fault {
+                    stage,
+                    errno: errno_of(&error),
+                    message: format!("{what}: {}", chain(&error)),
+                })
+            }
+        }
+    )*};
 }
+at_for!(
+    CapsError,
+    CgroupError,
+    NetlinkError,
+    PauseError,
+    SeccompError
+);
 
-impl<T> At<T> for Result<T, NetlinkError> {
-    fn at(self, stage: Stage, what: impl Display) -> Result<T, Fault> {
-        self.map_err(|error| Fault {
-            stage,
-            errno: error.errno(),
-            message: format!("{what}: {}", chain(&error)),
-        })
+fn errno_of(error: &(dyn std::error::Error + 'static)) -> i32 {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(errno) = cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::raw_os_error)
+        {
+            return errno;
+        }
+        next = cause.source();
     }
+    0
 }

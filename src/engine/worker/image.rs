@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Container;
 
 use super::task::PodWorker;
 use crate::base::chain;
+use crate::engine::plan::END_SHOWN_FOR;
 use crate::engine::recorder::Level;
 use crate::engine::status::Why;
 use crate::image::{ImageError, ImageRecord};
@@ -94,10 +95,20 @@ impl PodWorker {
     async fn pull(&mut self, container: &Container, name: &str) -> Result<ImageRecord, NotNow> {
         let now = self.machine.clock.now();
         if let Some(wait) = self.pull_backoffs.wait_since_step(name, now) {
+            let last = self.pull_errors.get(name).cloned().unwrap_or_default();
+            let shown_at = wait
+                .until
+                .checked_sub(wait.delay)
+                .and_then(|failed_at| failed_at.checked_add(END_SHOWN_FOR))
+                .unwrap_or(now);
+            if let Ok(rest) = Duration::try_from(shown_at.duration_since(now))
+                && !rest.is_zero()
+            {
+                return Err(NotNow::new("ErrImagePull", last, rest));
+            }
             let text = format!("Back-off pulling image \"{name}\"");
             self.container_event(container, Level::Normal, "BackOff", text.clone());
             self.failed(container, "ImagePullBackOff");
-            let last = self.pull_errors.get(name).cloned().unwrap_or_default();
             let after = Duration::try_from(wait.until.duration_since(now)).unwrap_or(RETRY);
             return Err(NotNow::new(
                 "ImagePullBackOff",
@@ -146,11 +157,7 @@ impl PodWorker {
                 );
                 self.failed(container, "ErrImagePull");
                 // The next look shows the back-off.
-                Err(NotNow::new(
-                    "ErrImagePull",
-                    text,
-                    crate::engine::plan::END_SHOWN_FOR,
-                ))
+                Err(NotNow::new("ErrImagePull", text, END_SHOWN_FOR))
             }
         }
     }

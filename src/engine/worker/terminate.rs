@@ -58,7 +58,11 @@ impl PodWorker {
             tokio::select! {
                 done = stops.join_next() => match done {
                     None => return,
-                    Some(Ok((id, Ok(())))) => { running.remove(&id); }
+                    Some(Ok((id, Ok(())))) => {
+                        running.remove(&id);
+                        self.observe().await;
+                        self.publish();
+                    }
                     Some(Ok((_, Err(text)))) => {
                         self.event(Level::Warning, "FailedKillPod", format!("error killing pod: {text}"));
                     }

@@ -78,7 +78,12 @@ pub(super) fn mount_dev(plan: &Plan<'_>, root: BorrowedFd<'_>) -> Result<Devices
     mount::attach(plan.devpts, beneath("pts")?.as_fd()).at(Stage::Mount, "mount /dev/pts")?;
     let shm = open_host(plan.shm, Links::Refuse).and_then(|fd| {
         let copied = mount::copy(fd.as_fd(), false)?;
-        mount::change(copied.as_fd(), Attributes::NONE, Propagation::Private, false)?;
+        mount::change(
+            copied.as_fd(),
+            Attributes::NONE,
+            Propagation::Private,
+            false,
+        )?;
         Ok(copied)
     });
     attach(shm, &beneath("shm")?, "/dev/shm")?;
@@ -128,11 +133,9 @@ fn copy_host_nodes(dev: &OwnedFd) -> Result<(), Fault> {
         };
         for entry in entries.flatten() {
             let relative = directory.join(entry.file_name());
-            let Ok(stat) = rustix::fs::statat(
-                CWD,
-                entry.path(),
-                rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
-            ) else {
+            let Ok(stat) =
+                rustix::fs::statat(CWD, entry.path(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+            else {
                 continue;
             };
             match FileType::from_raw_mode(stat.st_mode) {
@@ -166,8 +169,8 @@ fn copy_node(
 ) -> Result<(), Fault> {
     let what = format!("make /dev/{}", relative.display());
     let parent = relative.parent().unwrap_or(Path::new(""));
-    let directory =
-        path::ensure_directory(dev.as_fd(), parent, 0o755, Links::Refuse).at(Stage::Device, &what)?;
+    let directory = path::ensure_directory(dev.as_fd(), parent, 0o755, Links::Refuse)
+        .at(Stage::Device, &what)?;
     // mknodat wants a descriptor that is not O_PATH only on paper; reopening keeps to the manual.
     let directory = openat(
         &directory,

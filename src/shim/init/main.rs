@@ -52,6 +52,8 @@ pub(in crate::shim) struct Plan<'a> {
     pub(in crate::shim) shm: &'a Path,
     /// Where shared memory volumes are mounted.
     pub(in crate::shim) tmpfs_directory: &'a Path,
+    /// For each mount of the spec: a copy from the machine's mount namespace, where one is needed.
+    pub(in crate::shim) propagating: Vec<Option<OwnedFd>>,
 }
 
 impl Plan<'_> {
@@ -73,8 +75,7 @@ fn become_container(plan: &Plan<'_>, reporter: &mut Reporter) -> Result<Infallib
     if !plan.spec.privileged {
         ns::unshare(Namespaces::CGROUP).at(Stage::Namespaces, "make a cgroup namespace")?;
     }
-    ns::enter(plan.pause, plan.join)
-        .at(Stage::Namespaces, "join the namespaces of the sandbox")?;
+    ns::enter(plan.pause, plan.join).at(Stage::Namespaces, "join the namespaces of the sandbox")?;
     let root = rootfs::build(plan)?;
     for ((resource, soft, hard), wanted) in plan.rlimits.iter().zip(&plan.spec.rlimits) {
         if let Err(error) = proc::set_rlimit(*resource, *soft, *hard) {
@@ -191,8 +192,12 @@ fn become_pause(plan: &Pause<'_>, reporter: &mut Reporter) -> Result<Infallible,
             .write(true)
             .open(Path::new("/proc/sys").join(file))
             .and_then(|mut file| file.write_all(value.as_bytes()))
-            .at(Stage::Sysctl, format_args!("set sysctl {file} to {value:?}"))?;
+            .at(
+                Stage::Sysctl,
+                format_args!("set sysctl {file} to {value:?}"),
+            )?;
     }
+    proc::silence().at(Stage::Clone, "leave the standard streams")?;
     // With a shared pid namespace every container could look through /proc/1/root: let it find nothing.
     let empty = empty_root().at(Stage::Rootfs, "make an empty root for pause")?;
     mount::change_root(empty.as_fd()).at(Stage::Rootfs, "enter the empty root")?;

@@ -5,11 +5,13 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, accessat, fchown, statat};
+use rustix::fs::{
+    Access, AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, accessat, fchown, statat,
+};
 
 use super::Process;
 use crate::linux::path::{self, Links};
-use crate::linux::{caps, proc, pty};
+use crate::linux::{caps, proc, pty, seccomp};
 use crate::shim::fault::{At, errno_text, refuse};
 use crate::wire::{EffectiveUser, Fault, Stage};
 
@@ -30,7 +32,8 @@ pub(super) fn enter_directory(
             let made = path::ensure_directory(root, Path::new(cwd), 0o755, Links::InRoot)
                 .at(Stage::WorkingDirectory, &what)?;
             if let Some(user) = create_for {
-                let reopened = path::open(made.as_fd(), Path::new("."), OFlags::RDONLY, Links::Refuse);
+                let reopened =
+                    path::open(made.as_fd(), Path::new("."), OFlags::RDONLY, Links::Refuse);
                 reopened
                     .and_then(|fd| give_to(fd.as_fd(), user).map_err(std::io::Error::from))
                     .at(Stage::WorkingDirectory, &what)?;
@@ -126,15 +129,15 @@ fn drop_privileges_before_seccomp(process: &Process<'_>, kernel: u64) -> Result<
     } else {
         install_filter(process)?;
     }
-    caps::drop_bounding(process.capabilities.bounding & kernel)
-        .at(Stage::Capabilities, "drop capabilities from the bounding set")
+    caps::drop_bounding(process.capabilities.bounding & kernel).at(
+        Stage::Capabilities,
+        "drop capabilities from the bounding set",
+    )
 }
 
 fn install_filter(process: &Process<'_>) -> Result<(), Fault> {
     match process.filter {
-        Some(filter) => filter
-            .install()
-            .at(Stage::Seccomp, "install the seccomp filter"),
+        Some(filter) => seccomp::install(filter).at(Stage::Seccomp, "install the seccomp filter"),
         None => Ok(()),
     }
 }

@@ -18,7 +18,10 @@ const MAX_REPORT: u64 = 1 << 16;
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::shim) enum Report {
     /// Everything but exec is done.
-    Identity { user: EffectiveUser, home: String },
+    Identity {
+        user: EffectiveUser,
+        home: String,
+    },
     /// Something that this machine refused and that does not stop the start.
     Note(String),
     Fault(Fault),

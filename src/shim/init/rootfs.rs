@@ -39,8 +39,9 @@ pub(super) fn build(plan: &Plan<'_>) -> Result<OwnedFd, Fault> {
     proc(root.as_fd())?;
     let devices = device::mount_dev(plan, root.as_fd())?;
     sys(plan, root.as_fd())?;
-    for wanted in &plan.spec.mounts {
-        volume(plan, root.as_fd(), wanted)?;
+    for (number, wanted) in plan.spec.mounts.iter().enumerate() {
+        let propagating = plan.propagating.get(number).and_then(Option::as_ref);
+        volume(plan, root.as_fd(), wanted, propagating)?;
     }
     mask(plan, root.as_fd(), &devices)?;
     make_read_only(plan, root.as_fd())?;
@@ -58,7 +59,7 @@ pub(super) fn build(plan: &Plan<'_>) -> Result<OwnedFd, Fault> {
 }
 
 /// A path of the machine.
-pub(super) fn open_host(path: &Path, links: Links) -> std::io::Result<OwnedFd> {
+pub(in crate::shim) fn open_host(path: &Path, links: Links) -> std::io::Result<OwnedFd> {
     match links {
         Links::InRoot => openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .map_err(std::io::Error::from),
@@ -137,9 +138,10 @@ fn configure(context: &Context, rootfs: &RootFs) -> Result<OwnedFd, Fault> {
     let scratch = [rootfs.scratch.join("upper"), rootfs.scratch.join("work")];
     let (scratch, also_held) = short_paths(&scratch)?;
     for (key, path) in ["upperdir", "workdir"].into_iter().zip(&scratch) {
-        context
-            .set(key, path.as_os_str().as_bytes())
-            .at(Stage::Rootfs, format_args!("overlay {key} {}", path.display()))?;
+        context.set(key, path.as_os_str().as_bytes()).at(
+            Stage::Rootfs,
+            format_args!("overlay {key} {}", path.display()),
+        )?;
     }
     let root = context
         .mount(Attributes::NONE)
@@ -261,7 +263,12 @@ pub(super) fn attach(
         .at(Stage::Mount, format_args!("mount {name}"))
 }
 
-fn volume(plan: &Plan<'_>, root: BorrowedFd<'_>, wanted: &wire::Mount) -> Result<(), Fault> {
+fn volume(
+    plan: &Plan<'_>,
+    root: BorrowedFd<'_>,
+    wanted: &wire::Mount,
+    propagating: Option<&OwnedFd>,
+) -> Result<(), Fault> {
     let (source, links) = match &wanted.source {
         MountSource::Bind {
             path,
@@ -277,15 +284,17 @@ fn volume(plan: &Plan<'_>, root: BorrowedFd<'_>, wanted: &wire::Mount) -> Result
         MountSource::SharedTmpfs { key, .. } => (plan.shared_tmpfs(key), Links::Refuse),
     };
     let what = format!("mount {} on {}", source.display(), wanted.destination);
-    let opened = open_host(&source, links).at(Stage::Mount, &what)?;
-    let copied = mount::copy(opened.as_fd(), true).at(Stage::Mount, &what)?;
-    let is_directory = is_directory(opened.as_fd()).at(Stage::Mount, &what)?;
-    drop(opened);
+    let copied = match propagating {
+        Some(copied) => copied.try_clone(),
+        None => open_host(&source, links).and_then(|fd| mount::copy(fd.as_fd(), true)),
+    }
+    .at(Stage::Mount, &what)?;
+    let is_directory = is_directory(copied.as_fd()).at(Stage::Mount, &what)?;
 
     let propagation = match wanted.propagation {
         wire::Propagation::Private => Propagation::Private,
         wire::Propagation::HostToContainer => Propagation::Slave,
-        wire::Propagation::Bidirectional => Propagation::Shared,
+        wire::Propagation::Bidirectional => Propagation::Unchanged,
     };
     mount::change(copied.as_fd(), Attributes::NONE, propagation, true).at(Stage::Mount, &what)?;
     if wanted.readonly || wanted.recursive_readonly {
@@ -311,12 +320,11 @@ fn volume(plan: &Plan<'_>, root: BorrowedFd<'_>, wanted: &wire::Mount) -> Result
 
 /// Whatever way the path took, it must not end on the root itself or inside `/proc` (CVE-2019-16884,
 /// CVE-2025-52881: writes meant for procfs would go to a file of the container's choice).
-fn check_destination(
-    root: BorrowedFd<'_>,
-    point: BorrowedFd<'_>,
-    what: &str,
-) -> Result<(), Fault> {
-    let magic = fstatfs(point).at(Stage::Mount, what)?.f_type.cast_unsigned();
+fn check_destination(root: BorrowedFd<'_>, point: BorrowedFd<'_>, what: &str) -> Result<(), Fault> {
+    let magic = fstatfs(point)
+        .at(Stage::Mount, what)?
+        .f_type
+        .cast_unsigned();
     if magic == PROC_MAGIC {
         return Err(refuse(Stage::Mount, format!("{what}: it is inside /proc")));
     }

@@ -109,9 +109,8 @@ fn lookup(
     };
     let user = if user.is_empty() { "0" } else { user };
     let (uid, entry) = if user.bytes().all(|byte| byte.is_ascii_digit()) {
-        let uid = number(user).ok_or_else(|| {
-            refuse(Stage::User, format!("user {user:?}: uid out of range"))
-        })?;
+        let uid = number(user)
+            .ok_or_else(|| refuse(Stage::User, format!("user {user:?}: uid out of range")))?;
         (uid, passwd_entries(passwd).find(|entry| entry.uid == uid))
     } else {
         let entry = passwd_entries(passwd).find(|entry| entry.name == user);
@@ -196,16 +195,14 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: Option<(u32, u32, &[u32], &str)>) {
         let found = lookup(&user(text), PASSWD, GROUP).ok();
-        let found = found
-            .as_ref()
-            .map(|(user, home)| {
-                (
-                    user.uid,
-                    user.gid,
-                    user.supplementary_groups.as_slice(),
-                    home.as_str(),
-                )
-            });
+        let found = found.as_ref().map(|(user, home)| {
+            (
+                user.uid,
+                user.gid,
+                user.supplementary_groups.as_slice(),
+                home.as_str(),
+            )
+        });
         assert_eq!(found, expected, "{text:?}");
     }
 
@@ -223,7 +220,14 @@ mod tests {
     #[test]
     fn what_cannot_be_found_is_refused() {
         for text in [
-            "nobody", "web:none", "1:2:3", "4294967296", "4294967295", "-1", "0x10", " 0",
+            "nobody",
+            "web:none",
+            "1:2:3",
+            "4294967296",
+            "4294967295",
+            "-1",
+            "0x10",
+            " 0",
         ] {
             check(text, None);
         }

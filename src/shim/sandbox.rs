@@ -1,0 +1,534 @@
+//! The sandbox: cgroups, pause, network, shared memory. Built step by step; what was built is undone when
+//! a later step fails.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::fault::{At, refuse};
+use super::init;
+use super::server::Shim;
+use super::state_dir::StateDir;
+use crate::linux::cgroup::{Cgroup, Hierarchy, Level, Limits, Version};
+use crate::linux::clone::{self, Child, Namespaces, SingleThreaded};
+use crate::linux::mount::{self, Attributes, Context};
+use crate::linux::netlink::{Netlink, Peer};
+use crate::linux::ns::{self, OwnNetwork, OwnPid};
+use crate::linux::signal::{ChildSignals, Signal};
+use crate::linux::{pause, pidfd};
+use crate::wire::{
+    Fault, Namespace, NetworkPlan, PidNamespace, ResourceLimits, SandboxPhase, SandboxSpec,
+    SandboxState, Stage,
+};
+
+/// Name of pause's own leaf beside those of the containers.
+const PAUSE_LEAF: &str = "pause";
+
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    pub(super) spec: SandboxSpec,
+    pub(super) phase: SandboxPhase,
+    pub(super) created_at: Timestamp,
+    pub(super) notes: Vec<String>,
+    pub(super) hierarchy: Hierarchy,
+    pub(super) pause: Option<Child>,
+    /// How children get into other pid namespaces and back.
+    pub(super) own_pid: OwnPid,
+    /// The machine's mount namespace and the shim's, for mounts that propagate back.
+    pub(super) mounts: [OwnedFd; 2],
+    pub(super) directory: StateDir,
+    cgroup: Option<Cgroup>,
+    veth: bool,
+}
+
+pub(super) fn limits_of(limits: &ResourceLimits) -> Limits {
+    Limits {
+        cpu_shares: limits.cpu_shares,
+        cpu_weight: limits.cpu_weight,
+        cpu_quota: limits.cpu_quota,
+        cpu_period: limits.cpu_period,
+        memory_limit: limits.memory_limit,
+        swap_limit: limits.swap_limit,
+        oom_group: limits.oom_group,
+        pids_limit: limits.pids_limit,
+    }
+}
+
+impl Sandbox {
+    /// Builds everything; `mounts` as in the field. The process is a shim already (its own mount
+    /// namespace, subreaper).
+    pub(super) fn build(
+        spec: SandboxSpec,
+        mounts: [OwnedFd; 2],
+        notes: Vec<String>,
+        witness: &SingleThreaded,
+    ) -> Result<Self, Fault> {
+        check(&spec)?;
+        let directory = StateDir::open(&spec.directory).at(
+            Stage::State,
+            format_args!("open {}", spec.directory.display()),
+        )?;
+        let hierarchy = Hierarchy::detect(Path::new(init::CGROUP_ROOT))
+            .at(Stage::Cgroup, "find the control groups")?;
+        let mut sandbox = Self {
+            spec,
+            phase: SandboxPhase::Ready,
+            created_at: Timestamp::now(),
+            notes,
+            hierarchy,
+            pause: None,
+            own_pid: OwnPid::open().at(Stage::Namespaces, "open the pid namespace")?,
+            mounts,
+            directory,
+            cgroup: None,
+            veth: false,
+        };
+        match sandbox.build_parts(witness) {
+            Ok(()) => Ok(sandbox),
+            Err(fault) => {
+                sandbox.undo();
+                Err(fault)
+            }
+        }
+    }
+
+    fn build_parts(&mut self, witness: &SingleThreaded) -> Result<(), Fault> {
+        self.make_cgroups()?;
+        let mut reports = self.spawn_pause(witness)?;
+        // Pause gets ready on another processor while the shim makes the network.
+        let network = self.make_network();
+        let shm = self.make_shared_memory();
+        reports.receive_all().at(Stage::Clone, "hear from pause")?;
+        let told = reports.told();
+        self.notes.extend(told.notes);
+        if let Some(fault) = told.fault {
+            return Err(fault);
+        }
+        if told.identity.is_none() {
+            return Err(refuse(Stage::Clone, "pause died before it was executed"));
+        }
+        network?;
+        shm
+    }
+
+    pub(super) fn levels(&self) -> Vec<&str> {
+        self.spec
+            .cgroup
+            .iter()
+            .map(|level| level.name.as_str())
+            .collect()
+    }
+
+    pub(super) fn is_unified(&self) -> bool {
+        self.hierarchy.version() == Version::V2
+    }
+
+    fn make_cgroups(&mut self) -> Result<(), Fault> {
+        let limits: Vec<Option<Limits>> = self
+            .spec
+            .cgroup
+            .iter()
+            .map(|level| level.limits.as_ref().map(limits_of))
+            .collect();
+        let levels: Vec<Level<'_>> = self
+            .spec
+            .cgroup
+            .iter()
+            .zip(&limits)
+            .map(|(level, limits)| Level {
+                name: &level.name,
+                limits: limits.as_ref(),
+            })
+            .collect();
+        let mut notes = self
+            .hierarchy
+            .ensure(&levels)
+            .at(Stage::Cgroup, "make the pod's cgroup")?;
+        let (cgroup, more) = self
+            .hierarchy
+            .create_leaf(&self.levels(), PAUSE_LEAF, &Limits::default())
+            .at(Stage::Cgroup, "make the cgroup of pause")?;
+        notes.extend(more);
+        self.cgroup = Some(cgroup);
+        self.notes.extend(notes);
+        Ok(())
+    }
+
+    fn spawn_pause(&mut self, witness: &SingleThreaded) -> Result<init::Reports, Fault> {
+        let cgroup = self
+            .cgroup
+            .as_ref()
+            .ok_or_else(|| refuse(Stage::Cgroup, "the cgroup of pause is not there"))?;
+        let wanted = self.spec.namespaces;
+        let own = |namespace| namespace == Namespace::Sandbox;
+        let namespaces = Namespaces::NONE
+            .with_if(own(wanted.network), Namespaces::NETWORK)
+            .with_if(own(wanted.ipc), Namespaces::IPC)
+            .with_if(own(wanted.uts), Namespaces::UTS)
+            .with_if(wanted.pid == PidNamespace::Sandbox, Namespaces::PID);
+        let program = pause::sealed().at(Stage::Exec, "prepare pause")?;
+        let plan = init::Pause {
+            program: program.as_fd(),
+            cgroup,
+            oom_score_adj: self.spec.oom_score_adj,
+            hostname: own(wanted.uts).then_some(self.spec.hostname.as_str()),
+            sysctls: self
+                .spec
+                .sysctls
+                .iter()
+                .map(|(name, value)| (name.replace('.', "/"), value.as_str()))
+                .collect(),
+        };
+        let (reports, reporter) = init::channel().at(Stage::Clone, "make a pipe")?;
+        let mut reporter = Some(reporter);
+        let child = clone::spawn(witness, namespaces, cgroup.unified_dir(), || {
+            reporter
+                .take()
+                .map_or(1, |reporter| init::pause(&plan, reporter))
+        })
+        .at(Stage::Clone, "make pause in its namespaces")?;
+        self.pause = Some(child);
+        Ok(reports)
+    }
+
+    fn make_network(&mut self) -> Result<(), Fault> {
+        let Some(child) = self
+            .pause
+            .as_ref()
+            .filter(|_| self.spec.namespaces.network == Namespace::Sandbox)
+        else {
+            return Ok(());
+        };
+        let home = OwnNetwork::open().at(Stage::Network, "open the network namespace")?;
+        if let Some(plan) = &self.spec.network {
+            let namespace = ns::network_of(child.pid)
+                .at(Stage::Network, "open the network namespace of the sandbox")?;
+            connect(plan, &namespace)?;
+            self.veth = true;
+        }
+        let inside = home
+            .visit(child.pidfd.as_fd(), Netlink::open)
+            .at(Stage::Network, "enter the network namespace of the sandbox")?;
+        let mut inside = inside.at(Stage::Network, "open a netlink socket")?;
+        inside.set_loopback_up().at(Stage::Network, "take lo up")?;
+        if let Some(plan) = &self.spec.network {
+            configure(&mut inside, plan)?;
+        }
+        Ok(())
+    }
+
+    /// The pod's `/dev/shm`, in the shim's mount namespace: it lives as long as that.
+    fn make_shared_memory(&mut self) -> Result<(), Fault> {
+        std::fs::create_dir_all(self.directory.tmpfs())
+            .at(Stage::Mount, "make the directory of memory volumes")?;
+        if self.spec.namespaces.ipc == Namespace::Host {
+            return Ok(());
+        }
+        let options = [
+            ("mode", "1777".to_owned()),
+            ("size", self.spec.shm_size.to_string()),
+        ];
+        let attributes = Attributes::NO_SUID
+            .with(Attributes::NO_DEV)
+            .with(Attributes::NO_EXEC);
+        mount_tmpfs(&self.directory.shm(), &options, attributes)
+            .at(Stage::Mount, "mount the pod's /dev/shm")
+    }
+
+    /// Makes the memory volume `key` unless it is there.
+    pub(super) fn ensure_tmpfs(
+        &self,
+        key: &str,
+        size: Option<u64>,
+        mode: u32,
+    ) -> Result<(), Fault> {
+        if !is_name(key) {
+            return Err(refuse(
+                Stage::Mount,
+                format!("memory volume {key:?}: not a file name"),
+            ));
+        }
+        let path = self.directory.tmpfs().join(key);
+        if path.exists() {
+            return Ok(());
+        }
+        let mut options = vec![("mode", format!("{mode:o}"))];
+        if let Some(size) = size {
+            options.push(("size", size.to_string()));
+        }
+        let attributes = Attributes::NO_SUID.with(Attributes::NO_DEV);
+        mount_tmpfs(&path, &options, attributes)
+            .at(Stage::Mount, format_args!("mount memory volume {key}"))
+    }
+
+    pub(super) fn state(&self) -> SandboxState {
+        SandboxState {
+            phase: self.phase,
+            created_at: self.created_at,
+            shim_pid: crate::linux::proc::own_pid(),
+            pause_pid: self.pause.as_ref().map(|child| child.pid),
+            address: self.spec.network.as_ref().map(|plan| plan.address.addr()),
+            containers: Vec::new(),
+            notes: self.notes.clone(),
+            spec: self.spec.clone(),
+        }
+    }
+
+    pub(super) fn kill_pause(&self) {
+        if let Some(child) = &self.pause {
+            // Our own child that is not reaped yet can always be signalled.
+            let _ = pidfd::send(child.pidfd.as_fd(), Signal::KILL);
+        }
+    }
+
+    /// Removes cgroups and, when told, the bridge. Processes are gone or are killed now.
+    pub(super) fn remove(&self, bridge: Option<&str>) -> Result<(), Fault> {
+        remove_cgroups(&self.hierarchy, &self.levels())?;
+        let interface = self
+            .spec
+            .network
+            .as_ref()
+            .map(|plan| plan.host_interface.as_str());
+        remove_links(interface, bridge)
+    }
+
+    /// Opens the socket, writes the state, and is ready.
+    pub(super) fn serve(mut self, child_signals: ChildSignals) -> Result<Shim, Fault> {
+        let listener = match self.directory.listen() {
+            Ok(listener) => listener,
+            Err(error) => {
+                self.undo();
+                return Err(error).at(Stage::State, "open the socket");
+            }
+        };
+        let mut shim =
+            Shim::new(self, listener, child_signals).at(Stage::State, "wait for descriptors")?;
+        shim.save();
+        Ok(shim)
+    }
+
+    fn undo(&mut self) {
+        self.kill_pause();
+        if let Some(child) = self.pause.take() {
+            let _ = pidfd::reap_blocking(child.pidfd.as_fd());
+        }
+        // The fault that led here is what the user hears; the next attempt and the clean-up of the
+        // engine meet whatever could not be removed.
+        let _ = remove_cgroups(&self.hierarchy, &self.levels());
+        if self.veth
+            && let Some(plan) = &self.spec.network
+            && let Ok(mut netlink) = Netlink::open()
+        {
+            let _ = netlink.delete_link(&plan.host_interface);
+        }
+        let _ = self.directory.remove();
+    }
+}
+
+fn check(spec: &SandboxSpec) -> Result<(), Fault> {
+    if spec.cgroup.is_empty() {
+        return Err(refuse(Stage::Request, "the sandbox has no cgroup"));
+    }
+    if spec.namespaces.network == Namespace::Host && spec.network.is_some() {
+        return Err(refuse(
+            Stage::Request,
+            "a network plan makes no sense in the machine's network namespace",
+        ));
+    }
+    spec.sysctls
+        .iter()
+        .try_for_each(|(name, value)| check_sysctl(spec, name, value))
+}
+
+/// Only sysctls that belong to a namespace of the sandbox's own; anything else would be set for the whole
+/// machine (CVE-2022-0811 smuggled `kernel.core_pattern` in).
+fn check_sysctl(spec: &SandboxSpec, name: &str, value: &str) -> Result<(), Fault> {
+    let is_word = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    let dots_are_fine = !name.starts_with('.') && !name.ends_with('.') && !name.contains("..");
+    let ipc = ["kernel.shm", "kernel.msg", "fs.mqueue."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+        || name == "kernel.sem";
+    let owner = if ipc {
+        Some(spec.namespaces.ipc)
+    } else if name.starts_with("net.") {
+        Some(spec.namespaces.network)
+    } else {
+        None
+    };
+    let line = value
+        .bytes()
+        .all(|byte| (b' '..0x7f).contains(&byte) || byte == b'\t');
+    match owner {
+        Some(Namespace::Sandbox) if is_word && dots_are_fine && line => Ok(()),
+        Some(Namespace::Host) => Err(refuse(
+            Stage::Sysctl,
+            format!("sysctl {name:?} would change the machine: its namespace is the host's"),
+        )),
+        _ => Err(refuse(
+            Stage::Sysctl,
+            format!("sysctl {name:?} = {value:?} is not allowed in a sandbox"),
+        )),
+    }
+}
+
+fn connect(plan: &NetworkPlan, namespace: &OwnedFd) -> Result<(), Fault> {
+    let mut netlink = Netlink::open().at(Stage::Network, "open a netlink socket")?;
+    let bridge = netlink
+        .ensure_bridge(&plan.bridge.name, plan.bridge.address, plan.mtu)
+        .at(Stage::Network, "make the bridge")?;
+    let peer = Peer {
+        name: &plan.sandbox_interface,
+        namespace: namespace.as_fd(),
+        mac: None,
+    };
+    match netlink.create_veth(&plan.host_interface, bridge, peer, plan.mtu) {
+        // The other end of an earlier sandbox of this pod has not quite gone with its namespace yet.
+        Err(error) if error.errno() == rustix::io::Errno::EXIST.raw_os_error() => {
+            netlink
+                .delete_link(&plan.host_interface)
+                .at(Stage::Network, "remove a stale interface")?;
+            netlink
+                .create_veth(&plan.host_interface, bridge, peer, plan.mtu)
+                .at(Stage::Network, "connect the sandbox")
+        }
+        made => made.at(Stage::Network, "connect the sandbox"),
+    }
+}
+
+fn configure(inside: &mut Netlink, plan: &NetworkPlan) -> Result<(), Fault> {
+    let name = &plan.sandbox_interface;
+    let index = inside
+        .link_index(name)
+        .at(Stage::Network, format_args!("find {name}"))?
+        .ok_or_else(|| refuse(Stage::Network, format!("{name} is not in the sandbox")))?;
+    inside
+        .add_address(index, plan.address)
+        .at(Stage::Network, format_args!("set the address of {name}"))?;
+    inside
+        .set_up(index)
+        .at(Stage::Network, format_args!("take {name} up"))?;
+    inside
+        .add_default_route(index, plan.gateway)
+        .at(Stage::Network, "set the default route")
+}
+
+fn mount_tmpfs(path: &Path, options: &[(&str, String)], attributes: Attributes) -> io::Result<()> {
+    match std::fs::create_dir(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    let context = Context::open("tmpfs")?;
+    for (key, value) in options {
+        context.set(key, value.as_str())?;
+    }
+    let mounted = context.mount(attributes)?;
+    let place = init::open_host(path, crate::linux::path::Links::InRoot)?;
+    mount::attach(mounted.as_fd(), place.as_fd())
+}
+
+/// One component of a path.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text != "." && text != ".." && !text.bytes().any(|b| matches!(b, b'/' | 0))
+}
+
+/// Kills what is left in the pod's cgroup, removes it and the levels above that are empty.
+pub(super) fn remove_cgroups(hierarchy: &Hierarchy, levels: &[&str]) -> Result<(), Fault> {
+    if levels.is_empty() {
+        return Ok(());
+    }
+    hierarchy
+        .kill_tree(levels)
+        .at(Stage::Cgroup, "kill the pod's cgroup")?;
+    hierarchy
+        .remove(levels)
+        .at(Stage::Cgroup, "remove the pod's cgroup")
+}
+
+/// Removes the bridge when nothing but this sandbox's interface is connected to it. The interface itself
+/// is normally left to the kernel, which deletes it with its namespace and does not let us wait for it.
+pub(super) fn remove_links(interface: Option<&str>, bridge: Option<&str>) -> Result<(), Fault> {
+    let Some(bridge) = bridge else {
+        return Ok(());
+    };
+    let mut netlink = Netlink::open().at(Stage::Network, "open a netlink socket")?;
+    if let Some(interface) = interface {
+        netlink
+            .delete_link(interface)
+            .at(Stage::Network, "remove the interface")?;
+    }
+    let exists = netlink
+        .link_index(bridge)
+        .at(Stage::Network, "find the bridge")?
+        .is_some();
+    if !exists {
+        return Ok(());
+    }
+    let ports = netlink
+        .bridge_ports(bridge)
+        .at(Stage::Network, "count the ports of the bridge")?;
+    if ports > 0 {
+        return Ok(());
+    }
+    netlink
+        .delete_link(bridge)
+        .at(Stage::Network, "remove the bridge")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SandboxId;
+    use crate::wire::SandboxNamespaces;
+
+    #[track_caller]
+    fn check_one(ipc: Namespace, name: &str, value: &str, allowed: bool) {
+        let spec = SandboxSpec {
+            id: SandboxId::random(),
+            labels: Default::default(),
+            directory: "/".into(),
+            hostname: String::new(),
+            namespaces: SandboxNamespaces {
+                network: Namespace::Sandbox,
+                ipc,
+                uts: Namespace::Sandbox,
+                pid: PidNamespace::Container,
+            },
+            network: None,
+            cgroup: Vec::new(),
+            sysctls: Vec::new(),
+            shm_size: 0,
+            oom_score_adj: 0,
+        };
+        assert_eq!(
+            check_sysctl(&spec, name, value).is_ok(),
+            allowed,
+            "{name}={value}"
+        );
+    }
+
+    #[test]
+    fn only_sysctls_of_the_sandbox_are_allowed() {
+        let own = Namespace::Sandbox;
+        check_one(own, "net.ipv4.ip_unprivileged_port_start", "0", true);
+        check_one(own, "kernel.shm_rmid_forced", "1", true);
+        check_one(own, "kernel.sem", "250\t32000 32 128", true);
+        check_one(Namespace::Host, "kernel.sem", "1", false);
+        check_one(own, "kernel.core_pattern", "|/bin/sh", false);
+        check_one(
+            own,
+            "kernel.shm_rmid_forced",
+            "1\nkernel.core_pattern=|x",
+            false,
+        );
+        check_one(own, "kernel.shm+kernel.core_pattern", "1", false);
+        check_one(own, "net.../../kernel.core_pattern", "1", false);
+        check_one(own, "net/../kernel/core_pattern", "1", false);
+        check_one(own, "vm.swappiness", "1", false);
+    }
+}

@@ -1,0 +1,148 @@
+//! The files of a shim in its sandbox's directory.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, openat, renameat_with, unlinkat};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+};
+
+use crate::linux::proc;
+use crate::wire::SandboxState;
+
+const SOCKET: &str = "shim.sock";
+const STATE: &str = "state.json";
+const OTHER_STATE: &str = "state.json.new";
+/// Mount points in the shim's own mount namespace; empty directories for everybody else.
+const SHM: &str = "shm";
+const TMPFS: &str = "tmpfs";
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 64;
+
+#[derive(Debug)]
+pub(super) struct StateDir {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+impl StateDir {
+    /// The directory exists and is not a link.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let fd = openat(
+            CWD,
+            path,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        Ok(Self {
+            path: path.to_owned(),
+            fd,
+        })
+    }
+
+    pub(super) fn shm(&self) -> PathBuf {
+        self.path.join(SHM)
+    }
+
+    pub(super) fn tmpfs(&self) -> PathBuf {
+        self.path.join(TMPFS)
+    }
+
+    /// Replaces the state on disk as a whole: a reader sees the old one or the new one.
+    ///
+    /// Two files change places (`RENAME_EXCHANGE`, rename(2)) instead of a new one replacing the old,
+    /// because making and deleting an inode costs up to a millisecond on some file systems and this
+    /// stands between the end of a container and the news of it. Nothing is synced: what this protects
+    /// against is the death of the shim, and after a reboot there is no sandbox.
+    pub(super) fn write(&self, state: &SandboxState) -> io::Result<()> {
+        let bytes = serde_json::to_vec(state).map_err(io::Error::other)?;
+        let file: File = openat(
+            &self.fd,
+            OTHER_STATE,
+            OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::from_raw_mode(0o600),
+        )?
+        .into();
+        file.write_all_at(&bytes, 0)?;
+        file.set_len(bytes.len() as u64)?;
+        match renameat_with(
+            &self.fd,
+            OTHER_STATE,
+            &self.fd,
+            STATE,
+            RenameFlags::EXCHANGE,
+        ) {
+            Ok(()) => Ok(()),
+            // The first time there is nothing to exchange with; some file systems cannot.
+            Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS) => {
+                rustix::fs::renameat(&self.fd, OTHER_STATE, &self.fd, STATE)
+                    .map_err(io::Error::from)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes and opens the socket, mode 0600. It is named through the descriptor of the directory,
+    /// because its real path may be longer than a socket address can hold (108 bytes, unix(7)).
+    pub(super) fn listen(&self) -> io::Result<OwnedFd> {
+        let socket = socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )?;
+        self.unlink(SOCKET)?;
+        let path = format!("/proc/self/fd/{}/{SOCKET}", self.fd.as_raw_fd());
+        let address = SocketAddrUnix::new(path)?;
+        let mask = proc::set_umask(0o177);
+        let bound = bind(&socket, &address);
+        proc::set_umask(mask);
+        bound?;
+        listen(&socket, BACKLOG)?;
+        Ok(socket)
+    }
+
+    fn unlink(&self, name: &str) -> io::Result<()> {
+        match unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes everything of ours, and the directory when nothing else is in it.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        for directory in [SHM, TMPFS] {
+            // A memory volume is a mount of this shim's namespace; outside it is not there any more.
+            if let Ok(entries) = std::fs::read_dir(self.path.join(directory)) {
+                for entry in entries.flatten() {
+                    let _ = crate::linux::mount::detach(&entry.path());
+                    let _ = std::fs::remove_dir(entry.path());
+                }
+            }
+            crate::linux::mount::detach(&self.path.join(directory))?;
+            match unlinkat(&self.fd, directory, AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for name in [SOCKET, OTHER_STATE, STATE] {
+            self.unlink(name)?;
+        }
+        match std::fs::remove_dir(&self.path) {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+                ) =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Standard streams of a process: pipes or a terminal, made before the fork.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::fault::At;
+use super::reactor::{Interest, Key, Reactor, Token};
+use crate::base::TerminalSize;
+use crate::linux::{proc, pty};
+use crate::wire::{Fault, Stage};
+
+/// So much may wait in the kernel while the shim does something else.
+const PIPE_SIZE: usize = 1 << 20;
+
+/// The ends that the process gets; closed in the shim after the fork.
+#[derive(Debug)]
+pub(super) struct ChildEnds {
+    stdin: OwnedFd,
+    /// Absent with a terminal, which is all three.
+    outputs: Option<[OwnedFd; 2]>,
+    terminal: bool,
+}
+
+impl ChildEnds {
+    pub(super) fn stdin(&self) -> BorrowedFd<'_> {
+        self.stdin.as_fd()
+    }
+
+    pub(super) fn output(&self, number: usize) -> BorrowedFd<'_> {
+        match &self.outputs {
+            Some(outputs) => outputs[number.min(1)].as_fd(),
+            None => self.stdin.as_fd(),
+        }
+    }
+
+    pub(super) fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        self.terminal.then(|| self.stdin.as_fd())
+    }
+}
+
+/// The ends that the shim keeps.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    pub(super) outputs: [Option<OwnedFd>; 2],
+    pub(super) input: Option<Input>,
+    /// The master, for its size.
+    pub(super) terminal: Option<OwnedFd>,
+}
+
+/// Makes the streams. `devpts` is the instance that a terminal is to be in.
+pub(super) fn make(
+    devpts: BorrowedFd<'_>,
+    terminal: bool,
+    stdin: bool,
+    size: Option<TerminalSize>,
+) -> Result<(Streams, ChildEnds), Fault> {
+    if terminal {
+        make_terminal(devpts, stdin, size).at(Stage::Terminal, "make a terminal")
+    } else {
+        make_pipes(stdin).at(Stage::Exec, "make the standard streams")
+    }
+}
+
+fn make_terminal(
+    devpts: BorrowedFd<'_>,
+    stdin: bool,
+    size: Option<TerminalSize>,
+) -> io::Result<(Streams, ChildEnds)> {
+    let pair = pty::open(devpts, size)?;
+    // Its own descriptor, because epoll(7) knows a descriptor only once.
+    let input = stdin.then(|| pair.master.try_clone()).transpose()?;
+    let output = pair.master.try_clone()?;
+    let streams = Streams {
+        outputs: [Some(output), None],
+        input: input.map(|fd| Input::new(fd, true)),
+        terminal: Some(pair.master),
+    };
+    let ends = ChildEnds {
+        stdin: pair.slave,
+        outputs: None,
+        terminal: true,
+    };
+    Ok((streams, ends))
+}
+
+fn make_pipes(stdin: bool) -> io::Result<(Streams, ChildEnds)> {
+    let (ours, theirs) = if stdin {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        proc::set_nonblocking(writer.as_fd())?;
+        (Some(Input::new(writer, false)), reader)
+    } else {
+        (
+            None,
+            OpenOptions::new().read(true).open("/dev/null")?.into(),
+        )
+    };
+    let output = || -> io::Result<(OwnedFd, OwnedFd)> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        proc::set_nonblocking(reader.as_fd())?;
+        // Refused above the machine's pipe-user-pages-soft; the default size works too.
+        let _ = proc::set_pipe_size(reader.as_fd(), PIPE_SIZE);
+        Ok((reader, writer))
+    };
+    let (stdout, child_stdout) = output()?;
+    let (stderr, child_stderr) = output()?;
+    let streams = Streams {
+        outputs: [Some(stdout), Some(stderr)],
+        input: ours,
+        terminal: None,
+    };
+    let ends = ChildEnds {
+        stdin: theirs,
+        outputs: Some([child_stdout, child_stderr]),
+        terminal: false,
+    };
+    Ok((streams, ends))
+}
+
+/// What reading an output once gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Got {
+    Bytes(usize),
+    Nothing,
+    End,
+}
+
+impl Streams {
+    /// Starts waiting for output.
+    pub(super) fn watch_outputs(&self, key: Key, reactor: &Reactor) -> io::Result<()> {
+        for (number, output) in (0..).zip(&self.outputs) {
+            if let Some(fd) = output {
+                reactor.add(fd.as_fd(), Token::Output(key, number), Interest::READ)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn unwatch_outputs(&self, reactor: &Reactor) {
+        for fd in self.outputs.iter().flatten() {
+            reactor.remove(fd.as_fd());
+        }
+    }
+
+    pub(super) fn has_output(&self) -> bool {
+        self.outputs.iter().any(Option::is_some)
+    }
+
+    /// Reads an output once. At its end, and after an error, it is closed.
+    pub(super) fn read(&mut self, number: u8, buffer: &mut [u8]) -> Got {
+        let slot = &mut self.outputs[usize::from(number.min(1))];
+        let Some(fd) = slot else {
+            return Got::End;
+        };
+        match rustix::io::read(&*fd, &mut *buffer) {
+            Ok(length @ 1..) => Got::Bytes(length),
+            Err(Errno::AGAIN | Errno::INTR) => Got::Nothing,
+            // A terminal whose last slave is closed answers EIO (pty(7)).
+            Ok(0) | Err(_) => {
+                *slot = None;
+                Got::End
+            }
+        }
+    }
+
+    pub(super) fn resize(&self, size: TerminalSize) {
+        if let Some(terminal) = &self.terminal {
+            // It fails only for a terminal that has gone.
+            let _ = pty::resize(terminal.as_fd(), size);
+        }
+    }
+}
+
+/// Standard input of a process and the bytes it has not taken yet.
+#[derive(Debug)]
+pub(super) struct Input {
+    fd: OwnedFd,
+    pending: Vec<u8>,
+    close_when_empty: bool,
+    watched: bool,
+    terminal: bool,
+}
+
+/// How much an input has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    All,
+    /// The rest waits; the source must wait too.
+    Part,
+    /// Nobody reads any more; the input is to be dropped.
+    Closed,
+}
+
+impl Input {
+    fn new(fd: OwnedFd, terminal: bool) -> Self {
+        Self {
+            fd,
+            pending: Vec::new(),
+            close_when_empty: false,
+            watched: false,
+            terminal,
+        }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8], key: Key, reactor: &Reactor) -> Taken {
+        self.pending.extend_from_slice(bytes);
+        self.flush(key, reactor)
+    }
+
+    /// Closes the input when everything is written. A terminal has no end of its own: whoever types into
+    /// it sends the character that means one.
+    pub(super) fn finish(&mut self, key: Key, reactor: &Reactor) -> Taken {
+        self.close_when_empty = !self.terminal;
+        self.flush(key, reactor)
+    }
+
+    pub(super) fn flush(&mut self, key: Key, reactor: &Reactor) -> Taken {
+        let mut done = 0;
+        while done < self.pending.len() {
+            match rustix::io::write(&self.fd, &self.pending[done..]) {
+                Ok(length) => done += length,
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(_) => return Taken::Closed,
+            }
+        }
+        self.pending.drain(..done);
+        let blocked = !self.pending.is_empty();
+        if blocked != self.watched {
+            if blocked {
+                let added = reactor.add(self.fd.as_fd(), Token::Input(key), Interest::WRITE);
+                if added.is_err() {
+                    return Taken::Closed;
+                }
+            } else {
+                reactor.remove(self.fd.as_fd());
+            }
+            self.watched = blocked;
+        }
+        match (blocked, self.close_when_empty) {
+            (true, _) => Taken::Part,
+            (false, true) => Taken::Closed,
+            (false, false) => Taken::All,
+        }
+    }
+}
