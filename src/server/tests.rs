@@ -42,7 +42,12 @@ impl Served {
         let listener = bind(&socket).unwrap();
         let shutdown = CancellationToken::new();
         let client: Arc<dyn Client> = Arc::new(fixture.client.clone());
-        let server = tokio::spawn(serve(listener, client, shutdown.clone(), TaskTracker::new()));
+        let server = tokio::spawn(serve(
+            listener,
+            client,
+            shutdown.clone(),
+            TaskTracker::new(),
+        ));
         let remote = Remote::connect(&socket).await.unwrap();
         Self {
             fixture,
