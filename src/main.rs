@@ -1,7 +1,11 @@
 //! podtui runs Kubernetes Pods on the machine in front of you and shows them in one terminal.
 //!
+//! Data runs one way: manifest → admission → store → engine → runtime → status → store → views. Every room
+//! below documents itself in its `mod.rs`; `tests/tidy.rs` holds the table of who may import whom.
 //!
-//! Data runs one way: manifest → admission → store → engine → runtime → status → store → views.
+//! One binary, three kinds of process. `podtui __shim` is the single-threaded parent of one pod, decided here
+//! before any thread, logger or runtime exists. The process that holds the lock of a state directory owns the
+//! engine ([`host`]), be it the screen or `podtui serve`. Everything else is a client of its socket.
 
 mod admission;
 mod base;
@@ -9,6 +13,7 @@ mod cli;
 mod client;
 mod config;
 mod engine;
+mod host;
 mod image;
 mod linux;
 mod logs;
@@ -26,4 +31,27 @@ mod tui;
 mod volume;
 mod wire;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Arguments, Command};
+use crate::config::Settings;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == "__shim") {
+        return shim::run(words);
+    }
+    let arguments = Arguments::parse();
+    let settings = match Settings::load(&arguments.global.overrides()) {
+        Ok(settings) => settings,
+        Err(error) => return cli::fail(&error.into()),
+    };
+    let outcome = match &arguments.command {
+        None | Some(Command::Tui(_)) => host::screen(&settings, arguments.global.namespace.clone()),
+        Some(Command::Serve(serve)) => host::serve(&settings, serve.background),
+        Some(_) => return cli::run(arguments, &settings, None),
+    };
+    outcome.map_or_else(|error| cli::fail(&error), |()| ExitCode::SUCCESS)
+}

@@ -72,6 +72,11 @@ impl Fixture {
         self.set_phase(&key, "Running").await;
     }
 
+    pub(crate) fn log_file(&self, namespace: &str, pod: &str, uid: &Uid, name: &str) -> PathBuf {
+        let directory = self.engine.log_directory(namespace, pod, uid, name);
+        directory.join("0.log")
+    }
+
     pub(crate) async fn set_phase(&self, key: &ObjectKey, phase: &str) {
         let pod = self.store.get_object(key).unwrap();
         let status = PodStatus {

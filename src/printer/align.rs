@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 /// A cell belongs to a column when a tab follows it; the rest of a line belongs to none. A column is a run
 /// of consecutive lines that have it, so a line without tabs ends all of them. `minimum` is the least
 /// width of a column, `padding` included.
-pub(crate) fn align(text: &str, minimum: usize, padding: usize) -> String {
+pub(super) fn align(text: &str, minimum: usize, padding: usize) -> String {
     let lines: Vec<Vec<&str>> = text
         .split_inclusive('\n')
         .map(|line| {

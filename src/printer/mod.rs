@@ -6,7 +6,7 @@
 //! scripts which read kubectl's output read podtui's as well.
 //!
 //! * [`pod_summary`] — READY, STATUS, RESTARTS of a pod; [`headers`] and [`cells`] — a table row of any kind.
-//! * [`Table`] and [`align`] — column alignment as Go's `text/tabwriter` does it.
+//! * [`Table`] — rows under headers, aligned as kubectl aligns them.
 //! * [`describe`] — the long text of one object with its events.
 //! * [`JsonPath`], [`CustomColumns`] — what the user asks for himself.
 //!
@@ -24,9 +24,8 @@ mod pod;
 mod rows;
 mod table;
 
-pub(crate) use align::align;
 pub(crate) use custom_columns::{CustomColumns, CustomColumnsError};
-pub(crate) use describe::{Related, describe};
+pub(crate) use describe::{Related, describe, event_interval};
 pub(crate) use duration::{Moment, age, human_duration};
 pub(crate) use jsonpath::{JsonPath, JsonPathError};
 pub(crate) use pod::{PodSummary, pod_summary};

@@ -1,4 +1,8 @@
-use super::align::align;
+use unicode_width::UnicodeWidthStr as _;
+
+/// Blanks between columns, and the least width of a column with them, as kubectl has it.
+const PADDING: usize = 3;
+const MINIMUM_WIDTH: usize = 6;
 
 /// Rows under upper-case headers, three blanks apart, no column narrower than six.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,23 +30,40 @@ impl Table {
 
     /// The whole table; every line ends with a newline.
     pub(crate) fn render(&self, with_headers: bool) -> String {
-        let mut text = String::new();
+        self.render_under(with_headers, &mut Vec::new())
+    }
+
+    /// Like [`render`](Self::render), with columns at least as wide as `widths`, which is updated: rows that
+    /// come later stay under the ones before.
+    pub(crate) fn render_under(&self, with_headers: bool, widths: &mut Vec<usize>) -> String {
         let headers: Vec<String> = self
             .headers
             .iter()
             .map(|name| name.to_uppercase())
             .collect();
         let header_row = with_headers.then_some(&headers);
-        for cells in header_row.into_iter().chain(&self.rows) {
+        let rows: Vec<Vec<String>> = header_row
+            .into_iter()
+            .chain(&self.rows)
+            .map(|cells| cells.iter().map(|cell| visible(cell)).collect())
+            .collect();
+        for cells in &rows {
+            widths.resize(widths.len().max(cells.len()), MINIMUM_WIDTH);
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = (*width).max(cell.width() + PADDING);
+            }
+        }
+        let mut text = String::new();
+        for cells in &rows {
             for (column, cell) in cells.iter().enumerate() {
-                if column > 0 {
-                    text.push('\t');
+                text.push_str(cell);
+                if column + 1 < cells.len() {
+                    text.extend(std::iter::repeat_n(' ', widths[column] - cell.width()));
                 }
-                text.push_str(&visible(cell));
             }
             text.push('\n');
         }
-        align(&text, 6, 3)
+        text
     }
 }
 
@@ -91,6 +112,23 @@ mod tests {
         assert_eq!(
             table.render(false),
             "web           1/1   Running\na-long-name   0/2   Pending\n"
+        );
+    }
+
+    #[test]
+    fn later_rows_stay_under_earlier_ones() {
+        let mut widths = Vec::new();
+        let mut table = Table::new(["Name", "Ready"]);
+        table.push(vec!["a-long-name".into(), "1/1".into()]);
+        assert_eq!(
+            table.render_under(true, &mut widths),
+            "NAME          READY\na-long-name   1/1\n"
+        );
+        let mut later = Table::new(["Name", "Ready"]);
+        later.push(vec!["a".into(), "0/1".into()]);
+        assert_eq!(
+            later.render_under(false, &mut widths),
+            "a             0/1\n"
         );
     }
 

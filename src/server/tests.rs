@@ -12,13 +12,14 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::{bind, serve};
 use crate::base::{SessionEnd, SessionOutput, SessionStream, TerminalSize};
 use crate::client::fixture::{Fixture, config_map, pod};
 use crate::client::{
-    Client, DeleteOptions, ExecOptions, FieldValidation, ImageSource, ListOptions, Patch, Remote,
-    WatchEvent, WriteOptions, channel,
+    Client, DeleteOptions, ExecOptions, FieldValidation, ImageSource, ListOptions, LogOptions,
+    Patch, Remote, WatchEvent, WriteOptions, channel,
 };
 use crate::model::{Kind, ObjectKey, Reason};
 
@@ -41,7 +42,7 @@ impl Served {
         let listener = bind(&socket).unwrap();
         let shutdown = CancellationToken::new();
         let client: Arc<dyn Client> = Arc::new(fixture.client.clone());
-        let server = tokio::spawn(serve(listener, client, shutdown.clone()));
+        let server = tokio::spawn(serve(listener, client, shutdown.clone(), TaskTracker::new()));
         let remote = Remote::connect(&socket).await.unwrap();
         Self {
             fixture,
@@ -487,6 +488,53 @@ async fn exec_is_refused_before_the_upgrade() {
     assert_eq!(
         completed.message,
         "cannot exec into a container in a completed pod; current phase is Failed"
+    );
+}
+
+#[tokio::test]
+async fn logs_are_served_and_followed() {
+    let served = Served::start().await;
+    served.running_pod().await;
+    let options = |follow| LogOptions {
+        follow,
+        ..LogOptions::default()
+    };
+    let logs = |options| served.remote.logs("default", "web", options);
+    let waiting = logs(options(false)).await.map(|_| ()).unwrap_err();
+    assert_eq!(
+        waiting.message,
+        "container \"main\" in pod \"web\" is waiting to start: ContainerCreating"
+    );
+
+    let key = ObjectKey::pod("default", "web");
+    let web = served.fixture.store.get_object(&key).unwrap();
+    let uid = web.uid();
+    let write = |state: Value| {
+        let status = json!({"phase": "Running", "containerStatuses": [{
+            "name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": state,
+        }]});
+        let status = serde_json::from_value(status).unwrap();
+        served.fixture.status.pod_status(&key, &uid, status)
+    };
+    write(json!({"running": {}})).await.unwrap();
+    let log = served
+        .fixture
+        .log_file("default", "web", &web.uid(), "main");
+    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+    std::fs::write(&log, "2026-01-02T03:04:05.000000006Z stdout F one\n").unwrap();
+    let mut text = logs(options(true)).await.unwrap();
+    assert_eq!(text.next().await, Some(Ok(Bytes::from_static(b"one\n"))));
+    write(json!({"terminated": {"exitCode": 0}})).await.unwrap();
+    assert_eq!(text.next().await, None);
+
+    let path = "/api/v1/namespaces/default/pods/web/log?timestamps=true&tailLines=1";
+    let (status, _, body) = served.http(&format!("GET {path}"), "").await;
+    assert_eq!(status, 200);
+    assert!(
+        body.as_str()
+            .unwrap()
+            .contains("2026-01-02T03:04:05.000000006Z one\n"),
+        "{body}"
     );
 }
 

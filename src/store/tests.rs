@@ -433,7 +433,7 @@ fn replay(known: &mut BTreeMap<ObjectKey, Object>, watcher: &mut Watcher) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// List + watch from any point of the history end in the same state as the store has, also after a restart.
     #[test]

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::EmptyDirVolumeSource;
 
 use super::error::SetUpError;
 use super::prepare::{MemoryCeiling, VolumeSource};
+use crate::model::quantity::ParsedQuantity;
 
 const PLUGIN: &str = "kubernetes.io~empty-dir";
 
@@ -66,27 +67,9 @@ fn memory_size(source: &EmptyDirVolumeSource, ceiling: MemoryCeiling) -> Option<
     let limit = source
         .size_limit
         .as_ref()
-        .and_then(|quantity| bytes(&quantity.0))
+        .and_then(|quantity| u64::try_from(ParsedQuantity::of(quantity).value()).ok())
         .filter(|size| *size > 0);
     limit.into_iter().chain(ceiling.0).min()
-}
-
-/// A size as admission leaves it: a number with an optional suffix.
-fn bytes(quantity: &str) -> Option<u64> {
-    let digits = quantity.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor: u64 = match &quantity[digits.len()..] {
-        "" => 1,
-        "k" => 1000,
-        "M" => 1000_u64.pow(2),
-        "G" => 1000_u64.pow(3),
-        "T" => 1000_u64.pow(4),
-        "Ki" => 1 << 10,
-        "Mi" => 1 << 20,
-        "Gi" => 1 << 30,
-        "Ti" => 1 << 40,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 #[cfg(test)]

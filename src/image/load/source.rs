@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use crate::image::ImageError;
 use crate::image::decompress::decompress;
 use crate::image::store::{Store, WriteLock, io_error};
-use crate::image::unpack::{Kind, Limits, TarReader};
+use crate::image::unpack::{Kind, TarReader};
 use crate::linux::path::{self, Links};
 
 const MEMBERS_MAX: usize = 200_000;

@@ -15,7 +15,7 @@ mod limits;
 pub(super) mod tests;
 mod tree;
 
-pub(super) use archive::{Skip, TarReader};
-pub(super) use entry::{Kind, TarError};
+pub(super) use archive::TarReader;
+pub(super) use entry::Kind;
 pub(super) use layer::{Unpacked, unpack_layer};
 pub(super) use limits::Limits;

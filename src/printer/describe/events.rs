@@ -47,7 +47,7 @@ pub(super) fn events(text: &mut Text, events: &[Arc<Event>], moment: &Moment) {
 }
 
 /// `5s`, or `10s (x3 over 20s)` for a repeated event.
-pub(super) fn interval(event: &Event, moment: &Moment) -> String {
+pub(crate) fn interval(event: &Event, moment: &Moment) -> String {
     let first = since(moment.now, first_seen(event));
     let count = event_count(event);
     match event_time(event) {

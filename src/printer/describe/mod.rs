@@ -9,4 +9,5 @@ mod pod;
 mod text;
 mod volume;
 
+pub(crate) use events::interval as event_interval;
 pub(crate) use others::{Related, describe};

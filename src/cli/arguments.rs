@@ -1,0 +1,147 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::verbs;
+use crate::config::{OnExit, Overrides};
+
+/// Runs Kubernetes Pods on this machine and shows them in one terminal.
+///
+/// Without a command the screen opens.
+#[derive(Debug, Parser)]
+#[command(
+    name = "podtui",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct GlobalArguments {
+    /// Namespace of the request
+    #[arg(short = 'n', long, global = true, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// Objects, images and logs [env: PODTUI_STATE_DIR]
+    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Sockets and running pods [env: PODTUI_RUN_DIR]
+    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
+    pub(crate) run_dir: Option<PathBuf>,
+    /// config.toml, keys.toml and themes [env: PODTUI_CONFIG_DIR]
+    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
+    pub(crate) config_dir: Option<PathBuf>,
+    /// What podtui writes into its own log: error, warn, info, debug, or per room [env: PODTUI_LOG]
+    #[arg(long, global = true, value_name = "LEVEL", hide_short_help = true)]
+    pub(crate) log_level: Option<String>,
+    /// What leaving the screen does with running pods
+    #[arg(long, global = true, value_enum, hide_short_help = true)]
+    pub(crate) on_exit: Option<OnExitArgument>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnExitArgument {
+    Ask,
+    Keep,
+    Stop,
+}
+
+impl GlobalArguments {
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides {
+            state_dir: self.state_dir.clone(),
+            run_dir: self.run_dir.clone(),
+            config_dir: self.config_dir.clone(),
+            log_level: self.log_level.clone(),
+            on_exit: self.on_exit.map(|choice| match choice {
+                OnExitArgument::Ask => OnExit::Ask,
+                OnExitArgument::Keep => OnExit::Keep,
+                OnExitArgument::Stop => OnExit::Stop,
+            }),
+        }
+    }
+}
+
+/// The verbs. [`Command::Serve`] and the screen (no command, or [`Command::Tui`]) are run by `main`, all
+/// others by [`super::run`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Open the screen (the same as no command)
+    Tui(TuiArgs),
+    /// Create or change objects so that they are as the manifests say
+    Apply(verbs::ApplyArgs),
+    /// Create objects from manifests, or a namespace, config map or secret from arguments
+    Create(verbs::CreateArgs),
+    /// Replace objects by the manifests
+    Replace(verbs::ReplaceArgs),
+    /// Delete objects by name, selector or manifest
+    Delete(verbs::DeleteArgs),
+    /// Show objects in a table or another format
+    Get(verbs::GetArgs),
+    /// Show objects in detail, with their events
+    Describe(verbs::DescribeArgs),
+    /// List events
+    Events(verbs::EventsArgs),
+    /// Print the logs of containers
+    Logs(verbs::LogsArgs),
+    /// Run a command in a container
+    Exec(verbs::ExecArgs),
+    /// Connect to the main process of a container
+    Attach(verbs::AttachArgs),
+    /// Wait until objects meet a condition
+    Wait(verbs::WaitArgs),
+    /// Run one image as a pod
+    Run(verbs::RunArgs),
+    /// Change labels
+    Label(verbs::LabelArgs),
+    /// Change annotations
+    Annotate(verbs::AnnotateArgs),
+    /// Show CPU and memory use
+    Top(verbs::TopArgs),
+    /// Images of the local store
+    Image(verbs::ImageArgs),
+    /// Run the engine without a screen
+    Serve(ServeArgs),
+    /// The engine in the background
+    Engine(verbs::EngineArgs),
+    /// Say what this machine can and cannot do, and how to mend it
+    Doctor(verbs::DoctorArgs),
+    /// Write a completion script for a shell
+    Completion(verbs::CompletionArgs),
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct TuiArgs {}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Leave the terminal, and end after 30 s without pods and clients
+    #[arg(long)]
+    pub(crate) background: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_may_follow_the_verb() {
+        let arguments =
+            Arguments::try_parse_from(["podtui", "get", "po", "-n", "x", "--state-dir", "/s"])
+                .unwrap();
+        assert_eq!(arguments.global.namespace.as_deref(), Some("x"));
+        assert_eq!(arguments.global.overrides().state_dir, Some("/s".into()));
+    }
+}

@@ -1,0 +1,100 @@
+use std::process::ExitCode;
+
+use super::arguments::{Arguments, Command};
+use super::connect::{Connector, find_engine, find_or_start_engine};
+use super::console::Console;
+use super::context::Context;
+use super::failure::Failure;
+use super::verbs;
+use crate::config::Settings;
+
+/// Runs one verb to its end. `connector` replaces the way to the engine; without one the engine of the
+/// settings is looked for, and started in the background where the verb needs it.
+///
+/// `Serve` and the screen are not verbs of this room; `main` has taken them before.
+pub(crate) fn run(
+    arguments: Arguments,
+    settings: &Settings,
+    connector: Option<Connector>,
+) -> ExitCode {
+    let mut console = Console::process();
+    // One thread: a command waits for one connection, and a second thread would cost more than it saves.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            console.note(&format!("error: cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let Some(command) = arguments.command else {
+        return ExitCode::SUCCESS;
+    };
+    let connector = connector.unwrap_or_else(|| default_connector(settings, &command));
+    let mut context = Context::new(
+        settings.clone(),
+        console,
+        arguments.global.namespace,
+        connector,
+    );
+    let result = runtime.block_on(dispatch(&mut context, command));
+    // A thread that reads standard input may be blocked for good; the runtime must not wait for it.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report(&mut context.console);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn default_connector(settings: &Settings, command: &Command) -> Connector {
+    let settings = settings.clone();
+    // Asking for the engine, or ending it, must not start one.
+    let only_find = matches!(command, Command::Engine(_));
+    Connector::new(move || {
+        let settings = settings.clone();
+        Box::pin(async move {
+            if only_find {
+                return find_engine(&settings).await;
+            }
+            find_or_start_engine(&settings, |line| Console::process().note(line)).await
+        })
+    })
+}
+
+pub(super) async fn dispatch(context: &mut Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Tui(_) | Command::Serve(_) => Err(Failure::local(
+            "this command is started by the program itself",
+        )),
+        Command::Apply(args) => verbs::apply(context, args).await,
+        Command::Create(args) => verbs::create(context, args).await,
+        Command::Replace(args) => verbs::replace(context, args).await,
+        Command::Delete(args) => verbs::delete(context, args).await,
+        Command::Get(args) => verbs::get(context, args).await,
+        Command::Describe(args) => verbs::describe(context, args).await,
+        Command::Events(args) => verbs::events(context, args).await,
+        Command::Logs(args) => verbs::logs(context, args).await,
+        Command::Exec(args) => verbs::exec(context, args).await,
+        Command::Attach(args) => verbs::attach(context, args).await,
+        Command::Wait(args) => verbs::wait(context, args).await,
+        Command::Run(args) => verbs::run(context, args).await,
+        Command::Label(args) => verbs::label(context, args).await,
+        Command::Annotate(args) => verbs::annotate(context, args).await,
+        Command::Top(args) => verbs::top(context, args).await,
+        Command::Image(args) => verbs::image(context, args).await,
+        Command::Engine(args) => verbs::engine(context, args).await,
+        Command::Doctor(args) => verbs::doctor(context, &args),
+        Command::Completion(args) => verbs::completion(context, &args),
+    }
+}
+
+/// Says why a process that is no verb (the screen, `serve`) ended, in the way verbs say it.
+pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
+    Console::process().note(&format!("error: {error:#}"));
+    ExitCode::FAILURE
+}

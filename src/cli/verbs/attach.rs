@@ -1,0 +1,133 @@
+use std::time::Duration;
+
+use clap::Args;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::containers::{choose, get_pod, phase};
+use super::exec::usable_tty;
+use crate::base::SessionEnd;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::follow::parse_duration;
+use crate::cli::resources::parse_pod;
+use crate::cli::session::{Outcome, SessionMode, pump, terminal_size};
+use crate::client::ExecOptions;
+
+#[derive(Debug, Args)]
+pub(crate) struct AttachArgs {
+    /// POD or pod/POD
+    pod: String,
+    /// Container; the first one when left out
+    #[arg(short = 'c', long, value_name = "NAME")]
+    container: Option<String>,
+    /// Pass standard input on
+    #[arg(short = 'i', long)]
+    stdin: bool,
+    /// Standard input is a terminal
+    #[arg(short = 't', long)]
+    tty: bool,
+    /// Print only what the container prints
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    /// Accepted for kubectl's sake; a pod is not waited for
+    #[arg(long, default_value = "1m", value_parser = parse_duration, hide = true)]
+    pod_running_timeout: Duration,
+}
+
+/// One attached session, for `attach` and `run -i`.
+pub(super) struct Attachment<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) pod: &'a Pod,
+    pub(super) container: &'a str,
+    pub(super) stdin: bool,
+    pub(super) tty: bool,
+    pub(super) quiet: bool,
+}
+
+pub(crate) async fn attach(context: &mut Context, args: AttachArgs) -> Result<(), Failure> {
+    let name = parse_pod(&args.pod)?;
+    let namespace = context.namespace();
+    let client = context.client().await?;
+    let pod = get_pod(&*client, &namespace, &name).await?;
+    let phase = phase(&pod);
+    if matches!(phase, "Succeeded" | "Failed") {
+        return Err(Failure::local(format!(
+            "cannot attach a container in a completed pod; current phase is {phase}"
+        )));
+    }
+    let container = choose(&mut context.console, &pod, args.container.as_deref())?;
+    let attachment = Attachment {
+        namespace: &namespace,
+        pod: &pod,
+        container: &container,
+        stdin: args.stdin,
+        tty: args.tty,
+        quiet: args.quiet,
+    };
+    session(context, &attachment).await
+}
+
+pub(super) async fn session(
+    context: &mut Context,
+    attachment: &Attachment<'_>,
+) -> Result<(), Failure> {
+    let name = attachment.pod.metadata.name.as_deref().unwrap_or_default();
+    let container_tty = container_tty(attachment.pod, attachment.container);
+    let mut wanted = attachment.tty;
+    if wanted && !container_tty {
+        context.console.note(&format!(
+            "error: Unable to use a TTY - container {} did not allocate one",
+            attachment.container
+        ));
+        wanted = false;
+    }
+    let tty = usable_tty(context, wanted, attachment.stdin);
+    let interactive = attachment.stdin && tty;
+    if interactive && !attachment.quiet {
+        context.console.note(
+            "All commands and output from this session will be recorded in container logs, including credentials and \
+             sensitive information passed through the command prompt.",
+        );
+        context
+            .console
+            .note("If you don't see a command prompt, try pressing enter.");
+    }
+    let options = ExecOptions {
+        container: Some(attachment.container.to_owned()),
+        command: Vec::new(),
+        stdin: attachment.stdin,
+        stdout: true,
+        stderr: !container_tty,
+        tty,
+        size: if tty { terminal_size() } else { None },
+    };
+    let client = context.client().await?;
+    let stream = client.attach(attachment.namespace, name, options).await?;
+    let mode = SessionMode {
+        tty,
+        stdin: attachment.stdin,
+        detachable: tty,
+    };
+    let outcome = pump(&mut context.console, stream, mode).await?;
+    match outcome {
+        Outcome::Ended(SessionEnd::Failed(message)) => Err(Failure::local(message)),
+        // The code of the main process is the pod's matter, not this session's.
+        Outcome::Ended(SessionEnd::Exited(_) | SessionEnd::Closed) | Outcome::Detached => {
+            if interactive && !attachment.quiet {
+                context.console.note(&format!(
+                    "Session ended, resume using 'podtui attach {name} -c {} -i -t' command when the pod is running",
+                    attachment.container
+                ));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn container_tty(pod: &Pod, name: &str) -> bool {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let found = containers
+        .into_iter()
+        .find(|container| container.name == name);
+    found.is_some_and(|container| container.tty == Some(true))
+}

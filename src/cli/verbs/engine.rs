@@ -1,0 +1,83 @@
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use tokio::time::Instant;
+
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::printer::human_duration;
+
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    #[command(subcommand)]
+    verb: EngineVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum EngineVerb {
+    /// Say whether an engine runs, and where it keeps its things
+    Status,
+    /// End the engine; pods go on running unless told otherwise
+    Stop {
+        /// Stop all pods, too
+        #[arg(long)]
+        stop_pods: bool,
+    },
+}
+
+pub(crate) async fn engine(context: &mut Context, args: EngineArgs) -> Result<(), Failure> {
+    match args.verb {
+        EngineVerb::Status => status(context).await,
+        EngineVerb::Stop { stop_pods } => stop(context, stop_pods).await,
+    }
+}
+
+async fn status(context: &mut Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let info = client.engine_info().await?;
+    let up = human_duration(context.console.moment().now.duration_since(info.started_at));
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        writeln!(text, "{:<12} {value}", format!("{name}:"))
+            .expect("writing to a String cannot fail");
+    };
+    line("Version", info.version);
+    line("PID", info.pid.to_string());
+    line("Running for", up);
+    line("State", info.state_dir.display().to_string());
+    line("Run", info.run_dir.display().to_string());
+    line("Socket", context.settings.socket().display().to_string());
+    line("Cgroup", info.cgroup);
+    line("Pods", info.pods.to_string());
+    for note in info.notes {
+        line("Note", note);
+    }
+    context.console.print(&text)
+}
+
+async fn stop(context: &mut Context, stop_pods: bool) -> Result<(), Failure> {
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    let client = context.client().await?;
+    let pods = client.engine_info().await?.pods;
+    client.stop_engine(stop_pods).await?;
+    let deadline = Instant::now() + PATIENCE;
+    // Gone when its socket does not answer any more.
+    while client.engine_info().await.is_ok() {
+        if Instant::now() >= deadline {
+            return Err(Failure::local(format!(
+                "the engine has not ended within {} s; its log is in {}",
+                PATIENCE.as_secs(),
+                context.settings.log_dir().display()
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let rest = match (stop_pods, pods) {
+        (_, 0) => String::new(),
+        (true, pods) => format!(", {pods} pods stopped"),
+        (false, pods) => format!(", {pods} pods go on running"),
+    };
+    context.console.print(&format!("engine stopped{rest}\n"))
+}

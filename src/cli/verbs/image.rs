@@ -1,0 +1,342 @@
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::cli::context::Context;
+use crate::cli::failure::{Failure, finish};
+use crate::cli::output::Format;
+use crate::client::{Client, ImageSource, ImageSummary};
+use crate::manifest;
+use crate::printer::{Table, human_duration};
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageArgs {
+    #[command(subcommand)]
+    verb: ImageVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum ImageVerb {
+    /// List images
+    #[command(visible_alias = "list")]
+    Ls {
+        /// Print IDs only
+        #[arg(short = 'q', long)]
+        quiet: bool,
+        /// Print whole IDs
+        #[arg(long)]
+        no_trunc: bool,
+        /// yaml, json
+        #[arg(
+            short = 'o',
+            long,
+            value_name = "FORMAT",
+            default_value = "",
+            hide_default_value = true
+        )]
+        output: Format,
+    },
+    /// Read an OCI layout or archive, or a docker archive
+    Load {
+        /// The archive or layout directory
+        #[arg(required_unless_present = "input")]
+        path: Option<PathBuf>,
+        #[arg(short = 'i', long, conflicts_with = "path", value_name = "FILE")]
+        input: Option<PathBuf>,
+    },
+    /// Make an image of a root file system
+    Import {
+        /// Tar archive, possibly compressed
+        tar: PathBuf,
+        /// Name of the image
+        name: String,
+    },
+    /// Remove images
+    #[command(visible_alias = "remove")]
+    Rm {
+        /// Names or IDs
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Also when a pod uses it
+        #[arg(short = 'f', long)]
+        force: bool,
+    },
+    /// Show everything about images
+    Inspect {
+        /// Names or IDs
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// json, yaml
+        #[arg(short = 'o', long, value_name = "FORMAT", default_value = "json")]
+        output: Format,
+    },
+    /// Get an image from a registry
+    Pull { name: String },
+}
+
+pub(crate) async fn image(context: &mut Context, args: ImageArgs) -> Result<(), Failure> {
+    match args.verb {
+        ImageVerb::Ls {
+            quiet,
+            no_trunc,
+            output,
+        } => list(context, quiet, no_trunc, &output).await,
+        ImageVerb::Load { path, input } => {
+            let path = path.or(input).unwrap_or_default();
+            let source = ImageSource::Load { path: full(&path)? };
+            add(context, source, "Loaded image").await
+        }
+        ImageVerb::Import { tar, name } => {
+            let source = ImageSource::Import {
+                path: full(&tar)?,
+                name,
+            };
+            add(context, source, "Imported image").await
+        }
+        ImageVerb::Rm { names, force } => remove(context, &names, force).await,
+        ImageVerb::Inspect { names, output } => inspect(context, &names, &output).await,
+        ImageVerb::Pull { name } => Err(Failure::local(format!(
+            "{name} cannot be pulled: registries are not supported yet. Bring the image as a file instead: `podman save` or \
+             `docker save`, then `podtui image load FILE`; or `podtui image import ROOTFS.tar NAME`"
+        ))),
+    }
+}
+
+/// The engine works elsewhere, so it gets an absolute path; whether the file is there can be said at once.
+fn full(path: &Path) -> Result<PathBuf, Failure> {
+    std::fs::canonicalize(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Failure::local(format!("the path \"{}\" does not exist", path.display()))
+        }
+        _ => Failure::local(format!("cannot read {}: {error}", path.display())),
+    })
+}
+
+async fn add(context: &mut Context, source: ImageSource, done: &str) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let names = client.add_image(source).await?;
+    if names.is_empty() {
+        context.console.note(&format!(
+            "{done} without a name; `podtui image ls` shows its ID"
+        ));
+    }
+    for name in names {
+        context.console.print(&format!("{done}: {name}\n"))?;
+    }
+    Ok(())
+}
+
+/// `docker.io/library/nginx:1` → repository and tag; a digest counts as no tag.
+fn split_name(name: &str) -> (String, String) {
+    let plain = name.split('@').next().unwrap_or(name);
+    let after_slash = plain.rfind('/').map_or(0, |slash| slash + 1);
+    match plain[after_slash..].rfind(':') {
+        Some(colon) => {
+            let (repository, tag) = plain.split_at(after_slash + colon);
+            (repository.to_owned(), tag[1..].to_owned())
+        }
+        None => (plain.to_owned(), "<none>".to_owned()),
+    }
+}
+
+fn short(id: &str) -> String {
+    id.strip_prefix("sha256:")
+        .unwrap_or(id)
+        .chars()
+        .take(12)
+        .collect()
+}
+
+/// Decimal units with three significant digits, as image listings have it.
+fn size_text(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut value = bytes as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 1000.0 {
+            return match () {
+                () if unit == "B" || value >= 100.0 => format!("{value:.0}{unit}"),
+                () if value >= 10.0 => format!("{value:.1}{unit}"),
+                () => format!("{value:.2}{unit}"),
+            };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.2}TB")
+}
+
+async fn list(
+    context: &mut Context,
+    quiet: bool,
+    no_trunc: bool,
+    output: &Format,
+) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let images = client.images().await?;
+    let console = &mut context.console;
+    if !output.is_table() {
+        return console.print(&document(&images, output)?);
+    }
+    let id = |image: &ImageSummary| {
+        if no_trunc {
+            image.id.clone()
+        } else {
+            short(&image.id)
+        }
+    };
+    if quiet {
+        let ids: String = images
+            .iter()
+            .map(|image| format!("{}\n", id(image)))
+            .collect();
+        return console.print(&ids);
+    }
+    let now = Timestamp::now();
+    let mut table = Table::new(["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]);
+    for image in &images {
+        let created = image.created.map_or_else(
+            || "<unknown>".to_owned(),
+            |at| format!("{} ago", human_duration(now.duration_since(at))),
+        );
+        let none = ["<none>".to_owned()];
+        let names = if image.names.is_empty() {
+            none.as_slice()
+        } else {
+            image.names.as_slice()
+        };
+        for name in names {
+            let (repository, tag) = split_name(name);
+            table.push(vec![
+                repository,
+                tag,
+                id(image),
+                created.clone(),
+                size_text(image.size),
+            ]);
+        }
+    }
+    console.print(&table.render(true))
+}
+
+fn document(images: &[ImageSummary], output: &Format) -> Result<String, Failure> {
+    let value = serde_json::to_value(images)
+        .map_err(|error| Failure::local(format!("cannot write images: {error}")))?;
+    match output {
+        Format::Yaml => Ok(manifest::to_yaml(&value)),
+        Format::JsonPath(path) => path
+            .render(&json!({"items": value}))
+            .map_err(|error| Failure::local(error.to_string())),
+        Format::Name => Ok(images
+            .iter()
+            .flat_map(|image| &image.names)
+            .map(|name| format!("{name}\n"))
+            .collect()),
+        Format::Json | Format::Table | Format::Wide | Format::CustomColumns(_) => pretty(&value),
+    }
+}
+
+fn pretty(value: &Value) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::local(format!("cannot write JSON: {error}")))?;
+    Ok(format!("{text}\n"))
+}
+
+/// An image by name (the default registry and tag may be left out), ID, or the start of an ID.
+async fn find(client: &dyn Client, word: &str) -> Result<Option<ImageSummary>, Failure> {
+    let images = client.images().await?;
+    let tagged = |name: &str| {
+        if split_name(name).1 == "<none>" {
+            format!("{name}:latest")
+        } else {
+            name.to_owned()
+        }
+    };
+    let wanted = tagged(word);
+    let candidates = [
+        wanted.clone(),
+        format!("localhost/{wanted}"),
+        format!("docker.io/{wanted}"),
+        format!("docker.io/library/{wanted}"),
+    ];
+    let by_name = images
+        .iter()
+        .find(|image| image.names.iter().any(|name| candidates.contains(name)));
+    let digits = word.strip_prefix("sha256:").unwrap_or(word);
+    let by_id = || {
+        let is_id = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        images
+            .iter()
+            .find(|image| is_id && short_of(&image.id).starts_with(digits))
+    };
+    Ok(by_name.or_else(by_id).cloned())
+}
+
+fn short_of(id: &str) -> &str {
+    id.strip_prefix("sha256:").unwrap_or(id)
+}
+
+async fn inspect(context: &mut Context, names: &[String], output: &Format) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
+    for name in names {
+        match find(&*client, name).await? {
+            Some(image) => found.push(image),
+            None => failures.push(Failure::local(format!("no such image: {name}"))),
+        }
+    }
+    if !found.is_empty() {
+        context.console.print(&document(&found, output)?)?;
+    }
+    finish(&mut context.console, &failures)
+}
+
+async fn remove(context: &mut Context, names: &[String], force: bool) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let mut failures = Vec::new();
+    for name in names {
+        match client.remove_image(name, force).await {
+            Ok(removed) => {
+                for line in removed {
+                    let word = if line.starts_with("sha256:") {
+                        "Deleted"
+                    } else {
+                        "Untagged"
+                    };
+                    context.console.print(&format!("{word}: {line}\n"))?;
+                }
+            }
+            Err(error) => failures.push(error.into()),
+        }
+    }
+    finish(&mut context.console, &failures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_split_at_the_last_colon_behind_the_last_slash() {
+        let check = |name: &str, repository: &str, tag: &str| {
+            assert_eq!(split_name(name), (repository.to_owned(), tag.to_owned()));
+        };
+        check(
+            "docker.io/library/nginx:1.2",
+            "docker.io/library/nginx",
+            "1.2",
+        );
+        check("localhost:5000/x", "localhost:5000/x", "<none>");
+        check("localhost/x@sha256:abc", "localhost/x", "<none>");
+    }
+
+    #[test]
+    fn sizes_have_three_digits() {
+        let check = |bytes: u64, text: &str| assert_eq!(size_text(bytes), text);
+        check(0, "0B");
+        check(999, "999B");
+        check(1_500, "1.50kB");
+        check(12_345_678, "12.3MB");
+        check(3_000_000_000, "3.00GB");
+    }
+}

@@ -1,0 +1,230 @@
+//! The composition root: what a process that owns a state directory is made of, and the two processes
+//! that can own one — the screen and `podtui serve`.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{MemfdFlags, SealFlags};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::base::Clock;
+use crate::client::{Client, Local, Remote};
+use crate::config::Settings;
+use crate::engine::{self, EngineApi, EngineHandle};
+use crate::image::LocalImages;
+use crate::model::Kind;
+use crate::network::Allocator;
+use crate::runtime::{ShimProgram, ShimRuntime};
+use crate::store::{self, Store};
+use crate::tui::{ExitChoice, TuiSettings};
+use crate::{server, telemetry, tui};
+
+/// A background engine without pods and clients ends after this time.
+const RETIRE_AFTER: Duration = Duration::from_secs(30);
+
+/// A running engine with its API socket. One per state directory, proved by the lock.
+struct Host {
+    engine: Arc<EngineHandle>,
+    client: Arc<dyn Client>,
+    store: Store,
+    connections: TaskTracker,
+    stop: CancellationToken,
+    server: tokio::task::JoinHandle<()>,
+    _lock: File,
+}
+
+impl Host {
+    async fn open(settings: &Settings, lock: File) -> Result<Self> {
+        let clock = Clock::system();
+        let opened = store::open(&settings.state_dir.join("objects"))?;
+        let images = LocalImages::open(&settings.state_dir.join("images"))?;
+        let network = Allocator::new(settings.pod_range, engine::path_hash(&settings.run_dir))?;
+        let program = sealed_copy().map_or_else(
+            |error| {
+                tracing::warn!(%error, "shims run from the binary on disk: no sealed copy of it could be made");
+                ShimProgram::current()
+            },
+            ShimProgram::sealed,
+        );
+        let engine = engine::start(engine::Parts {
+            state_dir: settings.state_dir.clone(),
+            run_dir: settings.run_dir.clone(),
+            node_name: settings.node_name.clone().map_or_else(host_name, Ok)?,
+            runtime: Arc::new(ShimRuntime::new(settings.run_dir.clone(), program, true)),
+            images: Arc::new(images),
+            network,
+            clock: clock.clone(),
+            store: opened.store.clone(),
+            status: opened.status,
+        })
+        .await?;
+        let engine = Arc::new(engine);
+        let api: Arc<dyn EngineApi> = engine.clone();
+        let client: Arc<dyn Client> = Arc::new(Local::new(opened.store.clone(), opened.spec, api, clock));
+        let listener = server::bind(&settings.socket())?;
+        let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&client), stop.clone(), connections.clone()));
+        Ok(Self { engine, client, store: opened.store, connections, stop, server, _lock: lock })
+    }
+
+    /// Ends the socket first, so that no client writes into a store that is about to go.
+    async fn close(self, settings: &Settings, stop_pods: bool) {
+        self.engine.shut_down(stop_pods).await;
+        self.stop.cancel();
+        if let Err(error) = self.server.await {
+            tracing::error!(%error, "the API server broke");
+        }
+        let _ = std::fs::remove_file(settings.socket());
+    }
+
+    /// Returns once there were neither pods nor clients for a while.
+    async fn retired(&self) {
+        let mut idle = Duration::ZERO;
+        let step = RETIRE_AFTER / 6;
+        while idle < RETIRE_AFTER {
+            tokio::time::sleep(step).await;
+            let (pods, _) = self.store.list_objects(Kind::Pod, None);
+            idle = if pods.is_empty() && self.connections.is_empty() { idle + step } else { Duration::ZERO };
+        }
+    }
+}
+
+/// `podtui serve`: the engine without a screen, until it is told to end.
+pub(crate) fn serve(settings: &Settings, background: bool) -> Result<()> {
+    if background {
+        rustix::process::setsid().context("leaving the session of the terminal")?;
+    }
+    settings.ensure_directories()?;
+    let Some(lock) = try_lock(&settings.state_dir)? else {
+        bail!("another podtui owns {}; `podtui engine status` tells which", settings.state_dir.display());
+    };
+    let _log = telemetry::start(settings)?;
+    runtime()?.block_on(async {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let host = Host::open(settings, lock).await?;
+        tracing::info!(pid = std::process::id(), state_dir = %settings.state_dir.display(), "engine started");
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: ending, pods go on"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: ending, pods go on"),
+            () = host.engine.ended() => tracing::info!("ended on request"),
+            () = host.retired(), if background => tracing::info!("no pods and no clients: retiring"),
+        }
+        host.close(settings, false).await;
+        Ok(())
+    })
+}
+
+/// The screen: owns the engine when nobody else does, otherwise a client of who does.
+pub(crate) fn screen(settings: &Settings, namespace: Option<String>) -> Result<()> {
+    settings.ensure_directories()?;
+    let lock = try_lock(&settings.state_dir)?;
+    let _log = telemetry::start(settings)?;
+    let runtime = runtime()?;
+    let (ready_tx, ready_rx) = tokio::sync::oneshot::channel();
+    let start = settings.clone();
+    // The screen draws while the engine starts; it gets its client when there is one.
+    let host = runtime.spawn(async move {
+        let opened = match lock {
+            Some(lock) => Host::open(&start, lock).await.map(|host| (Arc::clone(&host.client), Some(host))),
+            None => Remote::connect(&start.socket()).await.map_err(Into::into).map(|remote| {
+                let client: Arc<dyn Client> = Arc::new(remote);
+                (client, None)
+            }),
+        };
+        match opened {
+            Ok((client, host)) => {
+                let _ = ready_tx.send(Ok(Arc::clone(&client)));
+                Some((client, host))
+            }
+            Err(error) => {
+                let _ = ready_tx.send(Err(format!("{error:#}")));
+                None
+            }
+        }
+    });
+    let mut screen = TuiSettings::from_env(settings.on_exit, |name| std::env::var(name).ok());
+    screen.namespace = namespace;
+    let client = async move { ready_rx.await.unwrap_or_else(|_| Err("the engine did not start".into())) };
+    runtime.block_on(async {
+        let choice = tui::run(screen, client).await?;
+        let Some((client, host)) = host.await.context("starting the engine")? else { return Ok(()) };
+        let stop_pods = matches!(choice, ExitChoice::Stop);
+        let Some(host) = host else {
+            if stop_pods {
+                client.stop_engine(true).await?;
+            }
+            return Ok(());
+        };
+        let pods_go_on = !stop_pods && !host.store.list_objects(Kind::Pod, None).0.is_empty();
+        host.close(settings, stop_pods).await;
+        if pods_go_on { start_in_background(settings) } else { Ok(()) }
+    })
+}
+
+/// The engine moves on: the same directories, no screen, no terminal.
+fn start_in_background(settings: &Settings) -> Result<()> {
+    let program = std::env::current_exe().context("finding the podtui executable")?;
+    Command::new(&program)
+        .args(["serve", "--background", "--state-dir"])
+        .arg(&settings.state_dir)
+        .arg("--run-dir")
+        .arg(&settings.run_dir)
+        .arg("--config-dir")
+        .arg(&settings.config_dir)
+        .arg("--log-level")
+        .arg(&settings.log_level)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .with_context(|| format!("starting {} serve", program.display()))?;
+    Ok(())
+}
+
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the async runtime")
+}
+
+/// The exclusive lock of a state directory; `None` when another process holds it. It belongs to the open file
+/// (flock(2)), so it ends with the process, however that ends.
+fn try_lock(state_dir: &Path) -> Result<Option<File>> {
+    let path = state_dir.join("lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("opening {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+    }
+}
+
+/// A copy of this binary in memory that nobody can change, for shims to run from (CVE-2019-5736). It is one
+/// file for all shims of this engine, so its pages count once.
+fn sealed_copy() -> Result<OwnedFd> {
+    let mut binary = File::open("/proc/self/exe")?;
+    let copy = rustix::fs::memfd_create("podtui", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut copy = File::from(copy);
+    std::io::copy(&mut binary, &mut copy)?;
+    rustix::fs::fcntl_add_seals(&copy, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    Ok(copy.into())
+}
+
+fn host_name() -> Result<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("reading /proc/sys/kernel/hostname")?;
+    Ok(name.trim().to_ascii_lowercase())
+}

@@ -1,0 +1,266 @@
+use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use jiff::Timestamp;
+
+use super::change::Changes;
+use super::cursor::{Cursor, Step};
+
+/// Which part of a log, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogQuery {
+    /// Each line with its time in front, RFC 3339 with nanoseconds.
+    pub(crate) timestamps: bool,
+    /// Only so many lines at the end.
+    pub(crate) tail_lines: Option<u64>,
+    pub(crate) since: Option<Timestamp>,
+    /// The text ends after so many bytes, if need be within a line.
+    pub(crate) limit_bytes: Option<u64>,
+}
+
+/// The text of the log file `path` (`…/0.log`) and of the files it was rotated into. With `ended` it is
+/// followed until that future is ready; what has been written by then is still delivered. A log that is not
+/// there is empty.
+pub(crate) async fn read(
+    path: &Path,
+    query: LogQuery,
+    ended: Option<BoxFuture<'static, ()>>,
+) -> io::Result<BoxStream<'static, io::Result<Bytes>>> {
+    // Watched first, so that no change falls between the reading and the waiting.
+    let changes = match (&ended, path.parent()) {
+        (Some(_), Some(directory)) => Some(Changes::of(directory)),
+        _ => None,
+    };
+    let opened = path.to_owned();
+    let cursor = blocking(move || Cursor::open(&opened, query)).await?;
+    let reading = Reading {
+        cursor,
+        follow: changes.zip(ended),
+    };
+    Ok(stream::unfold(Some(reading), |reading| async {
+        match reading?.next().await {
+            Ok(Some((text, reading))) => Some((Ok(text), Some(reading))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed())
+}
+
+struct Reading {
+    cursor: Cursor,
+    follow: Option<(Changes, BoxFuture<'static, ()>)>,
+}
+
+impl Reading {
+    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        loop {
+            let mut cursor = self.cursor;
+            let step;
+            (cursor, step) = blocking(move || cursor.step().map(|step| (cursor, step))).await?;
+            self.cursor = cursor;
+            match step {
+                Step::Text(text) => return Ok(Some((Bytes::from(text), self))),
+                Step::Full => return Ok(None),
+                Step::End => {}
+            }
+            let Some((changes, ended)) = &mut self.follow else {
+                return Ok(None);
+            };
+            tokio::select! {
+                // Both only tell; what they tell of stays where it is.
+                () = ended => self.follow = None,
+                () = changes.wait() => {}
+            }
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    job: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let result = tokio::task::spawn_blocking(job).await;
+    result.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::fs::{self, OpenOptions};
+    use std::io::Write as _;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn raw(second: u32, stream: &str, tag: &str, text: &str) -> String {
+        format!("2026-01-02T03:04:{second:02}.000000006Z {stream} {tag} {text}\n")
+    }
+
+    fn log(files: &[(&str, &[String])]) -> (TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, lines) in files {
+            fs::write(directory.path().join(name), lines.concat()).unwrap();
+        }
+        let path = directory.path().join("0.log");
+        (directory, path)
+    }
+
+    async fn text(path: &Path, query: LogQuery) -> String {
+        let mut stream = read(path, query, None).await.unwrap();
+        let mut text = Vec::new();
+        while let Some(part) = stream.next().await {
+            text.extend_from_slice(&part.unwrap());
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    fn tail(lines: u64) -> LogQuery {
+        LogQuery {
+            tail_lines: Some(lines),
+            ..LogQuery::default()
+        }
+    }
+
+    fn sample() -> (TempDir, PathBuf) {
+        log(&[
+            (
+                "0.log.20260102-030401.000000000",
+                &[raw(1, "stdout", "F", "a"), raw(2, "stderr", "F", "b")],
+            ),
+            (
+                "0.log",
+                &[
+                    raw(3, "stdout", "P", "long"),
+                    raw(4, "stdout", "F", "er"),
+                    "no line of ours\n".to_owned(),
+                    raw(5, "stdout", "F", ""),
+                    "2026-01-02T03:04:06.0000".to_owned(),
+                ],
+            ),
+        ])
+    }
+
+    #[tokio::test]
+    async fn pieces_and_rotated_files_are_joined() {
+        let (_directory, path) = sample();
+        let all = "a\nb\nlonger\nno line of ours\n\n";
+        assert_eq!(text(&path, LogQuery::default()).await, all);
+        assert_eq!(
+            text(Path::new("/nowhere/0.log"), LogQuery::default()).await,
+            ""
+        );
+    }
+
+    #[tokio::test]
+    async fn the_tail_counts_lines_of_output() {
+        let (_directory, path) = sample();
+        for (lines, expected) in [
+            (0, ""),
+            (1, "\n"),
+            (2, "no line of ours\n\n"),
+            (3, "longer\nno line of ours\n\n"),
+            (4, "b\nlonger\nno line of ours\n\n"),
+            (5, "a\nb\nlonger\nno line of ours\n\n"),
+            (9, "a\nb\nlonger\nno line of ours\n\n"),
+        ] {
+            assert_eq!(text(&path, tail(lines)).await, expected, "{lines}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_tail_crosses_blocks() {
+        let lines: Vec<String> = (0..20_000)
+            .map(|number| raw(1, "stdout", "F", &number.to_string()))
+            .collect();
+        let (_directory, path) = log(&[("0.log", &lines)]);
+        let mut expected = String::new();
+        for number in 5_000..20_000 {
+            writeln!(expected, "{number}").unwrap();
+        }
+        assert_eq!(text(&path, tail(15_000)).await, expected);
+    }
+
+    #[tokio::test]
+    async fn time_and_size_select() {
+        let (_directory, path) = sample();
+        let since = LogQuery {
+            since: Some("2026-01-02T03:04:02Z".parse().unwrap()),
+            timestamps: true,
+            ..LogQuery::default()
+        };
+        let shown = text(&path, since).await;
+        let first = "2026-01-02T03:04:02.000000006Z b\n2026-01-02T03:04:03.000000006Z longer\n";
+        assert!(shown.starts_with(first), "{shown}");
+        let limit = LogQuery {
+            limit_bytes: Some(6),
+            ..LogQuery::default()
+        };
+        assert_eq!(text(&path, limit).await, "a\nb\nlo");
+    }
+
+    async fn next(stream: &mut BoxStream<'static, io::Result<Bytes>>) -> Option<String> {
+        let part = tokio::time::timeout(Duration::from_secs(5), stream.next());
+        let part = part.await.expect("the reader wakes up")?;
+        Some(String::from_utf8(part.unwrap().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn following_survives_rotation_and_ends_with_the_container() {
+        let (directory, path) = log(&[("0.log", &[raw(1, "stdout", "F", "a")])]);
+        let append = |text: &str| {
+            let mut file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(&path)
+                .unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        let (end, ended) = oneshot::channel::<()>();
+        let ended = Box::pin(async move {
+            let _ = ended.await;
+        });
+        let mut stream = read(&path, LogQuery::default(), Some(ended)).await.unwrap();
+        assert_eq!(next(&mut stream).await.unwrap(), "a\n");
+        append(&raw(2, "stdout", "F", "b"));
+        assert_eq!(next(&mut stream).await.unwrap(), "b\n");
+
+        append(&raw(3, "stdout", "F", "c"));
+        fs::rename(
+            &path,
+            directory.path().join("0.log.20260102-030405.000000000"),
+        )
+        .unwrap();
+        append(&raw(4, "stdout", "F", "d"));
+        fs::rename(
+            &path,
+            directory.path().join("0.log.20260102-030406.000000000"),
+        )
+        .unwrap();
+        append(&raw(5, "stdout", "F", "e"));
+        let mut seen = String::new();
+        while seen.len() < 6 {
+            seen += &next(&mut stream).await.unwrap();
+        }
+        assert_eq!(seen, "c\nd\ne\n");
+
+        append(&raw(6, "stdout", "F", "last"));
+        end.send(()).unwrap();
+        assert_eq!(next(&mut stream).await.unwrap(), "last\n");
+        assert_eq!(next(&mut stream).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_link_is_not_followed() {
+        let (directory, path) = log(&[("secret", &[raw(1, "stdout", "F", "x")])]);
+        std::os::unix::fs::symlink(directory.path().join("secret"), &path).unwrap();
+        assert!(read(&path, LogQuery::default(), None).await.is_err());
+    }
+}
