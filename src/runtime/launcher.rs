@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::io::Errno;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, Command};
@@ -36,25 +34,13 @@ impl ShimProgram {
         }
     }
 
-    /// A sealed copy of it in memory (memfd_create(2)), so that no container can reach the binary on disk
-    /// through `/proc/PID/exe` (CVE-2019-5736). The copy is made once per engine; all shims share its pages.
-    pub(crate) fn sealed_copy() -> io::Result<Self> {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        // MFD_EXEC (Linux 6.3) says that the file is meant to be run; older kernels do not know the flag.
-        let made = match memfd_create("podtui", flags | MemfdFlags::EXEC) {
-            Err(Errno::INVAL) => memfd_create("podtui", flags),
-            made => made,
-        };
-        let mut copy = File::from(made?);
-        io::copy(&mut File::open("/proc/self/exe")?, &mut copy)?;
-        fcntl_add_seals(
-            &copy,
-            SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL,
-        )?;
-        Ok(Self {
+    /// A sealed copy of it (memfd_create(2)), so that no container can reach the binary on disk through
+    /// `/proc/PID/exe` (CVE-2019-5736). One per engine; all its shims share the pages.
+    pub(crate) fn sealed(copy: OwnedFd) -> Self {
+        Self {
             path: PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd())),
-            _sealed: Some(copy.into()),
-        })
+            _sealed: Some(copy),
+        }
     }
 }
 
