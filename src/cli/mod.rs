@@ -29,4 +29,4 @@ mod verbs;
 
 pub(crate) use arguments::{Arguments, Command, GlobalArguments, ServeArgs, TuiArgs};
 pub(crate) use connect::{ConnectError, Connector, find_engine, find_or_start_engine};
-pub(crate) use run::run;
+pub(crate) use run::{fail, run};
