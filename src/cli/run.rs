@@ -99,3 +99,9 @@ pub(super) async fn dispatch(context: &mut Context, command: Command) -> Result<
         Command::Completion(args) => verbs::completion(context, &args),
     }
 }
+
+/// Says why a process that is no verb (the screen, `serve`) ended, in the way verbs say it.
+pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
+    Console::process().note(&format!("error: {error:#}"));
+    ExitCode::FAILURE
+}

@@ -121,6 +121,11 @@ fn not_running(container: &str) -> EngineError {
 }
 
 impl EngineHandle {
+    /// Returns when the engine has ended, whoever asked it to.
+    pub(crate) async fn ended(&self) {
+        self.shut_down.closed().await;
+    }
+
     fn running(&self, pod: &Uid, container: &str) -> Result<ContainerEntry, EngineError> {
         let entry = self
             .machine

@@ -27,14 +27,15 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// and trying again at once would only burn CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`; then answers under way are given a moment and streams end.
+/// Serves until `shutdown`, every connection as a task of `connections`, so that its owner sees how many there
+/// are; then answers under way are given a moment and streams end.
 pub(crate) async fn serve(
     listener: UnixListener,
     client: Arc<dyn Client>,
     shutdown: CancellationToken,
+    connections: TaskTracker,
 ) {
     let router = router(client, shutdown.clone());
-    let connections = TaskTracker::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,

@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::{bind, serve};
 use crate::base::{SessionEnd, SessionOutput, SessionStream, TerminalSize};
@@ -41,7 +42,7 @@ impl Served {
         let listener = bind(&socket).unwrap();
         let shutdown = CancellationToken::new();
         let client: Arc<dyn Client> = Arc::new(fixture.client.clone());
-        let server = tokio::spawn(serve(listener, client, shutdown.clone()));
+        let server = tokio::spawn(serve(listener, client, shutdown.clone(), TaskTracker::new()));
         let remote = Remote::connect(&socket).await.unwrap();
         Self {
             fixture,

@@ -1,1 +1,44 @@
-//! The screen: pure model, update and view; effects run beside them.
+//! The screen: list above, inspector below (or beside it), short-lived overlays on top.
+//!
+//! * [`model`], [`update`], [`panes`] are a pure core: `update(&mut Model, Msg) -> Vec<Effect>` and
+//!   `view(&Model, &mut Frame)`. No clock, no files, no tasks: every screen is tested as text.
+//! * [`app`] is the loop around it: one bounded channel of [`msg::Msg`] in, [`effect::Effect`]s out to
+//!   [`tasks`], which talk to an `Arc<dyn Client>` and answer with more messages. What should be watched,
+//!   streamed and polled is derived from the model after every message (`update::sync`).
+//! * A frame is drawn only when something visible may have changed, at most 60 times a second, as one write
+//!   inside synchronised output; a frame equal to the last one writes nothing ([`terminal`]).
+//! * Text of containers and objects is made safe where it enters ([`sanitize`], [`data`], `tasks::logs`).
+//! * Keys are a table ([`keymap`]); hints and help are made from it. Colours are a theme ([`theme`]).
+//!
+//! The first frame is drawn before the engine is asked anything: the client arrives later, through a future.
+//! Deliberately absent: system calls, knowledge of the engine, printing.
+
+mod app;
+mod columns;
+mod data;
+mod effect;
+mod inspector;
+mod keymap;
+mod layout;
+mod line_edit;
+mod list;
+mod logs;
+mod model;
+mod msg;
+mod notices;
+mod overlay;
+mod panes;
+mod record;
+mod sanitize;
+mod screenshot;
+mod tasks;
+mod terminal;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod theme;
+mod update;
+
+pub(crate) use app::{TuiError, TuiSettings, run};
+pub(crate) use effect::ExitChoice;

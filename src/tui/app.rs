@@ -1,0 +1,465 @@
+//! The loop: messages in, model changed, effects started, frames drawn.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use ratatui::Terminal;
+use ratatui::backend::Backend;
+use ratatui::buffer::Buffer;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::effect::{Effect, ExitChoice};
+use super::model::{Connection, Look, Model, Session};
+use super::msg::{Msg, Reply};
+use super::panes::view;
+use super::record::Record;
+use super::screenshot;
+use super::tasks::{
+    LogRequest, WatchRequest, create, expand_home, follow_kind, follow_logs, list_paths,
+    poll_metrics, terminal_input, watch_signals,
+};
+use super::terminal::{self, FrameBackend, TerminalGuard};
+use super::theme::{Glyphs, Theme, ThemeError};
+use super::update::update;
+use crate::base::Clock;
+use crate::client::Client;
+use crate::config::OnExit;
+
+/// Messages that wait at most; a batch of log lines is one message.
+const CHANNEL: usize = 64;
+/// 60 frames per second at most.
+const FRAME: Duration = Duration::from_millis(16);
+/// Messages handled before the next look at the frame that is due.
+const MAX_BURST: usize = 256;
+
+/// What the screen is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct TuiSettings {
+    /// Name of what is looked at, for the header: `local`.
+    pub(crate) context: String,
+    /// `None` = all namespaces.
+    pub(crate) namespace: Option<String>,
+    pub(crate) on_exit: OnExit,
+    pub(crate) theme: String,
+    /// `NO_COLOR` is set and not empty.
+    pub(crate) no_color: bool,
+    /// The terminal shows only ASCII.
+    pub(crate) ascii: bool,
+}
+
+impl TuiSettings {
+    /// The defaults for a terminal with this environment (`NO_COLOR`, `LC_ALL`, `LC_CTYPE`, `LANG`).
+    pub(crate) fn from_env(on_exit: OnExit, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        // locale(7): the first of these that is set decides.
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+        let is_utf8 = locale.is_some_and(|locale| {
+            let locale = locale.to_ascii_lowercase();
+            locale.contains("utf-8") || locale.contains("utf8")
+        });
+        Self {
+            context: "local".to_owned(),
+            namespace: Some("default".to_owned()),
+            on_exit,
+            theme: "default".to_owned(),
+            no_color: set("NO_COLOR").is_some(),
+            ascii: !is_utf8,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TuiError {
+    #[error("cannot use this terminal")]
+    Terminal(#[source] io::Error),
+    #[error("there is no theme {0:?}")]
+    UnknownTheme(String),
+    #[error(transparent)]
+    Theme(#[from] ThemeError),
+    /// The text is the engine's; the screen has shown it.
+    #[error("{0}")]
+    Engine(String),
+}
+
+/// Takes the terminal, draws the first frame, and only then lets `client` run. Returns when the user leaves,
+/// with the terminal as it was. To be driven by `block_on` on one thread: a panic of that thread gives the
+/// terminal back.
+pub(crate) async fn run(
+    settings: TuiSettings,
+    client: impl Future<Output = Result<Arc<dyn Client>, String>> + Send + 'static,
+) -> Result<ExitChoice, TuiError> {
+    let model = initial_model(&settings, Clock::system().now(), TimeZone::system())?;
+    let _guard = TerminalGuard::take().map_err(TuiError::Terminal)?;
+    let terminal = Terminal::new(FrameBackend::stdout()).map_err(TuiError::Terminal)?;
+    let mut app = App::new(
+        model,
+        terminal,
+        Clock::system(),
+        Host {
+            suspend: terminal::suspend,
+            reenter: terminal::reenter,
+        },
+    );
+    app.draw().map_err(TuiError::Terminal)?;
+    let input = tokio::spawn(terminal_input(app.messages_tx.clone()));
+    let _input = AbortOnDropHandle::new(input);
+    let signals = app.messages_tx.clone();
+    let _signals = AbortOnDropHandle::new(tokio::spawn(async move {
+        if let Err(error) = watch_signals(signals).await {
+            tracing::error!(%error, "signals cannot be watched");
+        }
+    }));
+    app.run(client).await
+}
+
+pub(super) fn initial_model(
+    settings: &TuiSettings,
+    now: jiff::Timestamp,
+    zone: TimeZone,
+) -> Result<Model, TuiError> {
+    let theme = Theme::built_in(&settings.theme)
+        .ok_or_else(|| TuiError::UnknownTheme(settings.theme.clone()))?;
+    let look = Look {
+        theme: if settings.no_color {
+            theme.without_colors()
+        } else {
+            theme
+        },
+        glyphs: if settings.ascii {
+            Glyphs::ASCII
+        } else {
+            Glyphs::UNICODE
+        },
+        no_color: settings.no_color,
+    };
+    let session = Session {
+        context: settings.context.clone(),
+        zone,
+        cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        on_exit: settings.on_exit,
+        connection: Connection::Starting,
+    };
+    Ok(Model::new(session, look, settings.namespace.clone(), now))
+}
+
+/// What only the real terminal can do.
+pub(super) struct Host {
+    pub(super) suspend: fn() -> io::Result<()>,
+    pub(super) reenter: fn() -> io::Result<()>,
+}
+
+type ClientSlot = watch::Receiver<Option<Arc<dyn Client>>>;
+
+/// Tasks of the effects that go on until they are replaced.
+#[derive(Default)]
+struct Running {
+    watches: HashMap<crate::model::Kind, AbortOnDropHandle<()>>,
+    logs: Vec<AbortOnDropHandle<()>>,
+    metrics: Option<AbortOnDropHandle<()>>,
+}
+
+pub(super) struct App<B: Backend> {
+    model: Model,
+    terminal: Terminal<B>,
+    clock: Clock,
+    host: Host,
+    messages_tx: mpsc::Sender<Msg>,
+    messages_rx: mpsc::Receiver<Msg>,
+    client_tx: watch::Sender<Option<Arc<dyn Client>>>,
+    running: Running,
+    record: Record,
+    next_frame_at: Instant,
+    pub(super) frames: u64,
+}
+
+impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
+    pub(super) fn new(model: Model, terminal: Terminal<B>, clock: Clock, host: Host) -> Self {
+        let (messages_tx, messages_rx) = mpsc::channel(CHANNEL);
+        let mut app = Self {
+            model,
+            terminal,
+            clock,
+            host,
+            messages_tx,
+            messages_rx,
+            client_tx: watch::Sender::new(None),
+            running: Running::default(),
+            record: Record::default(),
+            next_frame_at: Instant::now(),
+            frames: 0,
+        };
+        if let Ok(size) = app.terminal.size() {
+            app.model.screen = ratatui::layout::Rect::new(0, 0, size.width, size.height);
+        }
+        app
+    }
+
+    #[cfg(test)]
+    pub(super) fn messages(&self) -> mpsc::Sender<Msg> {
+        self.messages_tx.clone()
+    }
+
+    #[cfg(test)]
+    pub(super) fn backend(&self) -> &B {
+        self.terminal.backend()
+    }
+
+    pub(super) fn draw(&mut self) -> io::Result<()> {
+        self.model.pending.is_dirty = false;
+        self.next_frame_at = Instant::now() + FRAME;
+        self.frames += 1;
+        let model = &self.model;
+        self.terminal
+            .draw(|frame| view(model, frame))
+            .map_err(io::Error::other)?;
+        Ok(())
+    }
+
+    pub(super) async fn run(
+        &mut self,
+        client: impl Future<Output = Result<Arc<dyn Client>, String>> + Send + 'static,
+    ) -> Result<ExitChoice, TuiError> {
+        let _connecting = AbortOnDropHandle::new(tokio::spawn(connect(
+            client,
+            self.client_tx.clone(),
+            self.messages_tx.clone(),
+        )));
+        let mut ticks = tokio::time::interval_at(
+            Instant::now() + Duration::from_secs(1),
+            Duration::from_secs(1),
+        );
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            let is_dirty = self.model.pending.is_dirty;
+            // Every arm is cancel safe: `recv`, `tick` and `sleep_until` lose nothing when dropped. A frame
+            // that is due comes first, so that a flood of messages cannot starve the screen.
+            let msg = tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(self.next_frame_at), if is_dirty => {
+                    if let Err(error) = self.draw() {
+                        // The terminal is gone; what is left to do is what SIGHUP would.
+                        tracing::warn!(%error, "cannot draw");
+                        Msg::Terminate
+                    } else {
+                        continue;
+                    }
+                }
+                _ = ticks.tick() => Msg::Tick(self.clock.now()),
+                Some(msg) = self.messages_rx.recv() => msg,
+            };
+            if let Some(choice) = self.handle_burst(msg) {
+                return match &self.model.session.connection {
+                    Connection::Failed(problem) => Err(TuiError::Engine(problem.clone())),
+                    Connection::Starting | Connection::Up { .. } => Ok(choice),
+                };
+            }
+        }
+    }
+
+    /// Handles what is there already, up to the time of the next frame.
+    fn handle_burst(&mut self, first: Msg) -> Option<ExitChoice> {
+        let mut next = Some(first);
+        for _ in 0..MAX_BURST {
+            let Some(msg) = next else { break };
+            let at = self.clock.now();
+            self.record.push(at, &msg);
+            for effect in update(&mut self.model, msg) {
+                if let Some(choice) = self.start(effect) {
+                    return Some(choice);
+                }
+            }
+            if self.model.pending.is_dirty && Instant::now() >= self.next_frame_at {
+                break;
+            }
+            next = self.messages_rx.try_recv().ok();
+        }
+        None
+    }
+
+    /// Starts an effect; `Some` ends the loop.
+    fn start(&mut self, effect: Effect) -> Option<ExitChoice> {
+        match effect {
+            Effect::Watch {
+                kind,
+                generation,
+                namespace,
+            } => {
+                let request = WatchRequest {
+                    kind,
+                    generation,
+                    namespace,
+                };
+                let task = self
+                    .with_client(move |client, messages| follow_kind(client, request, messages));
+                self.running.watches.insert(kind, task);
+            }
+            Effect::Unwatch(kind) => {
+                self.running.watches.remove(&kind);
+            }
+            Effect::CloseLogs => self.running.logs.clear(),
+            Effect::OpenLogs {
+                generation,
+                target,
+                opening,
+            } => {
+                let request = LogRequest {
+                    generation,
+                    target,
+                    opening,
+                };
+                let task = self
+                    .with_client(move |client, messages| follow_logs(client, request, messages));
+                self.running.logs.retain(|task| !task.is_finished());
+                self.running.logs.push(task);
+            }
+            Effect::PollMetrics(scope) => {
+                self.running.metrics = scope.map(|scope| {
+                    self.with_client(move |client, messages| {
+                        poll_metrics(client, scope.0, messages)
+                    })
+                });
+            }
+            Effect::Create { path, namespace } => {
+                self.reply_from(move |client| create(client, path, namespace));
+            }
+            Effect::Delete { key, options } => self.reply_from(move |client| async move {
+                let result = client.delete(&key, options).await;
+                Reply::Deleted(key, result.map(|_| ()).map_err(|error| error.to_string()))
+            }),
+            Effect::ListPaths(typed) => self.reply_blocking(move || {
+                let found = list_paths(&typed);
+                Reply::Paths { typed, found }
+            }),
+            Effect::Screenshot(path) => {
+                let buffer = self.snapshot();
+                self.reply_blocking(move || {
+                    let content = if path.ends_with(".svg") {
+                        screenshot::svg(&buffer)
+                    } else {
+                        screenshot::text(&buffer)
+                    };
+                    save(path, &content)
+                });
+            }
+            Effect::SaveRecord(path) => {
+                let content = self.record.text();
+                self.reply_blocking(move || save(path, &content));
+            }
+            Effect::Redraw => self.redraw(),
+            Effect::Suspend => {
+                if let Err(error) = (self.host.suspend)() {
+                    tracing::warn!(%error, "cannot suspend");
+                }
+                self.redraw();
+            }
+            Effect::Reenter => {
+                if let Err(error) = (self.host.reenter)() {
+                    tracing::warn!(%error, "cannot take the terminal again");
+                }
+                self.redraw();
+            }
+            Effect::Exit(choice) => return Some(choice),
+        }
+        None
+    }
+
+    /// A task that starts when there is a client.
+    fn with_client<F, T>(&self, task: F) -> AbortOnDropHandle<()>
+    where
+        F: FnOnce(Arc<dyn Client>, mpsc::Sender<Msg>) -> T + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let slot = self.client_tx.subscribe();
+        let messages = self.messages_tx.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Some(client) = connected(slot).await {
+                task(client, messages).await;
+            }
+        }))
+    }
+
+    /// A one-time action; it goes on even when its pane is gone, its answer comes as a message.
+    fn reply_from<F, T>(&self, action: F)
+    where
+        F: FnOnce(Arc<dyn Client>) -> T + Send + 'static,
+        T: Future<Output = Reply> + Send + 'static,
+    {
+        let slot = self.client_tx.subscribe();
+        let messages = self.messages_tx.clone();
+        tokio::spawn(async move {
+            if let Some(client) = connected(slot).await {
+                let reply = action(client).await;
+                // Nobody waits for the answer when the screen is gone.
+                let _ = messages.send(Msg::Reply(reply)).await;
+            }
+        });
+    }
+
+    fn reply_blocking(&self, action: impl FnOnce() -> Reply + Send + 'static) {
+        let messages = self.messages_tx.clone();
+        tokio::task::spawn_blocking(move || {
+            let _ = messages.blocking_send(Msg::Reply(action()));
+        });
+    }
+
+    /// The next frame draws every cell.
+    fn redraw(&mut self) {
+        let area = self
+            .terminal
+            .size()
+            .map(|size| ratatui::layout::Rect::new(0, 0, size.width, size.height));
+        if let Ok(area) = area {
+            self.model.screen = area;
+            if let Err(error) = self.terminal.resize(area) {
+                tracing::warn!(%error, "cannot clear the screen");
+            }
+        }
+        self.model.pending.is_dirty = true;
+    }
+
+    /// What the screen shows now, drawn once more into a buffer of its own.
+    fn snapshot(&self) -> Buffer {
+        let screen = self.model.screen;
+        let backend = ratatui::backend::TestBackend::new(screen.width, screen.height);
+        let mut terminal = Terminal::new(backend).expect("a buffer in memory has no errors");
+        let frame = terminal
+            .draw(|frame| view(&self.model, frame))
+            .expect("a buffer in memory has no errors");
+        frame.buffer.clone()
+    }
+}
+
+async fn connected(mut slot: ClientSlot) -> Option<Arc<dyn Client>> {
+    let client = slot.wait_for(Option::is_some).await.ok()?;
+    client.clone()
+}
+
+async fn connect(
+    client: impl Future<Output = Result<Arc<dyn Client>, String>>,
+    slot: watch::Sender<Option<Arc<dyn Client>>>,
+    messages: mpsc::Sender<Msg>,
+) {
+    let msg = match client.await {
+        Ok(client) => {
+            slot.send_replace(Some(Arc::clone(&client)));
+            match client.engine_info().await {
+                Ok(info) => Msg::Connected(Box::new(info)),
+                Err(error) => Msg::ConnectFailed(error.to_string()),
+            }
+        }
+        Err(problem) => Msg::ConnectFailed(problem),
+    };
+    // The screen may be gone before the engine has answered.
+    let _ = messages.send(msg).await;
+}
+
+fn save(path: String, content: &str) -> Reply {
+    let result = std::fs::write(expand_home(&path), content).map_err(|error| error.to_string());
+    Reply::Saved(path, result)
+}

@@ -1,0 +1,337 @@
+//! The columns of the list: which there are for a kind, what stands in a cell, how rows compare.
+
+use std::cmp::Ordering;
+
+use jiff::Timestamp;
+
+use super::data::{Health, Metrics, PodFacts, Row, Usage};
+use super::sanitize::plain;
+use crate::model::Kind;
+use crate::printer::{cells, headers, human_duration};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum ColumnId {
+    Namespace,
+    Name,
+    Ready,
+    Status,
+    Restarts,
+    /// Since the last restart.
+    Last,
+    Cpu,
+    CpuPercent,
+    Memory,
+    MemoryPercent,
+    Age,
+    MemoryGraph,
+    Ip,
+    Node,
+    /// The fault in words.
+    Why,
+    /// The n-th column as `printer` prints the kind.
+    Printed(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) id: ColumnId,
+    pub(super) title: &'static str,
+    pub(super) align_right: bool,
+    pub(super) min: u16,
+    /// It may grow to this when there is room and content for it.
+    pub(super) max: u16,
+    /// Lower stays longer when the screen gets narrow.
+    pub(super) priority: u8,
+}
+
+#[rustfmt::skip]
+const POD_COLUMNS: &[Column] = &[
+    column(ColumnId::Name,          "NAME",   false, 8, 60, 0),
+    column(ColumnId::Ready,         "READY",  false, 5, 7, 2),
+    column(ColumnId::Status,        "STATUS", false, 7, 26, 1),
+    column(ColumnId::Restarts,      "RST",    true,  3, 6, 3),
+    column(ColumnId::Last,          "LAST",   true,  5, 6, 7),
+    column(ColumnId::Cpu,           "CPU",    true,  5, 6, 6),
+    column(ColumnId::CpuPercent,    "%L",     true,  3, 4, 9),
+    column(ColumnId::Memory,        "MEM",    true,  5, 6, 5),
+    column(ColumnId::MemoryPercent, "%L",     true,  3, 4, 8),
+    column(ColumnId::Age,           "AGE",    true,  5, 6, 4),
+];
+const MEMORY_GRAPH: Column = column(ColumnId::MemoryGraph, "MEM 5m", false, 6, 10, 10);
+const WHY: Column = column(ColumnId::Why, "WHY", false, 14, u16::MAX, 11);
+
+const fn column(
+    id: ColumnId,
+    title: &'static str,
+    align_right: bool,
+    min: u16,
+    max: u16,
+    priority: u8,
+) -> Column {
+    Column {
+        id,
+        title,
+        align_right,
+        min,
+        max,
+        priority,
+    }
+}
+
+pub(super) fn columns_of(kind: Kind, all_namespaces: bool, wide: bool) -> Vec<Column> {
+    let namespace = column(ColumnId::Namespace, "NAMESPACE", false, 6, 20, 2);
+    let mut columns: Vec<Column> = Vec::new();
+    if all_namespaces && kind.is_namespaced() {
+        columns.push(namespace);
+    }
+    if kind == Kind::Pod {
+        columns.extend_from_slice(POD_COLUMNS);
+        if wide {
+            columns.push(column(ColumnId::Ip, "IP", false, 7, 39, 5));
+            columns.push(column(ColumnId::Node, "NODE", false, 6, 20, 9));
+        }
+        columns.extend([MEMORY_GRAPH, WHY]);
+        return columns;
+    }
+    let titles = headers(kind, wide);
+    let last = titles.len() - 1;
+    columns.extend(titles.into_iter().enumerate().map(|(index, title)| {
+        let priority = u8::try_from(index).unwrap_or(u8::MAX);
+        let max = if index == last { u16::MAX } else { 40 };
+        column(ColumnId::Printed(index), title, false, 4, max, priority)
+    }));
+    columns
+}
+
+/// What cells are made of beside their row.
+pub(super) struct CellSource<'a> {
+    pub(super) now: Timestamp,
+    pub(super) metrics: &'a Metrics,
+    pub(super) wide: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    /// `None` is drawn dim.
+    pub(super) health: Option<Health>,
+}
+
+impl Cell {
+    fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            health: Some(Health::Neutral),
+        }
+    }
+
+    fn dim(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            health: None,
+        }
+    }
+}
+
+/// One cell per column; the memory graph is left empty, it is drawn from [`Usage::memory_steps`].
+pub(super) fn row_cells(row: &Row, columns: &[Column], source: &CellSource<'_>) -> Vec<Cell> {
+    let printed = match &row.pod {
+        Some(_) => Vec::new(),
+        None => cells(&row.object, source.wide, source.now),
+    };
+    let usage = row
+        .pod
+        .as_ref()
+        .and_then(|_| source.metrics.of(row.namespace(), &row.key.name));
+    let cell = |column: &Column| match (column.id, &row.pod) {
+        (ColumnId::Namespace, _) => Cell::dim(plain(row.namespace())),
+        (ColumnId::Printed(index), _) => {
+            let text = printed
+                .get(index)
+                .map(|text| plain(text))
+                .unwrap_or_default();
+            Cell {
+                text,
+                health: Some(row.health),
+            }
+        }
+        (id, Some(facts)) => pod_cell(id, row, facts, usage, source.now),
+        (_, None) => Cell::dim(""),
+    };
+    columns.iter().map(cell).collect()
+}
+
+fn pod_cell(
+    id: ColumnId,
+    row: &Row,
+    facts: &PodFacts,
+    usage: Option<&Usage>,
+    now: Timestamp,
+) -> Cell {
+    let usage = usage.filter(|_| facts.is_active);
+    let since = |at: Option<Timestamp>| {
+        at.map_or_else(
+            || Cell::dim("-"),
+            |at| Cell::dim(human_duration(now.duration_since(at))),
+        )
+    };
+    let status_text = |pick: fn(&k8s_openapi::api::core::v1::Pod) -> Option<&str>| {
+        let crate::model::Object::Pod(pod) = &row.object else {
+            return Cell::dim("");
+        };
+        Cell::dim(pick(pod).map_or_else(|| "-".to_owned(), plain))
+    };
+    match id {
+        ColumnId::Name => Cell::new(plain(&row.key.name)),
+        ColumnId::Ready => {
+            let summary = &facts.summary;
+            let health = (summary.ready < summary.total && facts.is_active).then_some(Health::Wait);
+            Cell {
+                text: summary.ready_text(),
+                health: health.or(Some(Health::Neutral)),
+            }
+        }
+        ColumnId::Status => Cell {
+            text: facts.summary.status.clone(),
+            health: Some(facts.health),
+        },
+        ColumnId::Restarts => match facts.summary.restarts {
+            0 => Cell::dim("0"),
+            count => Cell::new(count.to_string()),
+        },
+        ColumnId::Last => since(facts.summary.last_restart),
+        ColumnId::Cpu => usage.map_or_else(
+            || Cell::dim("-"),
+            |usage| Cell::new(millicores(usage.cpu_millicores)),
+        ),
+        ColumnId::CpuPercent => percent(usage.map(|usage| usage.cpu_millicores), facts.cpu_limit),
+        ColumnId::Memory => usage.map_or_else(
+            || Cell::dim("-"),
+            |usage| Cell::new(bytes(usage.memory_bytes)),
+        ),
+        ColumnId::MemoryPercent => {
+            percent(usage.map(|usage| usage.memory_bytes), facts.memory_limit)
+        }
+        ColumnId::Age => since(row.since()),
+        ColumnId::Ip => status_text(|pod| pod.status.as_ref()?.pod_ip.as_deref()),
+        ColumnId::Node => status_text(|pod| pod.spec.as_ref()?.node_name.as_deref()),
+        ColumnId::Why => Cell {
+            text: facts
+                .why
+                .as_ref()
+                .map(|why| why.words(now))
+                .unwrap_or_default(),
+            health: Some(facts.health),
+        },
+        ColumnId::Namespace | ColumnId::MemoryGraph | ColumnId::Printed(_) => Cell::dim(""),
+    }
+}
+
+fn percent(used: Option<u64>, limit: Option<i64>) -> Cell {
+    let limit = limit
+        .and_then(|limit| u64::try_from(limit).ok())
+        .filter(|limit| *limit > 0);
+    let Some((used, limit)) = used.zip(limit) else {
+        return Cell::dim("-");
+    };
+    let percent = used.saturating_mul(100) / limit;
+    let health = match percent {
+        95.. => Health::Bad,
+        80.. => Health::Wait,
+        _ => Health::Neutral,
+    };
+    Cell {
+        text: percent.to_string(),
+        health: Some(health),
+    }
+}
+
+/// `80m`, `12.5` (cores) above ten cores.
+pub(super) fn millicores(millicores: u64) -> String {
+    if millicores < 10_000 {
+        format!("{millicores}m")
+    } else {
+        format!("{}.{}", millicores / 1000, millicores % 1000 / 100)
+    }
+}
+
+/// `900K`, `2.1G`: powers of 1024, three digits at most.
+pub(super) fn bytes(bytes: u64) -> String {
+    let mut unit = 0;
+    let mut tenths = bytes.saturating_mul(10);
+    while tenths >= 10_000 && unit < 5 {
+        tenths /= 1024;
+        unit += 1;
+    }
+    let suffix = ["", "K", "M", "G", "T", "P"][unit];
+    if tenths < 100 && unit > 0 {
+        format!("{}.{}{suffix}", tenths / 10, tenths % 10)
+    } else {
+        format!("{}{suffix}", tenths / 10)
+    }
+}
+
+/// Which column orders the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sort {
+    pub(super) column: ColumnId,
+    pub(super) is_reversed: bool,
+}
+
+/// The order by one column, as a person wants it at first: names forward, numbers largest first, ages
+/// youngest first. Equal rows stand in the order of their keys.
+pub(super) fn compare(left: &Row, right: &Row, sort: Sort, metrics: &Metrics) -> Ordering {
+    let usage = |row: &Row| {
+        metrics
+            .of(row.namespace(), &row.key.name)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let restarts = |row: &Row| row.pod.as_ref().map(|facts| facts.summary.restarts);
+    let status = |row: &Row| row.pod.as_ref().map(|facts| facts.summary.status.clone());
+    let order = match sort.column {
+        ColumnId::Status => (left.health, status(left)).cmp(&(right.health, status(right))),
+        ColumnId::Restarts => restarts(right).cmp(&restarts(left)),
+        ColumnId::Cpu => usage(right).cpu_millicores.cmp(&usage(left).cpu_millicores),
+        ColumnId::Memory => usage(right).memory_bytes.cmp(&usage(left).memory_bytes),
+        ColumnId::Age => right.since().cmp(&left.since()),
+        _ => Ordering::Equal,
+    };
+    let order = order.then_with(|| {
+        (&left.key.name, &left.key.namespace).cmp(&(&right.key.name, &right.key.namespace))
+    });
+    if sort.is_reversed {
+        order.reverse()
+    } else {
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stay_short() {
+        for (value, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "0.9K"),
+            (64 << 20, "64M"),
+            (511 << 20, "511M"),
+            (2_254_857_831, "2.1G"),
+            (u64::MAX, "1638P"),
+        ] {
+            assert_eq!(bytes(value), text);
+        }
+        assert_eq!(millicores(80), "80m");
+        assert_eq!(millicores(12_540), "12.5");
+    }
+
+    #[test]
+    fn every_kind_has_columns() {
+        for kind in Kind::ALL {
+            assert!(!columns_of(kind, true, true).is_empty());
+        }
+    }
+}

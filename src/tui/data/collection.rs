@@ -1,0 +1,199 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::PodFacts;
+use crate::client::WatchEvent;
+use crate::model::{Kind, Object, ObjectKey};
+use crate::printer::event_time;
+
+/// How good a thing is, for counting and colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::tui) enum Health {
+    Bad,
+    Wait,
+    Ok,
+    Done,
+    /// Kinds that are neither good nor bad.
+    Neutral,
+}
+
+/// One object with what is derived from it.
+#[derive(Clone, Debug)]
+pub(in crate::tui) struct Row {
+    pub(in crate::tui) key: ObjectKey,
+    pub(in crate::tui) object: Object,
+    pub(in crate::tui) health: Health,
+    /// Only for pods.
+    pub(in crate::tui) pod: Option<PodFacts>,
+}
+
+impl Row {
+    fn of(object: Object) -> Self {
+        let pod = match &object {
+            Object::Pod(pod) => Some(PodFacts::of(pod)),
+            _ => None,
+        };
+        let health = match (&pod, &object) {
+            (Some(facts), _) => facts.health,
+            (None, Object::Event(event)) if event.type_.as_deref() == Some("Warning") => {
+                Health::Wait
+            }
+            _ => Health::Neutral,
+        };
+        Self {
+            key: object.key(),
+            object,
+            health,
+            pod,
+        }
+    }
+
+    pub(in crate::tui) fn namespace(&self) -> &str {
+        self.key.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// For the AGE column and sorting by it; events count from when they were last seen.
+    pub(in crate::tui) fn since(&self) -> Option<Timestamp> {
+        match &self.object {
+            Object::Event(event) => event_time(event),
+            other => other.meta().creation_timestamp.as_ref().map(|time| time.0),
+        }
+    }
+}
+
+/// How current a collection is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::tui) enum Liveness {
+    /// No list has arrived yet.
+    #[default]
+    Loading,
+    Live,
+    /// The watch broke and is being set up again; what is shown may be old.
+    Broken(String),
+}
+
+/// All objects of one kind in one namespace (or all), as told by one watch.
+#[derive(Clone, Debug)]
+pub(in crate::tui) struct Collection {
+    /// Tells the messages of this watch from those of an earlier one of the same kind.
+    pub(in crate::tui) generation: u64,
+    pub(in crate::tui) namespace: Option<String>,
+    pub(in crate::tui) liveness: Liveness,
+    rows: BTreeMap<ObjectKey, Arc<Row>>,
+}
+
+impl Collection {
+    pub(in crate::tui) fn new(generation: u64, namespace: Option<String>) -> Self {
+        Self {
+            generation,
+            namespace,
+            liveness: Liveness::Loading,
+            rows: BTreeMap::new(),
+        }
+    }
+
+    pub(in crate::tui) fn reset(&mut self, objects: Vec<Object>) {
+        let rows = objects.into_iter().map(|object| {
+            let row = Row::of(object);
+            (row.key.clone(), Arc::new(row))
+        });
+        self.rows = rows.collect();
+        self.liveness = Liveness::Live;
+    }
+
+    pub(in crate::tui) fn apply(&mut self, event: WatchEvent) {
+        self.liveness = Liveness::Live;
+        match event {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                let row = Row::of(object);
+                self.rows.insert(row.key.clone(), Arc::new(row));
+            }
+            WatchEvent::Deleted(object) => {
+                self.rows.remove(&object.key());
+            }
+            WatchEvent::Bookmark(_) => {}
+        }
+    }
+
+    pub(in crate::tui) fn get(&self, key: &ObjectKey) -> Option<&Arc<Row>> {
+        self.rows.get(key)
+    }
+
+    pub(in crate::tui) fn rows(&self) -> impl ExactSizeIterator<Item = &Arc<Row>> {
+        self.rows.values()
+    }
+}
+
+/// One [`Collection`] per watched kind.
+#[derive(Clone, Debug, Default)]
+pub(in crate::tui) struct Collections {
+    by_kind: BTreeMap<Kind, Collection>,
+    last_generation: u64,
+}
+
+impl Collections {
+    pub(in crate::tui) fn get(&self, kind: Kind) -> Option<&Collection> {
+        self.by_kind.get(&kind)
+    }
+
+    /// The collection that the message of this watch is meant for, unless that watch was replaced.
+    pub(in crate::tui) fn of_watch(
+        &mut self,
+        kind: Kind,
+        generation: u64,
+    ) -> Option<&mut Collection> {
+        self.by_kind
+            .get_mut(&kind)
+            .filter(|collection| collection.generation == generation)
+    }
+
+    pub(in crate::tui) fn kinds(&self) -> Vec<Kind> {
+        self.by_kind.keys().copied().collect()
+    }
+
+    /// Starts an empty collection in place of the former one and returns its generation.
+    pub(in crate::tui) fn open(&mut self, kind: Kind, namespace: Option<String>) -> u64 {
+        self.last_generation += 1;
+        let collection = Collection::new(self.last_generation, namespace);
+        self.by_kind.insert(kind, collection);
+        self.last_generation
+    }
+
+    pub(in crate::tui) fn close(&mut self, kind: Kind) {
+        self.by_kind.remove(&kind);
+    }
+
+    pub(in crate::tui) fn rows(&self, kind: Kind) -> impl Iterator<Item = &Arc<Row>> {
+        self.get(kind).into_iter().flat_map(Collection::rows)
+    }
+
+    /// The row of an object of any watched kind.
+    pub(in crate::tui) fn row(&self, key: &ObjectKey) -> Option<&Arc<Row>> {
+        self.get(key.kind)?.get(key)
+    }
+
+    /// Events about one object, oldest first.
+    pub(in crate::tui) fn events_about(&self, object: &Object) -> Vec<&Arc<Row>> {
+        let uid = object.uid();
+        let about = |row: &&Arc<Row>| match &row.object {
+            Object::Event(event) => {
+                let involved = &event.involved_object;
+                match involved.uid.as_deref() {
+                    Some(known) if !known.is_empty() => known == uid.as_str(),
+                    _ => {
+                        involved.kind.as_deref() == Some(object.kind().as_str())
+                            && involved.name.as_deref() == Some(object.name())
+                            && involved.namespace.as_deref().unwrap_or_default()
+                                == object.namespace()
+                    }
+                }
+            }
+            _ => false,
+        };
+        let mut rows: Vec<&Arc<Row>> = self.rows(Kind::Event).filter(about).collect();
+        rows.sort_by_key(|row| row.since());
+        rows
+    }
+}

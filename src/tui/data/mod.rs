@@ -1,0 +1,10 @@
+//! What the screen knows of the objects: the newest copy of each from its watch, what is derived from it for
+//! display, and usage. Everything textual is made safe to draw here, where it enters.
+
+mod collection;
+mod facts;
+mod metrics;
+
+pub(super) use collection::{Collections, Health, Liveness, Row};
+pub(super) use facts::{ContainerFacts, PodFacts};
+pub(super) use metrics::{Metrics, Usage};

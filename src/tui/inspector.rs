@@ -1,0 +1,92 @@
+//! The inspector: what is shown about the selected object.
+
+use super::logs::LogPane;
+use crate::model::Kind;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tab {
+    Logs,
+    Events,
+    Describe,
+}
+
+impl Tab {
+    const ALL: [Self; 3] = [Self::Logs, Self::Events, Self::Describe];
+
+    /// The tabs that mean something for objects of this kind.
+    pub(super) fn of(kind: Kind) -> Vec<Self> {
+        let means_something = |tab: &Self| match tab {
+            Self::Logs => kind == Kind::Pod,
+            Self::Events => kind != Kind::Event,
+            Self::Describe => true,
+        };
+        Self::ALL.into_iter().filter(means_something).collect()
+    }
+
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Logs => "Logs",
+            Self::Events => "Events",
+            Self::Describe => "Describe",
+        }
+    }
+
+    /// The key that shows it; the same for every kind.
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::Logs => 1,
+            Self::Events => 2,
+            Self::Describe => 3,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Inspector {
+    /// As last chosen; kinds that lack it show another.
+    chosen: Tab,
+    pub(super) logs: LogPane,
+    /// The text of the Describe tab, safe to draw.
+    pub(super) describe: Vec<String>,
+    /// First line in view of Events and Describe.
+    pub(super) events_top: usize,
+    pub(super) describe_top: usize,
+}
+
+impl Inspector {
+    pub(super) fn new(logs: LogPane) -> Self {
+        Self {
+            chosen: Tab::Logs,
+            logs,
+            describe: Vec::new(),
+            events_top: 0,
+            describe_top: 0,
+        }
+    }
+
+    pub(super) fn tab(&self, kind: Kind) -> Tab {
+        let tabs = Tab::of(kind);
+        if tabs.contains(&self.chosen) {
+            self.chosen
+        } else {
+            Tab::Describe
+        }
+    }
+
+    /// False when objects of this kind have no such tab.
+    pub(super) fn show(&mut self, kind: Kind, tab: Tab) -> bool {
+        let exists = Tab::of(kind).contains(&tab);
+        if exists {
+            self.chosen = tab;
+        }
+        exists
+    }
+
+    pub(super) fn step(&mut self, kind: Kind, forward: bool) {
+        let tabs = Tab::of(kind);
+        let current = self.tab(kind);
+        let place = tabs.iter().position(|tab| *tab == current).unwrap_or(0);
+        let step = if forward { 1 } else { tabs.len() - 1 };
+        self.chosen = tabs[(place + step) % tabs.len()];
+    }
+}

@@ -1,0 +1,179 @@
+//! The whole state of the screen. Only [`super::update`] changes it, only `view` draws it.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ratatui::layout::Rect;
+
+use super::data::{Collections, Health, Metrics};
+use super::inspector::{Inspector, Tab};
+use super::keymap::{Keymap, Place};
+use super::layout::{Areas, areas};
+use super::list::List;
+use super::logs::LogPane;
+use super::notices::{Level, Notices};
+use super::overlay::{Focus, Mode, Overlay};
+use super::theme::{Glyphs, Theme};
+use crate::base::Uid;
+use crate::config::OnExit;
+use crate::model::{Kind, ObjectKey};
+
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    pub(super) session: Session,
+    pub(super) screen: Rect,
+    pub(super) now: Timestamp,
+    pub(super) collections: Collections,
+    pub(super) metrics: Metrics,
+    pub(super) list: List,
+    pub(super) inspector: Inspector,
+    pub(super) focus: Focus,
+    pub(super) is_zoomed: bool,
+    pub(super) overlays: Vec<Overlay>,
+    pub(super) notices: Notices,
+    pub(super) look: Look,
+    pub(super) keymap: Keymap,
+    pub(super) pending: Pending,
+}
+
+/// What does not change while the screen runs, and the connection.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) context: String,
+    pub(super) zone: TimeZone,
+    pub(super) cpus: usize,
+    pub(super) on_exit: OnExit,
+    pub(super) connection: Connection,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Connection {
+    Starting,
+    /// `owns_engine`: the engine is inside this process, so leaving decides about its pods.
+    Up {
+        owns_engine: bool,
+    },
+    Failed(String),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Look {
+    pub(super) theme: Theme,
+    pub(super) glyphs: Glyphs,
+    /// Themes may not bring colours back.
+    pub(super) no_color: bool,
+}
+
+/// What the loop around the model still has to do.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pending {
+    /// Something visible may have changed since the last frame.
+    pub(super) is_dirty: bool,
+    /// Rows changed: the list must be filtered and sorted again.
+    pub(super) is_list_stale: bool,
+    /// The usage poll that runs, see `update::sync`.
+    pub(super) metrics: Option<super::effect::MetricsScope>,
+    /// The object the inspector shows.
+    pub(super) inspected: Option<(ObjectKey, Uid)>,
+    pub(super) is_describe_stale: bool,
+    /// Fingerprint of the visible texts that change with time, at the last tick.
+    pub(super) time_texts: u64,
+}
+
+impl Model {
+    pub(super) fn new(
+        session: Session,
+        look: Look,
+        namespace: Option<String>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            session,
+            screen: Rect::new(0, 0, 80, 24),
+            now,
+            collections: Collections::default(),
+            metrics: Metrics::default(),
+            list: List::new(namespace),
+            inspector: Inspector::new(LogPane::default()),
+            focus: Focus::List,
+            is_zoomed: false,
+            overlays: Vec::new(),
+            notices: Notices::default(),
+            look,
+            keymap: Keymap::default(),
+            pending: Pending {
+                is_dirty: true,
+                ..Pending::default()
+            },
+        }
+    }
+
+    pub(super) fn areas(&self) -> Areas {
+        areas(
+            self.screen,
+            self.list.rows().len(),
+            self.is_zoomed.then_some(self.focus),
+        )
+    }
+
+    pub(super) fn tab(&self) -> Tab {
+        self.inspector.tab(self.list.kind)
+    }
+
+    /// The logs are on the screen, or would be with more room.
+    pub(super) fn place(&self) -> Place {
+        match (self.focus, self.tab()) {
+            (Focus::List, _) => Place::List,
+            (Focus::Inspector, Tab::Logs) => Place::Logs,
+            (Focus::Inspector, _) => Place::Anywhere,
+        }
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        match self.overlays.last() {
+            Some(Overlay::Prompt(_) | Overlay::Picker(_)) => Mode::Input,
+            _ => Mode::Normal,
+        }
+    }
+
+    /// The inspector's content: below its title and, for a faulty pod, the row that says why.
+    pub(super) fn inspector_content(&self) -> Rect {
+        let area = self.areas().inspector;
+        let head = area.height.min(1 + u16::from(self.shows_why()));
+        Rect {
+            y: area.y + head,
+            height: area.height - head,
+            ..area
+        }
+    }
+
+    pub(super) fn shows_why(&self) -> bool {
+        let has_room = self.areas().inspector.height >= 4;
+        let selected = self.list.selected();
+        has_room
+            && selected
+                .and_then(|row| row.pod.as_ref())
+                .is_some_and(|facts| facts.why.is_some())
+    }
+
+    /// Pods in view: all, ok (finished ones too), waiting, bad.
+    pub(super) fn pod_counts(&self) -> [usize; 4] {
+        let mut counts = [0; 4];
+        for row in self.collections.rows(Kind::Pod) {
+            counts[0] += 1;
+            match row.health {
+                Health::Ok | Health::Done | Health::Neutral => counts[1] += 1,
+                Health::Wait => counts[2] += 1,
+                Health::Bad => counts[3] += 1,
+            }
+        }
+        counts
+    }
+
+    pub(super) fn say(&mut self, text: impl AsRef<str>) {
+        self.notices.push(self.now, Level::Info, text.as_ref());
+    }
+
+    pub(super) fn complain(&mut self, text: impl AsRef<str>) {
+        self.notices.push(self.now, Level::Error, text.as_ref());
+    }
+}

@@ -1,0 +1,77 @@
+//! Everything that can happen to the screen, as one closed enum. [`super::update`] is the only reader.
+
+use crossterm::event::{KeyEvent, MouseEvent};
+use jiff::Timestamp;
+
+use super::logs::LogEntry;
+use crate::client::{EngineInfo, PodMetrics, WatchEvent};
+use crate::model::{Kind, Object, ObjectKey};
+
+#[derive(Clone, Debug)]
+pub(super) enum Msg {
+    Key(KeyEvent),
+    Mouse(MouseEvent),
+    /// Bracketed paste.
+    Paste(String),
+    Resize {
+        columns: u16,
+        rows: u16,
+    },
+    /// The process was told to end (SIGTERM, SIGHUP, SIGINT) or the terminal is gone.
+    Terminate,
+    /// SIGTSTP.
+    Suspend,
+    /// SIGCONT: somebody else may have used the terminal.
+    Resumed,
+    /// Once per second.
+    Tick(Timestamp),
+    Connected(Box<EngineInfo>),
+    ConnectFailed(String),
+    Watch {
+        kind: Kind,
+        generation: u64,
+        news: WatchNews,
+    },
+    Logs {
+        generation: u64,
+        source: usize,
+        news: LogNews,
+    },
+    Metrics(Result<Vec<PodMetrics>, String>),
+    Reply(Reply),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum WatchNews {
+    /// The whole collection, at the start and after a watch was lost.
+    Listed(Vec<Object>),
+    Changes(Vec<WatchEvent>),
+    /// It is being set up again; the text says why.
+    Lost(String),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum LogNews {
+    Lines(Vec<LogEntry>),
+    /// With the reason when it did not end in order.
+    Ended(Option<String>),
+}
+
+/// The answer to one [`super::effect::Effect`].
+#[derive(Clone, Debug)]
+pub(super) enum Reply {
+    Deleted(ObjectKey, Result<(), String>),
+    /// What was created, and every problem with place and reason.
+    Created {
+        path: String,
+        created: Vec<String>,
+        problems: Vec<String>,
+    },
+    /// Paths that start with `typed`, directories with a slash at the end.
+    Paths {
+        typed: String,
+        found: Vec<String>,
+    },
+    /// A file was written, or was not.
+    Saved(String, Result<(), String>),
+}

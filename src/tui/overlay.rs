@@ -1,0 +1,208 @@
+//! Short-lived things above the regions. They form a stack; `esc` takes the top one away.
+
+use super::inspector::Tab;
+use super::keymap::{Binding, Cmd};
+use super::line_edit::LineEdit;
+use crate::model::ObjectKey;
+
+#[derive(Clone, Debug)]
+pub(super) enum Overlay {
+    Prompt(Prompt),
+    Picker(Picker),
+    Confirm(Confirm),
+    Text(TextBox),
+}
+
+/// A line of input at the bottom.
+#[derive(Clone, Debug)]
+pub(super) struct Prompt {
+    pub(super) kind: PromptKind,
+    pub(super) line: LineEdit,
+    pub(super) completions: Vec<Completion>,
+    /// The completion that stands in the line, when one was chosen.
+    pub(super) chosen: Option<usize>,
+    /// What `esc` brings back.
+    pub(super) before: String,
+    /// The request was sent; the prompt stays until the answer is good.
+    pub(super) is_waiting: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PromptKind {
+    Palette,
+    Filter,
+    Search,
+    CreatePath,
+}
+
+impl PromptKind {
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Palette => ":",
+            Self::Filter | Self::Search => "/",
+            Self::CreatePath => "create from file: ",
+        }
+    }
+}
+
+impl Prompt {
+    pub(super) fn new(kind: PromptKind, text: impl Into<String>) -> Self {
+        let before: String = text.into();
+        Self {
+            kind,
+            line: LineEdit::new(before.clone()),
+            completions: Vec::new(),
+            chosen: None,
+            before,
+            is_waiting: false,
+        }
+    }
+
+    /// Puts the next or previous completion into the line.
+    pub(super) fn cycle(&mut self, forward: bool) {
+        let count = self.completions.len();
+        if count == 0 {
+            return;
+        }
+        let next = match (self.chosen, forward) {
+            (None, true) => 0,
+            (None, false) => count - 1,
+            (Some(index), true) => (index + 1) % count,
+            (Some(index), false) => (index + count - 1) % count,
+        };
+        self.chosen = Some(next);
+        self.line = LineEdit::new(self.completions[next].text.clone());
+    }
+}
+
+/// The whole line after choosing it, and a word about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Completion {
+    pub(super) text: String,
+    pub(super) note: String,
+}
+
+/// A searchable list whose items do something.
+#[derive(Clone, Debug)]
+pub(super) struct Picker {
+    pub(super) title: String,
+    pub(super) line: LineEdit,
+    pub(super) items: Vec<PickItem>,
+    /// Index among the items that match.
+    pub(super) selected: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PickItem {
+    pub(super) key: String,
+    pub(super) text: String,
+    pub(super) action: PickAction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PickAction {
+    Run(Cmd),
+    /// Show one container's log, or all merged.
+    Container(Option<usize>),
+}
+
+impl Picker {
+    pub(super) fn new(title: impl Into<String>, items: Vec<PickItem>) -> Self {
+        Self {
+            title: title.into(),
+            line: LineEdit::default(),
+            items,
+            selected: 0,
+        }
+    }
+
+    pub(super) fn help<'a>(bindings: impl Iterator<Item = &'a Binding>) -> Self {
+        let item = |binding: &Binding| PickItem {
+            key: binding.keys_text(),
+            text: binding.help.to_owned(),
+            action: PickAction::Run(binding.cmd),
+        };
+        Self::new("keys that work here", bindings.map(item).collect())
+    }
+
+    pub(super) fn matching(&self) -> Vec<&PickItem> {
+        let wanted = self.line.text().to_lowercase();
+        let matches = |item: &&PickItem| {
+            item.key.to_lowercase().contains(&wanted) || item.text.to_lowercase().contains(&wanted)
+        };
+        self.items.iter().filter(matches).collect()
+    }
+
+    pub(super) fn step(&mut self, lines: isize) {
+        let last = self.matching().len().saturating_sub(1);
+        self.selected = self.selected.saturating_add_signed(lines).min(last);
+    }
+}
+
+/// A question with answers; the first answer is the harmless one and is chosen at first.
+#[derive(Clone, Debug)]
+pub(super) struct Confirm {
+    pub(super) title: String,
+    pub(super) text: Vec<String>,
+    pub(super) answers: Vec<Answer>,
+    pub(super) chosen: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) key: char,
+    pub(super) text: String,
+    pub(super) action: AnswerAction,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AnswerAction {
+    Nothing,
+    /// With this grace period, or the object's own.
+    Delete(ObjectKey, Option<i64>),
+    Exit(super::effect::ExitChoice),
+}
+
+impl Confirm {
+    pub(super) fn step(&mut self, forward: bool) {
+        let count = self.answers.len();
+        let step = if forward { 1 } else { count - 1 };
+        self.chosen = (self.chosen + step) % count;
+    }
+}
+
+/// Text to read.
+#[derive(Clone, Debug)]
+pub(super) struct TextBox {
+    pub(super) title: String,
+    pub(super) lines: Vec<String>,
+    pub(super) top: usize,
+}
+
+/// Where the list or the inspector has the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Focus {
+    List,
+    Inspector,
+}
+
+/// How the mode word reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Normal,
+    Input,
+}
+
+impl Mode {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Normal => "NORMAL",
+            Self::Input => "INPUT",
+        }
+    }
+}
+
+/// A tab as the title of the inspector shows it.
+pub(super) fn tab_label(tab: Tab) -> String {
+    format!("{} {}", tab.number(), tab.title())
+}

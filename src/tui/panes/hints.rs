@@ -1,0 +1,85 @@
+use unicode_width::UnicodeWidthStr;
+
+use super::canvas::Canvas;
+use crate::tui::keymap::{Binding, Cmd};
+use crate::tui::model::Model;
+use crate::tui::notices::Level;
+use crate::tui::overlay::Overlay;
+
+/// The bottom row: mode, then a prompt, a message or the keys that work here.
+pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
+    let styles = &model.look.theme.styles;
+    let word = format!(" {} ", model.mode().word());
+    let mut column = canvas.put(0, 0, &word, styles.mode) + 1;
+    if let Some(notice) = model.notices.current(model.now) {
+        let style = match notice.level {
+            Level::Info => styles.text,
+            Level::Error => styles.bad,
+        };
+        let ellipsis = model.look.glyphs.ellipsis;
+        canvas.put_cut(column, 0, canvas.width(), &notice.text, style, ellipsis);
+        return;
+    }
+    let (mut fixed, mut hints) = hints(model);
+    let width_of = |hint: &(String, String)| hint.0.width() + 1 + hint.1.width() + 2;
+    // How to get help and how to get out stay in sight; on a very narrow screen help alone.
+    let mut end = canvas.width();
+    while column + fixed.iter().map(width_of).sum::<usize>() > end + 2 && !fixed.is_empty() {
+        fixed.pop();
+    }
+    end = (end + 2).saturating_sub(fixed.iter().map(width_of).sum());
+    hints.retain(|hint| {
+        let fits = column + width_of(hint) <= end;
+        if fits {
+            let at = canvas.put(column, 0, &hint.0, styles.key);
+            column = canvas.put(at + 1, 0, &hint.1, styles.dim) + 2;
+        } else {
+            // Whatever is less important must not slip into the gap.
+            end = 0;
+        }
+        fits
+    });
+    for (key, text) in fixed {
+        let at = canvas.put(column, 0, &key, styles.key);
+        column = canvas.put(at + 1, 0, &text, styles.dim) + 2;
+    }
+}
+
+type Hints = Vec<(String, String)>;
+
+/// The hints that stay, and the others by importance.
+fn hints(model: &Model) -> (Hints, Hints) {
+    let words = |pairs: &[(&str, &str)]| {
+        let pairs = pairs
+            .iter()
+            .map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
+        (Hints::new(), pairs.collect())
+    };
+    match model.overlays.last() {
+        Some(Overlay::Prompt(_)) => {
+            words(&[("enter", "go"), ("tab", "complete"), ("esc", "cancel")])
+        }
+        Some(Overlay::Picker(_)) => {
+            words(&[("type", "to search"), ("enter", "do it"), ("esc", "close")])
+        }
+        Some(Overlay::Confirm(_)) => words(&[
+            ("enter", "answer"),
+            ("tab", "other answer"),
+            ("esc", "cancel"),
+        ]),
+        Some(Overlay::Text(_)) => words(&[("j k", "scroll"), ("esc", "close")]),
+        None => {
+            let hint = |binding: &Binding| {
+                let key = binding.keys.first()?.to_string();
+                Some((binding.cmd, (key, binding.hint?.to_owned())))
+            };
+            let live = model.keymap.live(model.place()).filter_map(hint);
+            let (fixed, others): (Vec<_>, Vec<_>) =
+                live.partition(|(cmd, _)| matches!(cmd, Cmd::Help | Cmd::Quit));
+            let texts = |hints: Vec<(Cmd, (String, String))>| {
+                hints.into_iter().map(|(_, text)| text).collect()
+            };
+            (texts(fixed), texts(others))
+        }
+    }
+}

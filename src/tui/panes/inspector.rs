@@ -1,0 +1,143 @@
+use unicode_width::UnicodeWidthStr;
+
+use super::canvas::Canvas;
+use super::{describe, events, logs};
+use crate::tui::data::Liveness;
+use crate::tui::inspector::Tab;
+use crate::tui::logs::{Position, SourceState};
+use crate::tui::model::Model;
+use crate::tui::overlay::{Focus, tab_label};
+
+/// Column at which the tabs start; the name of the object is in front of them.
+const MAX_NAME: usize = 30;
+
+fn name_of(model: &Model) -> String {
+    let name = model
+        .list
+        .selected()
+        .map_or("-", |row| row.key.name.as_str());
+    super::canvas::cut(name, MAX_NAME, model.look.glyphs.ellipsis)
+}
+
+/// Columns and texts of the tabs in the title row.
+fn tabs(model: &Model) -> Vec<(usize, Tab, String)> {
+    let mut at = 3 + name_of(model).width() + 3;
+    let mut tabs = Vec::new();
+    for tab in Tab::of(model.list.kind) {
+        let label = tab_label(tab);
+        // The shown tab is told by brackets, not by colour alone.
+        let label = if tab == model.tab() {
+            format!("[{label}]")
+        } else {
+            format!(" {label} ")
+        };
+        let width = label.width();
+        tabs.push((at, tab, label));
+        at += width;
+    }
+    tabs
+}
+
+/// The tab whose label is at this column of the screen.
+pub(in crate::tui) fn tab_at(model: &Model, x: u16) -> Option<Tab> {
+    let column = usize::from(x.checked_sub(model.areas().inspector.x)?);
+    let hit = |(at, _, label): &(usize, Tab, String)| (*at..*at + label.width()).contains(&column);
+    tabs(model).into_iter().find(hit).map(|(_, tab, _)| tab)
+}
+
+pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
+    if canvas.height() == 0 {
+        return;
+    }
+    draw_title(model, canvas);
+    let styles = &model.look.theme.styles;
+    let facts = model.list.selected().and_then(|row| row.pod.as_ref());
+    if let Some(why) = facts
+        .and_then(|facts| facts.why.as_ref())
+        .filter(|_| model.shows_why())
+    {
+        let text = format!(" {}", why.words(model.now));
+        canvas.put_cut(
+            0,
+            1,
+            canvas.width(),
+            &text,
+            styles.bad,
+            model.look.glyphs.ellipsis,
+        );
+    }
+    let content = model.inspector_content();
+    let mut content = canvas.part(content);
+    match model.tab() {
+        _ if model.list.selected().is_none() => {}
+        Tab::Logs => logs::draw(model, &mut content),
+        Tab::Events => events::draw(model, &mut content),
+        Tab::Describe => describe::draw(model, &mut content),
+    }
+}
+
+fn draw_title(model: &Model, canvas: &mut Canvas<'_>) {
+    let glyphs = model.look.glyphs;
+    let styles = &model.look.theme.styles;
+    let is_focused = model.focus == Focus::Inspector;
+    let (rule, style) = if is_focused {
+        (glyphs.rule_focused, styles.title_focused)
+    } else {
+        (glyphs.rule, styles.title)
+    };
+    canvas.rule(0, rule, style);
+    let at = canvas.put(2, 0, &format!(" {} ", name_of(model)), style);
+    let mut end = at;
+    for (at, tab, label) in tabs(model) {
+        let style = if tab == model.tab() {
+            styles.tab
+        } else {
+            style
+        };
+        end = canvas.put(at, 0, &label, style);
+    }
+    let state = format!(" {} ", state_text(model));
+    if end + state.width() + 1 < canvas.width() && state.len() > 2 {
+        canvas.put_right(canvas.width() - 1, 0, &state, style);
+    }
+}
+
+/// What the tab is doing, at the right end of the title.
+fn state_text(model: &Model) -> String {
+    let broken = model
+        .collections
+        .get(model.list.kind)
+        .map(|collection| &collection.liveness);
+    if let Some(Liveness::Broken(_)) = broken {
+        return "reconnecting".to_owned();
+    }
+    let logs = &model.inspector.logs;
+    if model.tab() != Tab::Logs || logs.target.is_none() {
+        return String::new();
+    }
+    let mut parts = Vec::new();
+    if let Some(choice) = logs.choice.and_then(|choice| logs.sources.get(choice)) {
+        parts.push(choice.name.clone());
+    }
+    let failed = logs.sources.iter().find_map(|source| match &source.state {
+        SourceState::Failed(problem) => Some(format!("{}: {problem}", source.name)),
+        SourceState::Idle | SourceState::Open | SourceState::Ended => None,
+    });
+    parts.extend(failed);
+    if logs.dropped() > 0 {
+        parts.push(format!("{} older lines dropped", logs.dropped()));
+    }
+    let is_open = logs
+        .sources
+        .iter()
+        .any(|source| source.state == SourceState::Open);
+    parts.push(match logs.position {
+        Position::Follow if is_open => "follow".to_owned(),
+        Position::Follow => "end".to_owned(),
+        Position::At(_) => "paused (f follows)".to_owned(),
+    });
+    if logs.per_second > 0 {
+        parts.push(format!("{}/s", logs.per_second));
+    }
+    parts.join("  ")
+}

@@ -1,0 +1,304 @@
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
+
+use super::canvas::Canvas;
+use crate::tui::columns::{Cell, CellSource, Column, ColumnId, columns_of, row_cells};
+use crate::tui::data::{Health, Liveness, Row};
+use crate::tui::model::{Connection, Model};
+use crate::tui::overlay::Focus;
+use crate::tui::theme::Styles;
+
+pub(super) fn health_style(styles: &Styles, health: Option<Health>) -> Style {
+    match health {
+        Some(Health::Bad) => styles.bad,
+        Some(Health::Wait) => styles.wait,
+        Some(Health::Ok) => styles.ok,
+        Some(Health::Done) => styles.done,
+        Some(Health::Neutral) => styles.text,
+        None => styles.dim,
+    }
+}
+
+/// The part of the list that is in view.
+struct Table<'a> {
+    columns: Vec<Column>,
+    rows: Vec<&'a Arc<Row>>,
+    cells: Vec<Vec<Cell>>,
+    /// `None` for columns that do not fit.
+    widths: Vec<Option<usize>>,
+    heading_rows: usize,
+}
+
+impl<'a> Table<'a> {
+    fn of(model: &'a Model, width: usize, height: usize) -> Self {
+        let list = &model.list;
+        // One row alone shows the selection rather than a heading.
+        let heading_rows = usize::from(height >= 2);
+        let rows: Vec<&Arc<Row>> = if heading_rows == 0 {
+            list.selected().into_iter().take(height).collect()
+        } else {
+            let rows = list.rows().iter().skip(list.top);
+            rows.take(height - heading_rows).collect()
+        };
+        let source = CellSource {
+            now: model.now,
+            metrics: &model.metrics,
+            wide: list.wide,
+        };
+        let columns = columns_of(list.kind, list.namespace.is_none(), list.wide);
+        let cells: Vec<Vec<Cell>> = rows
+            .iter()
+            .map(|row| row_cells(row, &columns, &source))
+            .collect();
+        let widths = fit(model, &columns, &cells, width);
+        Self {
+            columns,
+            rows,
+            cells,
+            widths,
+            heading_rows,
+        }
+    }
+}
+
+/// Every text of the list that is in view, for telling whether time alone changed one.
+pub(in crate::tui) fn hash_visible(model: &Model, hasher: &mut impl Hasher) {
+    let area = model.areas().list;
+    let table = Table::of(model, area.width.into(), area.height.into());
+    for cells in &table.cells {
+        for (cell, _) in cells
+            .iter()
+            .zip(&table.widths)
+            .filter(|(_, width)| width.is_some())
+        {
+            cell.text.hash(hasher);
+        }
+    }
+}
+
+pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
+    let list = &model.list;
+    let table = Table::of(model, canvas.width(), canvas.height());
+    if table.heading_rows == 1 {
+        draw_heading(model, canvas, &table);
+    }
+    if table.rows.is_empty() {
+        draw_empty(model, canvas, table.heading_rows);
+    }
+    for (index, row) in table.rows.iter().enumerate() {
+        let line = index + table.heading_rows;
+        draw_row(model, canvas, line, row, &table, index);
+        let is_selected = list
+            .selected()
+            .is_some_and(|selected| selected.key == row.key);
+        if is_selected {
+            let styles = &model.look.theme.styles;
+            let is_focused = model.focus == Focus::List && model.overlays.is_empty();
+            let style = if is_focused {
+                styles.selected
+            } else {
+                styles.selected_unfocused
+            };
+            canvas.put(
+                0,
+                line,
+                model.look.glyphs.cursor.encode_utf8(&mut [0; 4]),
+                style,
+            );
+            canvas.style_row(line, style);
+        }
+    }
+}
+
+/// Widths of the columns that fit, `None` for those that do not. Every column has one free column after it
+/// and the selection mark stands in front of all.
+fn fit(model: &Model, columns: &[Column], cells: &[Vec<Cell>], width: usize) -> Vec<Option<usize>> {
+    let natural = |index: usize| {
+        let column = &columns[index];
+        let known = model.list.widths;
+        let content = match column.id {
+            ColumnId::Name => known.name,
+            ColumnId::Namespace => known.namespace,
+            ColumnId::Status => known.status,
+            _ => cells
+                .iter()
+                .map(|row| row[index].text.width())
+                .max()
+                .unwrap_or(0),
+        };
+        content
+            .max(column.title.len())
+            .clamp(column.min.into(), column.max.into())
+    };
+    let is_wanted = |index: usize| match columns[index].id {
+        // A column that says nothing in any row only takes room.
+        ColumnId::Why => cells.iter().any(|row| !row[index].text.is_empty()),
+        _ => true,
+    };
+    let mut order: Vec<usize> = (0..columns.len())
+        .filter(|&index| is_wanted(index))
+        .collect();
+    order.sort_by_key(|&index| columns[index].priority);
+    let mut widths = vec![None; columns.len()];
+    let mut free = width.saturating_sub(1);
+    for &index in &order {
+        let min = match columns[index].id {
+            // What identifies a row and what is wrong with it are worth more than further columns.
+            ColumnId::Name => natural(index).min(24),
+            ColumnId::Status => natural(index).min(17),
+            _ => usize::from(columns[index].min),
+        };
+        if free > min {
+            widths[index] = Some(min);
+            free -= min + 1;
+        } else if index == order[0] {
+            widths[index] = Some(free);
+            free = 0;
+        } else {
+            break;
+        }
+    }
+    for index in order {
+        if let Some(width) = &mut widths[index] {
+            let more = natural(index).saturating_sub(*width).min(free);
+            *width += more;
+            free -= more;
+        }
+    }
+    widths
+}
+
+fn draw_heading(model: &Model, canvas: &mut Canvas<'_>, table: &Table<'_>) {
+    let styles = &model.look.theme.styles;
+    let list = &model.list;
+    let mut at = 1;
+    for (column, width) in table.columns.iter().zip(&table.widths) {
+        let Some(width) = *width else { continue };
+        let is_sorted = column.id == list.sort.column
+            || (column.title == "AGE" && list.sort.column == ColumnId::Age)
+            || (column.title == "NAME" && list.sort.column == ColumnId::Name);
+        let mut title = column.title.to_owned();
+        if is_sorted && width > title.len() {
+            let glyphs = model.look.glyphs;
+            title.push(if list.sort.is_reversed {
+                glyphs.descending
+            } else {
+                glyphs.ascending
+            });
+        }
+        if column.align_right {
+            canvas.put_right(at + width, 0, &title, styles.heading);
+        } else {
+            canvas.put_cut(
+                at,
+                0,
+                at + width,
+                &title,
+                styles.heading,
+                model.look.glyphs.ellipsis,
+            );
+        }
+        at += width + 1;
+    }
+    let filter = &list.filter;
+    if !filter.is_empty() {
+        let text = format!("/{filter} ({})", list.rows().len());
+        if at + text.width() < canvas.width() {
+            canvas.put_right(canvas.width(), 0, &text, styles.prompt);
+        }
+    }
+}
+
+fn draw_row(
+    model: &Model,
+    canvas: &mut Canvas<'_>,
+    line: usize,
+    row: &Row,
+    table: &Table<'_>,
+    index: usize,
+) {
+    let styles = &model.look.theme.styles;
+    let ellipsis = model.look.glyphs.ellipsis;
+    let mut at = 1;
+    let cells = table.columns.iter().zip(&table.cells[index]);
+    for ((column, cell), width) in cells.zip(&table.widths) {
+        let Some(width) = *width else { continue };
+        let style = health_style(styles, cell.health);
+        if column.id == ColumnId::MemoryGraph {
+            canvas.put(at, line, &memory_graph(model, row, width), styles.dim);
+        } else if column.align_right && cell.text.width() <= width {
+            canvas.put_right(at + width, line, &cell.text, style);
+        } else {
+            canvas.put_cut(at, line, at + width, &cell.text, style, ellipsis);
+        }
+        at += width + 1;
+    }
+}
+
+/// Memory of the last minutes against the limit, or against its own peak where there is none.
+fn memory_graph(model: &Model, row: &Row, width: usize) -> String {
+    let Some((usage, facts)) = model
+        .metrics
+        .of(row.namespace(), &row.key.name)
+        .zip(row.pod.as_ref())
+    else {
+        return String::new();
+    };
+    let steps = usage.memory_steps(width);
+    let peak = steps.iter().flatten().copied().max().unwrap_or(0);
+    let limit = facts
+        .memory_limit
+        .and_then(|limit| u64::try_from(limit).ok())
+        .unwrap_or(0);
+    let full = peak.max(limit).max(1);
+    let glyphs = model.look.glyphs.spark;
+    let last = glyphs.len() as u64 - 1;
+    let glyph = |step: Option<u64>| match step {
+        None => ' ',
+        Some(reading) => {
+            let level = (reading.saturating_mul(last) + full / 2) / full;
+            glyphs[usize::try_from(level.min(last)).unwrap_or(0)]
+        }
+    };
+    steps.into_iter().map(glyph).collect()
+}
+
+fn draw_empty(model: &Model, canvas: &mut Canvas<'_>, line: usize) {
+    let list = &model.list;
+    let styles = &model.look.theme.styles;
+    let liveness = model
+        .collections
+        .get(list.kind)
+        .map(|collection| &collection.liveness);
+    let plural = list.kind.plural();
+    let text = match (&model.session.connection, liveness) {
+        (Connection::Starting, _) => "starting the engine ...".to_owned(),
+        (_, Some(Liveness::Broken(problem))) => format!("{plural} cannot be read: {problem}"),
+        (_, None | Some(Liveness::Loading)) => format!("reading {plural} ..."),
+        (_, Some(Liveness::Live)) if !list.filter.is_empty() => {
+            format!(
+                "no {plural} match /{}   (esc clears the filter)",
+                list.filter
+            )
+        }
+        (_, Some(Liveness::Live)) => match &list.namespace {
+            Some(namespace) if list.kind.is_namespaced() => {
+                format!(
+                    "no {plural} in namespace {namespace}   (n creates from a file, 0 shows all namespaces)"
+                )
+            }
+            _ => format!("no {plural}   (n creates from a file)"),
+        },
+    };
+    canvas.put_cut(
+        1,
+        line,
+        canvas.width(),
+        &text,
+        styles.dim,
+        model.look.glyphs.ellipsis,
+    );
+}

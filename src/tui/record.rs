@@ -1,0 +1,80 @@
+//! The last messages in short, for bug reports. Contents of objects and logs are not in it, so secrets are
+//! not either.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use super::msg::{LogNews, Msg, Reply, WatchNews};
+
+const KEPT: usize = 500;
+
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    kept: VecDeque<(Timestamp, String)>,
+}
+
+impl Record {
+    pub(super) fn push(&mut self, at: Timestamp, msg: &Msg) {
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back((at, summary(msg)));
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for (at, summary) in &self.kept {
+            writeln!(text, "{at} {summary}").expect("writing to a string cannot fail");
+        }
+        text
+    }
+}
+
+fn summary(msg: &Msg) -> String {
+    match msg {
+        Msg::Key(key) => format!("key {}", super::keymap::Key::of(*key)),
+        Msg::Mouse(event) => format!("mouse {:?} {},{}", event.kind, event.column, event.row),
+        Msg::Paste(text) => format!("paste of {} bytes", text.len()),
+        Msg::Resize { columns, rows } => format!("resize {columns}x{rows}"),
+        Msg::Terminate => "terminate".to_owned(),
+        Msg::Suspend => "suspend".to_owned(),
+        Msg::Resumed => "resumed".to_owned(),
+        Msg::Tick(_) => "tick".to_owned(),
+        Msg::Connected(info) => format!("connected to engine {}", info.version),
+        Msg::ConnectFailed(problem) => format!("no engine: {problem}"),
+        Msg::Watch {
+            kind,
+            generation,
+            news,
+        } => {
+            let news = match news {
+                WatchNews::Listed(objects) => format!("list of {}", objects.len()),
+                WatchNews::Changes(events) => format!("{} changes", events.len()),
+                WatchNews::Lost(problem) => format!("lost: {problem}"),
+            };
+            format!("watch {} #{generation}: {news}", kind.plural())
+        }
+        Msg::Logs {
+            generation,
+            source,
+            news,
+        } => {
+            let news = match news {
+                LogNews::Lines(lines) => format!("{} lines", lines.len()),
+                LogNews::Ended(problem) => format!("ended {problem:?}"),
+            };
+            format!("logs #{generation}/{source}: {news}")
+        }
+        Msg::Metrics(result) => format!("metrics of {:?} pods", result.as_ref().map(Vec::len)),
+        Msg::Reply(reply) => match reply {
+            Reply::Deleted(key, result) => format!("deleted {key}: {result:?}"),
+            Reply::Created {
+                created, problems, ..
+            } => format!("created {created:?}, {} problems", problems.len()),
+            Reply::Paths { found, .. } => format!("{} paths", found.len()),
+            Reply::Saved(path, result) => format!("saved {path}: {result:?}"),
+        },
+    }
+}

@@ -1,0 +1,28 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use crate::client::Client;
+use crate::tui::msg::Msg;
+
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Reads usage until it is aborted or the screen is gone.
+pub(in crate::tui) async fn poll_metrics(
+    client: Arc<dyn Client>,
+    namespace: Option<String>,
+    messages: mpsc::Sender<Msg>,
+) {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let readings = client.pod_metrics(namespace.as_deref()).await;
+        let readings = readings.map_err(|error| error.to_string());
+        if messages.send(Msg::Metrics(readings)).await.is_err() {
+            return;
+        }
+    }
+}

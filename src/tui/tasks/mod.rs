@@ -1,0 +1,16 @@
+//! The tasks beside the loop: each turns one source of news into messages on the one bounded channel. A full
+//! channel slows the source down; nothing is dropped.
+
+mod create;
+mod input;
+mod logs;
+mod metrics;
+mod paths;
+mod watch;
+
+pub(super) use create::create;
+pub(super) use input::{terminal_input, watch_signals};
+pub(super) use logs::{LogRequest, follow_logs};
+pub(super) use metrics::poll_metrics;
+pub(super) use paths::{expand_home, list_paths};
+pub(super) use watch::{WatchRequest, follow_kind};

@@ -1,0 +1,257 @@
+//! The terminal of the user: taken over at the start, given back whatever happens.
+
+use std::io::{self, IsTerminal, Stdout, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
+use crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use crossterm::{cursor, execute};
+use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
+use ratatui::buffer::Cell;
+use ratatui::layout::{Position, Size};
+
+/// Synchronised output (DEC private mode 2026): the terminal shows the frame as a whole. Terminals without
+/// it ignore the sequence.
+const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
+const END_FRAME: &[u8] = b"\x1b[?2026l";
+
+/// Holds the terminal; dropping it gives the terminal back.
+pub(super) struct TerminalGuard(());
+
+impl TerminalGuard {
+    pub(super) fn take() -> io::Result<Self> {
+        if !io::stdout().is_terminal() {
+            return Err(io::Error::other("standard output is not a terminal"));
+        }
+        restore_on_panic(thread::current().id());
+        enter()?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for TerminalGuard {
+    fn drop(&mut self) {
+        leave();
+    }
+}
+
+fn enter() -> io::Result<()> {
+    enable_raw_mode()?;
+    execute!(
+        io::stdout(),
+        EnterAlternateScreen,
+        EnableMouseCapture,
+        EnableBracketedPaste,
+        cursor::Hide
+    )
+}
+
+/// Errors are of no use here: the terminal may be gone.
+fn leave() {
+    let mut out = io::stdout();
+    let _ = out.write_all(END_FRAME);
+    let _ = execute!(
+        out,
+        DisableBracketedPaste,
+        DisableMouseCapture,
+        LeaveAlternateScreen,
+        cursor::Show
+    );
+    let _ = disable_raw_mode();
+}
+
+/// Takes the terminal again after somebody else had it (a shell, after SIGSTOP and SIGCONT).
+pub(super) fn reenter() -> io::Result<()> {
+    enter()
+}
+
+/// Gives the terminal back, stops this process as ctrl-z would, and takes the terminal again when it is
+/// continued. Pods go on: their shims are processes of their own.
+pub(super) fn suspend() -> io::Result<()> {
+    leave();
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
+    enter()
+}
+
+/// A panic of the screen's own thread restores the terminal before the message is printed. A panic of
+/// another thread must not write over the screen: it goes to the log.
+fn restore_on_panic(screen: ThreadId) {
+    let next = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if thread::current().id() == screen {
+            leave();
+            next(panic);
+        } else {
+            tracing::error!(%panic, "a task panicked");
+        }
+    }));
+}
+
+/// Collects what crossterm writes until the frame is complete.
+#[derive(Clone, Debug, Default)]
+struct FrameBytes(Arc<Mutex<Vec<u8>>>);
+
+impl FrameBytes {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for FrameBytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    /// The frame is written by [`FrameBackend::flush`] alone.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// crossterm's backend with two differences: a frame is one write inside synchronised output, and a frame
+/// that changes nothing writes nothing.
+pub(super) struct FrameBackend<W: Write> {
+    inner: CrosstermBackend<FrameBytes>,
+    bytes: FrameBytes,
+    out: W,
+    cursor_is_hidden: bool,
+    cursor_at: Option<Position>,
+}
+
+impl FrameBackend<Stdout> {
+    pub(super) fn stdout() -> Self {
+        Self::new(io::stdout())
+    }
+}
+
+impl<W: Write> FrameBackend<W> {
+    pub(super) fn new(out: W) -> Self {
+        let bytes = FrameBytes::default();
+        Self {
+            inner: CrosstermBackend::new(bytes.clone()),
+            bytes,
+            out,
+            cursor_is_hidden: true,
+            cursor_at: None,
+        }
+    }
+}
+
+impl<W: Write> Backend for FrameBackend<W> {
+    type Error = io::Error;
+
+    fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
+    where
+        I: Iterator<Item = (u16, u16, &'a Cell)>,
+    {
+        let mut content = content.peekable();
+        if content.peek().is_none() {
+            return Ok(());
+        }
+        self.cursor_at = None;
+        self.inner.draw(content)
+    }
+
+    fn hide_cursor(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.cursor_is_hidden, true) {
+            return Ok(());
+        }
+        self.inner.hide_cursor()
+    }
+
+    fn show_cursor(&mut self) -> io::Result<()> {
+        if !std::mem::replace(&mut self.cursor_is_hidden, false) {
+            return Ok(());
+        }
+        self.inner.show_cursor()
+    }
+
+    fn get_cursor_position(&mut self) -> io::Result<Position> {
+        self.inner.get_cursor_position()
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
+        let position = position.into();
+        if self.cursor_at.replace(position) == Some(position) {
+            return Ok(());
+        }
+        self.inner.set_cursor_position(position)
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.inner.clear()
+    }
+
+    fn clear_region(&mut self, clear_type: ClearType) -> io::Result<()> {
+        self.inner.clear_region(clear_type)
+    }
+
+    fn size(&self) -> io::Result<Size> {
+        self.inner.size()
+    }
+
+    fn window_size(&mut self) -> io::Result<WindowSize> {
+        self.inner.window_size()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let bytes = self.bytes.take();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let frame = [BEGIN_FRAME, &bytes, END_FRAME].concat();
+        self.out.write_all(&frame)?;
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::layout::Rect;
+    use ratatui::{Terminal, TerminalOptions, Viewport};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_frame_is_one_write_and_an_equal_frame_is_none() {
+        let sink = Sink::default();
+        let options = TerminalOptions {
+            viewport: Viewport::Fixed(Rect::new(0, 0, 10, 2)),
+        };
+        let mut terminal =
+            Terminal::with_options(FrameBackend::new(sink.clone()), options).unwrap();
+        for text in ["one", "one", "one", "two"] {
+            terminal
+                .draw(|frame| frame.render_widget(text, frame.area()))
+                .unwrap();
+        }
+        let writes = sink.0.lock().unwrap();
+        assert_eq!(writes.len(), 2);
+        for write in writes.iter() {
+            assert!(write.starts_with(BEGIN_FRAME) && write.ends_with(END_FRAME));
+        }
+    }
+}

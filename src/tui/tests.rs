@@ -1,0 +1,6 @@
+//! The whole screen on a test backend: keys in, text out.
+
+mod app;
+mod behaviour;
+mod properties;
+mod screens;

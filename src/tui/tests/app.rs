@@ -1,0 +1,342 @@
+//! The loop with a fake engine, on tokio's paused clock.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use jiff::tz::TimeZone;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::base::{Clock, SessionStream};
+use crate::client::{
+    Client, DeleteOptions, EngineInfo, ExecOptions, ImageSource, ImageSummary, ListOptions,
+    LogOptions, ObjectList, Patch, PodMetrics, WatchEvent, WriteOptions, Written,
+};
+use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
+use crate::tui::app::{App, Host, initial_model};
+use crate::tui::effect::ExitChoice;
+use crate::tui::msg::Msg;
+use crate::tui::testing::{engine_info, now, parse_keys, running, settings};
+
+type Feed<T> = mpsc::Sender<Result<T, ApiError>>;
+
+/// An engine with pods only. Its watches and logs are fed by the test.
+#[derive(Default)]
+struct FakeEngine {
+    pods: Mutex<Vec<Object>>,
+    lists: AtomicUsize,
+    watch: Mutex<Option<Feed<WatchEvent>>>,
+    logs: Mutex<Option<Feed<Bytes>>>,
+    deleted: Mutex<Vec<ObjectKey>>,
+    created: Mutex<Vec<Value>>,
+    asked: AtomicBool,
+}
+
+fn unused<T>() -> Result<T, ApiError> {
+    Err(ApiError::bad_request("not part of this test"))
+}
+
+#[async_trait]
+impl Client for FakeEngine {
+    async fn create(&self, manifest: Value, _: WriteOptions) -> Result<Written, ApiError> {
+        self.created.lock().unwrap().push(manifest.clone());
+        let object = Object::from_value(Kind::Pod, manifest).unwrap();
+        Ok(Written {
+            object,
+            warnings: Vec::new(),
+        })
+    }
+    async fn replace(&self, _: Value, _: WriteOptions) -> Result<Written, ApiError> {
+        unused()
+    }
+    async fn patch(&self, _: &ObjectKey, _: Patch, _: WriteOptions) -> Result<Written, ApiError> {
+        unused()
+    }
+    async fn delete(&self, key: &ObjectKey, _: DeleteOptions) -> Result<Object, ApiError> {
+        self.deleted.lock().unwrap().push(key.clone());
+        Ok(running(&key.name))
+    }
+    async fn get(&self, _: &ObjectKey) -> Result<Object, ApiError> {
+        unused()
+    }
+    async fn list(&self, kind: Kind, _: ListOptions) -> Result<ObjectList, ApiError> {
+        self.asked.store(true, Ordering::SeqCst);
+        let items = match kind {
+            Kind::Pod => {
+                self.lists.fetch_add(1, Ordering::SeqCst);
+                self.pods.lock().unwrap().clone()
+            }
+            _ => Vec::new(),
+        };
+        Ok(ObjectList {
+            items,
+            resource_version: ResourceVersion(1),
+        })
+    }
+    async fn watch(
+        &self,
+        kind: Kind,
+        _: ListOptions,
+        _: ResourceVersion,
+    ) -> Result<BoxStream<'static, Result<WatchEvent, ApiError>>, ApiError> {
+        if kind != Kind::Pod {
+            return Ok(stream::pending().boxed());
+        }
+        let (feed, events) = mpsc::channel(16);
+        *self.watch.lock().unwrap() = Some(feed);
+        Ok(ReceiverStream::new(events).boxed())
+    }
+    async fn logs(
+        &self,
+        _: &str,
+        _: &str,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
+        if options.previous {
+            return unused();
+        }
+        let (feed, chunks) = mpsc::channel(1024);
+        *self.logs.lock().unwrap() = Some(feed);
+        Ok(ReceiverStream::new(chunks).boxed())
+    }
+    async fn exec(&self, _: &str, _: &str, _: ExecOptions) -> Result<SessionStream, ApiError> {
+        unused()
+    }
+    async fn attach(&self, _: &str, _: &str, _: ExecOptions) -> Result<SessionStream, ApiError> {
+        unused()
+    }
+    async fn pod_metrics(&self, _: Option<&str>) -> Result<Vec<PodMetrics>, ApiError> {
+        Ok(Vec::new())
+    }
+    async fn images(&self) -> Result<Vec<ImageSummary>, ApiError> {
+        unused()
+    }
+    async fn add_image(&self, _: ImageSource) -> Result<Vec<String>, ApiError> {
+        unused()
+    }
+    async fn remove_image(&self, _: &str, _: bool) -> Result<Vec<String>, ApiError> {
+        unused()
+    }
+    async fn engine_info(&self) -> Result<EngineInfo, ApiError> {
+        Ok(engine_info())
+    }
+    async fn stop_engine(&self, _: bool) -> Result<(), ApiError> {
+        unused()
+    }
+}
+
+struct Rig {
+    app: App<TestBackend>,
+    engine: Arc<FakeEngine>,
+    messages: mpsc::Sender<Msg>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let model = initial_model(&settings(), now(), TimeZone::UTC).unwrap();
+        let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        let host = Host {
+            suspend: || Ok(()),
+            reenter: || Ok(()),
+        };
+        let app = App::new(model, terminal, Clock::tokio_from(now()), host);
+        let engine = FakeEngine::default();
+        engine
+            .pods
+            .lock()
+            .unwrap()
+            .extend([running("api"), running("web")]);
+        Self {
+            messages: app.messages(),
+            engine: Arc::new(engine),
+            app,
+        }
+    }
+
+    /// Lets the app run for this long.
+    async fn run_for(&mut self, time: Duration) -> Option<ExitChoice> {
+        let client: Arc<dyn Client> = Arc::<FakeEngine>::clone(&self.engine);
+        let run = self.app.run(async move { Ok(client) });
+        tokio::time::timeout(time, run)
+            .await
+            .ok()
+            .map(Result::unwrap)
+    }
+
+    async fn keys(&self, keys: &str) {
+        for key in parse_keys(keys) {
+            self.messages.send(Msg::Key(key)).await.unwrap();
+        }
+    }
+
+    fn text(&self) -> String {
+        crate::tui::screenshot::text(self.app.backend().buffer())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_frame_does_not_wait_for_the_engine() {
+    let mut rig = Rig::new();
+    rig.app.draw().unwrap();
+    assert!(rig.text().contains("starting the engine"));
+    assert!(!rig.engine.asked.load(Ordering::SeqCst));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_appear_and_an_idle_screen_is_not_drawn() {
+    let mut rig = Rig::new();
+    rig.run_for(Duration::from_secs(3)).await;
+    let text = rig.text();
+    assert!(
+        text.contains("pods 2") && text.contains("api") && text.contains("web"),
+        "{text}"
+    );
+    let frames = rig.app.frames;
+    rig.run_for(Duration::from_secs(30)).await;
+    // A message per two seconds of usage polling may ask for a frame; time alone asks for none.
+    assert!(
+        rig.app.frames - frames <= 20,
+        "{} frames",
+        rig.app.frames - frames
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_arrive_and_an_expired_watch_lists_again() {
+    let mut rig = Rig::new();
+    rig.run_for(Duration::from_secs(1)).await;
+    let feed = rig.engine.watch.lock().unwrap().clone().unwrap();
+    feed.send(Ok(WatchEvent::Added(running("new-one"))))
+        .await
+        .unwrap();
+    rig.run_for(Duration::from_secs(1)).await;
+    assert!(rig.text().contains("new-one"));
+    let lists = rig.engine.lists.load(Ordering::SeqCst);
+    *rig.engine.pods.lock().unwrap() = vec![running("survivor")];
+    feed.send(Err(ApiError::expired("too old resource version")))
+        .await
+        .unwrap();
+    rig.run_for(Duration::from_secs(2)).await;
+    let text = rig.text();
+    assert_eq!(rig.engine.lists.load(Ordering::SeqCst), lists + 1);
+    assert!(
+        text.contains("survivor") && !text.contains("new-one"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_lines_arrive_whole_however_they_are_cut() {
+    let mut rig = Rig::new();
+    rig.run_for(Duration::from_secs(1)).await;
+    let feed = rig.engine.logs.lock().unwrap().clone().unwrap();
+    for chunk in [
+        "2026-01-02T02:59:01.5Z fir",
+        "st line\n2026-01-02T02:59:02Z sec",
+        "ond\x1b[2J line\nno stamp\n",
+    ] {
+        feed.send(Ok(Bytes::from(chunk))).await.unwrap();
+    }
+    rig.run_for(Duration::from_secs(1)).await;
+    let text = rig.text();
+    assert!(text.contains("02:59:01 first line"), "{text}");
+    assert!(text.contains("02:59:02 second line"), "{text}");
+    assert!(text.contains("no stamp"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_lines_is_counted_and_keys_get_through() {
+    let mut rig = Rig::new();
+    rig.run_for(Duration::from_secs(1)).await;
+    let feed = rig.engine.logs.lock().unwrap().clone().unwrap();
+    let line = "2026-01-02T02:59:01Z 64 bytes of text are the usual length of a line\n";
+    for _ in 0..100 {
+        feed.send(Ok(Bytes::from(line.repeat(2000)))).await.unwrap();
+    }
+    rig.keys("j").await;
+    rig.keys("k").await;
+    rig.run_for(Duration::from_secs(5)).await;
+    let text = rig.text();
+    assert!(
+        text.contains("older lines dropped") || text.contains("web"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_delete_and_leave() {
+    let mut rig = Rig::new();
+    rig.run_for(Duration::from_secs(1)).await;
+    rig.keys("jDy").await;
+    rig.run_for(Duration::from_secs(1)).await;
+    assert_eq!(
+        *rig.engine.deleted.lock().unwrap(),
+        [ObjectKey::pod("default", "web")]
+    );
+    assert!(rig.text().contains("pod/web deleted"), "{}", rig.text());
+    rig.keys("qs").await;
+    assert_eq!(
+        rig.run_for(Duration::from_secs(1)).await,
+        Some(ExitChoice::Stop)
+    );
+}
+
+#[tokio::test]
+async fn files_are_created_or_refused_with_their_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let good = write(
+        "good.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nspec:\n  containers:\n  - name: c\n    image: i\n",
+    );
+    let bad = write(
+        "bad.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nspec:\n  containers:\n  - name: c\n    imag: i\n",
+    );
+    let engine = Arc::new(FakeEngine::default());
+    let create = |path: &str| {
+        let client: Arc<dyn Client> = Arc::<FakeEngine>::clone(&engine);
+        crate::tui::tasks::create(client, path.to_owned(), "team".to_owned())
+    };
+    let crate::tui::msg::Reply::Created {
+        created, problems, ..
+    } = create(&good).await
+    else {
+        unreachable!()
+    };
+    assert_eq!((created, problems), (vec!["pod/a".to_owned()], Vec::new()));
+    assert_eq!(
+        engine.created.lock().unwrap()[0]["metadata"]["namespace"],
+        "team"
+    );
+    let crate::tui::msg::Reply::Created {
+        created, problems, ..
+    } = create(&bad).await
+    else {
+        unreachable!()
+    };
+    assert!(created.is_empty());
+    assert!(
+        problems[0].contains("bad.yaml") && problems[0].contains("imag"),
+        "{problems:?}"
+    );
+    let crate::tui::msg::Reply::Created { problems, .. } = create("/nowhere.yaml").await else {
+        unreachable!()
+    };
+    assert!(
+        problems[0].contains("/nowhere.yaml: No such file"),
+        "{problems:?}"
+    );
+}

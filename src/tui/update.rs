@@ -1,0 +1,120 @@
+//! The one place where the state of the screen changes: `update(model, message) → effects`. Pure: no clock,
+//! no files, no tasks.
+
+mod commands;
+mod mouse;
+mod overlays;
+mod palette;
+mod replies;
+mod sync;
+
+use super::data::Liveness;
+use super::effect::{Effect, ExitChoice};
+use super::keymap::Key;
+use super::model::{Connection, Model};
+use super::msg::{LogNews, Msg, WatchNews};
+use crate::config::OnExit;
+use crate::model::Kind;
+
+pub(super) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    let mut effects = match msg {
+        Msg::Tick(now) => {
+            sync::tick(model, now);
+            Vec::new()
+        }
+        other => {
+            model.pending.is_dirty = true;
+            handle(model, other)
+        }
+    };
+    effects.extend(sync::settle(model));
+    effects
+}
+
+fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    match msg {
+        Msg::Key(key) => return on_key(model, key),
+        Msg::Mouse(event) => return mouse::on_mouse(model, event),
+        Msg::Paste(text) => return overlays::on_paste(model, &text),
+        Msg::Resize { columns, rows } => {
+            model.screen = ratatui::layout::Rect::new(0, 0, columns, rows);
+        }
+        Msg::Terminate => {
+            let choice = match model.session.on_exit {
+                OnExit::Stop => ExitChoice::Stop,
+                OnExit::Ask | OnExit::Keep => ExitChoice::Keep,
+            };
+            return vec![Effect::Exit(choice)];
+        }
+        Msg::Suspend => return vec![Effect::Suspend],
+        Msg::Resumed => return vec![Effect::Reenter],
+        Msg::Tick(now) => sync::tick(model, now),
+        Msg::Connected(info) => {
+            // Notes about this machine stay readable in the messages; one line of them is enough at the start.
+            for note in &info.notes {
+                model.say(note);
+            }
+            model.session.connection = Connection::Up {
+                owns_engine: info.pid == std::process::id(),
+            };
+        }
+        Msg::ConnectFailed(problem) => {
+            model.session.connection = Connection::Failed(super::sanitize::plain(&problem));
+        }
+        Msg::Watch {
+            kind,
+            generation,
+            news,
+        } => on_watch(model, kind, generation, news),
+        Msg::Logs {
+            generation,
+            source,
+            news,
+        } => {
+            let logs = &mut model.inspector.logs;
+            if generation == logs.generation {
+                match news {
+                    LogNews::Lines(lines) => logs.add(lines),
+                    LogNews::Ended(problem) => logs.ended(source, problem),
+                }
+            }
+        }
+        Msg::Metrics(Ok(readings)) => {
+            model.metrics.update(readings);
+            model.pending.is_list_stale = true;
+        }
+        // Usage is then shown as `-`; a cause worth telling shows in the watches as well.
+        Msg::Metrics(Err(_)) => model.metrics.update(Vec::new()),
+        Msg::Reply(reply) => return replies::on_reply(model, reply),
+    }
+    Vec::new()
+}
+
+fn on_key(model: &mut Model, key: crossterm::event::KeyEvent) -> Vec<Effect> {
+    if !model.overlays.is_empty() {
+        return overlays::on_key(model, key);
+    }
+    match model.keymap.command(model.place(), Key::of(key)) {
+        Some(cmd) => commands::run(model, cmd),
+        None => Vec::new(),
+    }
+}
+
+fn on_watch(model: &mut Model, kind: Kind, generation: u64, news: WatchNews) {
+    let Some(collection) = model.collections.of_watch(kind, generation) else {
+        return;
+    };
+    match news {
+        WatchNews::Listed(objects) => collection.reset(objects),
+        WatchNews::Changes(events) => {
+            for event in events {
+                collection.apply(event);
+            }
+        }
+        WatchNews::Lost(problem) => {
+            collection.liveness = Liveness::Broken(super::sanitize::plain(&problem));
+        }
+    }
+    model.pending.is_list_stale |= kind == model.list.kind;
+    model.pending.is_describe_stale = true;
+}

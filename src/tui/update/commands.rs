@@ -1,0 +1,328 @@
+use super::palette;
+use crate::config::OnExit;
+use crate::model::{Kind, ObjectKey};
+use crate::tui::data::Row;
+use crate::tui::effect::{Effect, ExitChoice};
+use crate::tui::inspector::Tab;
+use crate::tui::keymap::Cmd;
+use crate::tui::logs::Timestamps;
+use crate::tui::model::{Connection, Model};
+use crate::tui::overlay::{
+    Answer, AnswerAction, Confirm, Focus, Overlay, PickAction, PickItem, Picker, Prompt, PromptKind,
+};
+
+pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
+    match cmd {
+        Cmd::Up => move_by(model, -1),
+        Cmd::Down => move_by(model, 1),
+        Cmd::HalfPageUp => move_by(model, -(page(model) / 2).max(1)),
+        Cmd::HalfPageDown => move_by(model, (page(model) / 2).max(1)),
+        Cmd::PageUp => move_by(model, -page(model)),
+        Cmd::PageDown => move_by(model, page(model)),
+        Cmd::Top => move_by(model, isize::MIN / 2),
+        Cmd::Bottom => move_by(model, isize::MAX / 2),
+        Cmd::Left => model.inspector.logs.left = model.inspector.logs.left.saturating_sub(8),
+        Cmd::Right => model.inspector.logs.left += 8,
+        Cmd::Open | Cmd::NextFocus | Cmd::PreviousFocus => switch_focus(model),
+        Cmd::Back => back(model),
+        Cmd::Quit => return quit(model),
+        Cmd::Show(tab) => show(model, tab),
+        Cmd::TabNumber(number) => {
+            let tabs = Tab::of(model.list.kind);
+            if let Some(&tab) = tabs.iter().find(|tab| tab.number() == number) {
+                show(model, tab);
+            }
+        }
+        Cmd::NextTab => model.inspector.step(model.list.kind, true),
+        Cmd::PreviousTab => model.inspector.step(model.list.kind, false),
+        Cmd::Palette => palette::open(model, ""),
+        Cmd::Filter => open_filter(model),
+        Cmd::Help => {
+            let help = Picker::help(model.keymap.live(model.place()));
+            model.overlays.push(Overlay::Picker(help));
+        }
+        Cmd::Create => {
+            let prompt = Prompt::new(PromptKind::CreatePath, "");
+            model.overlays.push(Overlay::Prompt(prompt));
+            return vec![Effect::ListPaths(String::new())];
+        }
+        Cmd::Delete => ask_delete(model),
+        Cmd::AllNamespaces => {
+            let list = &mut model.list;
+            list.namespace = match list.namespace.take() {
+                Some(namespace) => {
+                    list.home_namespace = namespace;
+                    None
+                }
+                None => Some(list.home_namespace.clone()),
+            };
+        }
+        Cmd::Sort(column) => {
+            model.list.sort_by(column);
+            model.pending.is_list_stale = true;
+        }
+        Cmd::Wide => model.list.wide ^= true,
+        Cmd::Zoom => model.is_zoomed ^= true,
+        Cmd::Follow => {
+            let area = model.inspector_content();
+            let logs = &mut model.inspector.logs;
+            logs.toggle_follow(area.width.into(), area.height.into());
+        }
+        Cmd::Wrap => {
+            model.inspector.logs.wrap ^= true;
+            model.inspector.logs.left = 0;
+        }
+        Cmd::Timestamps => {
+            let logs = &mut model.inspector.logs;
+            logs.timestamps = match logs.timestamps {
+                Timestamps::Short => Timestamps::Full,
+                Timestamps::Full => Timestamps::Off,
+                Timestamps::Off => Timestamps::Short,
+            };
+        }
+        Cmd::Container => choose_container(model),
+        Cmd::NextMatch => find(model, true),
+        Cmd::PreviousMatch => find(model, false),
+        Cmd::Redraw => return vec![Effect::Redraw],
+        Cmd::Suspend => return vec![Effect::Suspend],
+    }
+    Vec::new()
+}
+
+/// Rows of the focused region.
+fn page(model: &Model) -> isize {
+    let rows = match model.focus {
+        Focus::List => model.areas().list.height.saturating_sub(1),
+        Focus::Inspector => model.inspector_content().height,
+    };
+    isize::try_from(rows.max(1)).unwrap_or(1)
+}
+
+pub(super) fn move_by(model: &mut Model, lines: isize) {
+    match model.focus {
+        Focus::List => {
+            let index = model.list.index().saturating_add_signed(lines);
+            model.list.select(index);
+        }
+        Focus::Inspector => scroll_inspector(model, lines),
+    }
+}
+
+pub(super) fn scroll_inspector(model: &mut Model, lines: isize) {
+    let area = model.inspector_content();
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let inspector = &mut model.inspector;
+    let scroll = |top: usize, all: usize| {
+        top.saturating_add_signed(lines)
+            .min(all.saturating_sub(height))
+    };
+    match inspector.tab(model.list.kind) {
+        Tab::Logs => match lines {
+            0 => {}
+            lines if lines < -1_000_000 => inspector.logs.scroll_to_top(width, height),
+            lines => inspector.logs.scroll(lines, width, height),
+        },
+        Tab::Events => {
+            let row = model.list.selected();
+            // One row of the area holds the column titles.
+            let all = row.map_or(0, |row| {
+                model.collections.events_about(&row.object).len() + 1
+            });
+            inspector.events_top = scroll(inspector.events_top, all);
+        }
+        Tab::Describe => {
+            inspector.describe_top = scroll(inspector.describe_top, inspector.describe.len())
+        }
+    }
+}
+
+fn switch_focus(model: &mut Model) {
+    let has_inspector = model.is_zoomed || model.areas().inspector.height > 0;
+    model.focus = match model.focus {
+        Focus::List => {
+            // Too small for both: the inspector takes the whole body.
+            model.is_zoomed |= !has_inspector;
+            Focus::Inspector
+        }
+        Focus::Inspector => Focus::List,
+    };
+}
+
+pub(super) fn show(model: &mut Model, tab: Tab) {
+    if !model.inspector.show(model.list.kind, tab) {
+        let text = format!("{} have no {}", model.list.kind.plural(), tab.title());
+        model.complain(text);
+        return;
+    }
+    if model.focus == Focus::List && model.areas().inspector.height == 0 {
+        switch_focus(model);
+    }
+}
+
+/// Pops exactly one level; at the root nothing happens.
+fn back(model: &mut Model) {
+    if model.is_zoomed {
+        model.is_zoomed = false;
+        if model.areas().inspector.height == 0 {
+            model.focus = Focus::List;
+        }
+    } else if model.focus == Focus::Inspector && !model.inspector.logs.search.is_empty() {
+        model.inspector.logs.search.clear();
+    } else if model.focus == Focus::Inspector {
+        model.focus = Focus::List;
+    } else if !model.list.filter.is_empty() {
+        model.list.filter.clear();
+        model.pending.is_list_stale = true;
+    } else if model.list.kind != Kind::Pod {
+        model.list.show_kind(Kind::Pod);
+        model.pending.is_list_stale = true;
+    }
+}
+
+fn quit(model: &mut Model) -> Vec<Effect> {
+    if model.is_zoomed || model.focus == Focus::Inspector {
+        back(model);
+        return Vec::new();
+    }
+    leave(model)
+}
+
+/// Leaves podtui, from wherever; asks first when that decides about running pods.
+pub(super) fn leave(model: &mut Model) -> Vec<Effect> {
+    let owns_engine = model.session.connection == Connection::Up { owns_engine: true };
+    let is_active =
+        |row: &std::sync::Arc<Row>| row.pod.as_ref().is_some_and(|facts| facts.is_active);
+    let running = model
+        .collections
+        .rows(Kind::Pod)
+        .filter(|row| is_active(row))
+        .count();
+    match model.session.on_exit {
+        OnExit::Stop => return vec![Effect::Exit(ExitChoice::Stop)],
+        OnExit::Ask if owns_engine && running > 0 => {}
+        OnExit::Ask | OnExit::Keep => return vec![Effect::Exit(ExitChoice::Keep)],
+    }
+    let answer = |key, text: &str, action| Answer {
+        key,
+        text: text.to_owned(),
+        action,
+    };
+    model.overlays.push(Overlay::Confirm(Confirm {
+        title: "leave podtui".to_owned(),
+        text: vec![
+            format!("{running} pods are still active."),
+            "Keep running: the engine moves to the background, the next podtui finds it."
+                .to_owned(),
+            "Stop: containers end now; the pods start again with the next podtui.".to_owned(),
+        ],
+        answers: vec![
+            answer('k', "Keep running", AnswerAction::Exit(ExitChoice::Keep)),
+            answer('s', "Stop them", AnswerAction::Exit(ExitChoice::Stop)),
+            answer('c', "Cancel", AnswerAction::Nothing),
+        ],
+        chosen: 0,
+    }));
+    Vec::new()
+}
+
+fn open_filter(model: &mut Model) {
+    let prompt = match model.focus {
+        Focus::List => Prompt::new(PromptKind::Filter, model.list.filter.clone()),
+        Focus::Inspector => Prompt::new(PromptKind::Search, model.inspector.logs.search.clone()),
+    };
+    model.overlays.push(Overlay::Prompt(prompt));
+}
+
+fn ask_delete(model: &mut Model) {
+    let Some(row) = model.list.selected() else {
+        model.complain("nothing is selected");
+        return;
+    };
+    let key = row.key.clone();
+    if matches!(key.kind, Kind::Node) {
+        model.complain("the node is this machine; it cannot be deleted");
+        return;
+    }
+    let answer = |letter, text: &str, action| Answer {
+        key: letter,
+        text: text.to_owned(),
+        action,
+    };
+    let mut answers = vec![answer('n', "No", AnswerAction::Nothing)];
+    answers.push(answer(
+        'y',
+        "Delete",
+        AnswerAction::Delete(key.clone(), None),
+    ));
+    let place = match &key.namespace {
+        Some(namespace) => format!(" in namespace {namespace}"),
+        None => String::new(),
+    };
+    let mut text = vec![format!(
+        "Delete {} {}{place}?",
+        key.kind.singular(),
+        key.name
+    )];
+    if let crate::model::Object::Pod(pod) = &row.object {
+        let grace = crate::model::pod::grace_period_seconds(pod);
+        text.push(format!(
+            "Its containers are asked to stop and killed after {grace} s; their files and logs go with the pod."
+        ));
+        answers.push(answer('k', "Kill now", AnswerAction::Delete(key, Some(0))));
+    }
+    model.overlays.push(Overlay::Confirm(Confirm {
+        title: "delete".to_owned(),
+        text,
+        answers,
+        chosen: 0,
+    }));
+}
+
+fn choose_container(model: &mut Model) {
+    let sources = &model.inspector.logs.sources;
+    let item = |key: String, text: String, choice| PickItem {
+        key,
+        text,
+        action: PickAction::Container(choice),
+    };
+    let mut items = vec![item(
+        "*".to_owned(),
+        "all containers, merged".to_owned(),
+        None,
+    )];
+    items.extend(
+        sources
+            .iter()
+            .enumerate()
+            .map(|(index, source)| item((index + 1).to_string(), source.name.clone(), Some(index))),
+    );
+    let mut picker = Picker::new("logs of", items);
+    picker.selected = model.inspector.logs.choice.map_or(0, |choice| choice + 1);
+    model.overlays.push(Overlay::Picker(picker));
+}
+
+pub(super) fn find(model: &mut Model, forward: bool) {
+    let area = model.inspector_content();
+    let logs = &mut model.inspector.logs;
+    if logs.search.is_empty() {
+        model.say("nothing to search for: / starts a search");
+    } else if !logs.find(forward, area.width.into(), area.height.into()) {
+        let text = format!(
+            "no {} match of {:?}",
+            if forward { "next" } else { "earlier" },
+            logs.search
+        );
+        model.say(text);
+    }
+}
+
+/// `None` takes the grace period of the object.
+pub(super) fn delete_effect(key: ObjectKey, grace: Option<i64>) -> Effect {
+    Effect::Delete {
+        key,
+        options: crate::client::DeleteOptions {
+            grace_period_seconds: grace,
+            ..Default::default()
+        },
+    }
+}

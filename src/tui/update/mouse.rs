@@ -1,0 +1,60 @@
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use ratatui::layout::Position;
+
+use super::{commands, overlays};
+use crate::tui::effect::Effect;
+use crate::tui::model::Model;
+use crate::tui::overlay::Focus;
+use crate::tui::panes::tab_at;
+
+const WHEEL_LINES: isize = 3;
+
+pub(super) fn on_mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
+    let position = Position::new(event.column, event.row);
+    match event.kind {
+        MouseEventKind::ScrollUp => wheel(model, position, -WHEEL_LINES),
+        MouseEventKind::ScrollDown => wheel(model, position, WHEEL_LINES),
+        MouseEventKind::Down(MouseButton::Left) if model.overlays.is_empty() => {
+            click(model, position)
+        }
+        // Motion and other buttons change nothing that could be seen.
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn wheel(model: &mut Model, position: Position, lines: isize) {
+    if overlays::scroll(model, lines) {
+        return;
+    }
+    match model.areas().focus_at(position) {
+        Some(Focus::List) => {
+            let index = model.list.index().saturating_add_signed(lines);
+            model.list.select(index);
+        }
+        Some(Focus::Inspector) => commands::scroll_inspector(model, lines),
+        None => {}
+    }
+}
+
+fn click(model: &mut Model, position: Position) {
+    let areas = model.areas();
+    let Some(focus) = areas.focus_at(position) else {
+        return;
+    };
+    model.focus = focus;
+    match focus {
+        Focus::List if position.y > areas.list.y => {
+            let row = model.list.top + usize::from(position.y - areas.list.y - 1);
+            if row < model.list.rows().len() {
+                model.list.select(row);
+            }
+        }
+        Focus::Inspector if position.y == areas.inspector.y => {
+            if let Some(tab) = tab_at(model, position.x) {
+                commands::show(model, tab);
+            }
+        }
+        Focus::List | Focus::Inspector => {}
+    }
+}

@@ -1,0 +1,239 @@
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{commands, palette};
+use crate::tui::effect::Effect;
+use crate::tui::keymap::{Cmd, Key, Place};
+use crate::tui::line_edit::LineEdit;
+use crate::tui::model::Model;
+use crate::tui::overlay::{AnswerAction, Overlay, PickAction, PromptKind};
+
+pub(super) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
+    if key.code == KeyCode::Esc || is_interrupt {
+        pop(model);
+        return Vec::new();
+    }
+    match model.overlays.last() {
+        Some(Overlay::Prompt(_)) => on_prompt_key(model, key),
+        Some(Overlay::Picker(_)) => on_picker_key(model, key),
+        Some(Overlay::Confirm(_)) => on_confirm_key(model, key),
+        Some(Overlay::Text(_)) => {
+            on_text_key(model, key);
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+pub(super) fn on_paste(model: &mut Model, text: &str) -> Vec<Effect> {
+    match model.overlays.last_mut() {
+        Some(Overlay::Prompt(prompt)) => {
+            prompt.line.insert(text);
+            prompt_changed(model)
+        }
+        Some(Overlay::Picker(picker)) => {
+            picker.line.insert(text);
+            picker.selected = 0;
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The wheel; false when no overlay took it.
+pub(super) fn scroll(model: &mut Model, lines: isize) -> bool {
+    match model.overlays.last_mut() {
+        Some(Overlay::Picker(picker)) => picker.step(lines),
+        Some(Overlay::Text(text)) => {
+            text.top = text
+                .top
+                .saturating_add_signed(lines)
+                .min(text.lines.len().saturating_sub(1));
+        }
+        Some(Overlay::Prompt(_) | Overlay::Confirm(_)) => {}
+        None => return false,
+    }
+    true
+}
+
+fn pop(model: &mut Model) {
+    let Some(Overlay::Prompt(prompt)) = model.overlays.pop() else {
+        return;
+    };
+    match prompt.kind {
+        PromptKind::Filter => {
+            model.list.filter = prompt.before;
+            model.pending.is_list_stale = true;
+        }
+        PromptKind::Search => model.inspector.logs.search = prompt.before,
+        PromptKind::Palette | PromptKind::CreatePath => {}
+    }
+}
+
+fn on_prompt_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let Some(Overlay::Prompt(prompt)) = model.overlays.last_mut() else {
+        return Vec::new();
+    };
+    match key.code {
+        KeyCode::Enter => submit(model),
+        KeyCode::Tab | KeyCode::BackTab | KeyCode::Down | KeyCode::Up => {
+            let is_only = prompt.completions.len() == 1;
+            prompt.cycle(matches!(key.code, KeyCode::Tab | KeyCode::Down));
+            // The only completion is as good as typed: go on from there.
+            if is_only {
+                prompt_changed(model)
+            } else {
+                Vec::new()
+            }
+        }
+        _ if prompt.line.key(key) => prompt_changed(model),
+        _ => Vec::new(),
+    }
+}
+
+/// Follows every edit: live filter, live search, completions.
+fn prompt_changed(model: &mut Model) -> Vec<Effect> {
+    let Some(Overlay::Prompt(prompt)) = model.overlays.last_mut() else {
+        return Vec::new();
+    };
+    prompt.chosen = None;
+    let text = prompt.line.text().to_owned();
+    match prompt.kind {
+        PromptKind::Filter => {
+            model.list.filter = text;
+            model.pending.is_list_stale = true;
+            Vec::new()
+        }
+        PromptKind::Search => {
+            model.inspector.logs.search = text;
+            Vec::new()
+        }
+        PromptKind::CreatePath => {
+            prompt.is_waiting = false;
+            vec![Effect::ListPaths(text)]
+        }
+        PromptKind::Palette => palette::refresh(model),
+    }
+}
+
+fn submit(model: &mut Model) -> Vec<Effect> {
+    let Some(Overlay::Prompt(prompt)) = model.overlays.last_mut() else {
+        return Vec::new();
+    };
+    let text = prompt.line.text().to_owned();
+    match prompt.kind {
+        PromptKind::Filter => {
+            model.overlays.pop();
+            Vec::new()
+        }
+        PromptKind::Search => {
+            model.overlays.pop();
+            if !text.is_empty() {
+                commands::find(model, false);
+            }
+            Vec::new()
+        }
+        PromptKind::CreatePath => {
+            if text.trim().is_empty() {
+                model.complain("type the path of a YAML or JSON file, or of a directory");
+                return Vec::new();
+            }
+            prompt.is_waiting = true;
+            vec![palette::create_effect(model, text)]
+        }
+        PromptKind::Palette => palette::submit(model),
+    }
+}
+
+fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let page = isize::try_from(model.screen.height / 2).unwrap_or(1);
+    let Some(Overlay::Picker(picker)) = model.overlays.last_mut() else {
+        return Vec::new();
+    };
+    match key.code {
+        KeyCode::Enter => {
+            let action = picker
+                .matching()
+                .get(picker.selected)
+                .map(|item| item.action);
+            model.overlays.pop();
+            return match action {
+                Some(PickAction::Run(cmd)) => commands::run(model, cmd),
+                Some(PickAction::Container(choice)) => {
+                    model.inspector.logs.choice = choice;
+                    Vec::new()
+                }
+                None => Vec::new(),
+            };
+        }
+        KeyCode::Up | KeyCode::BackTab => picker.step(-1),
+        KeyCode::Down | KeyCode::Tab => picker.step(1),
+        KeyCode::PageUp => picker.step(-page),
+        KeyCode::PageDown => picker.step(page),
+        _ => {
+            if picker.line.key(key) {
+                picker.selected = 0;
+            }
+        }
+    }
+    Vec::new()
+}
+
+fn on_confirm_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let Some(Overlay::Confirm(confirm)) = model.overlays.last_mut() else {
+        return Vec::new();
+    };
+    let chosen = match key.code {
+        KeyCode::Left | KeyCode::Up | KeyCode::BackTab => {
+            confirm.step(false);
+            return Vec::new();
+        }
+        KeyCode::Right | KeyCode::Down | KeyCode::Tab => {
+            confirm.step(true);
+            return Vec::new();
+        }
+        KeyCode::Enter => confirm.answers.get(confirm.chosen),
+        KeyCode::Char(letter) if !key.modifiers.contains(KeyModifiers::CONTROL) => {
+            confirm.answers.iter().find(|answer| answer.key == letter)
+        }
+        _ => None,
+    };
+    let Some(answer) = chosen.cloned() else {
+        return Vec::new();
+    };
+    model.overlays.pop();
+    match answer.action {
+        AnswerAction::Nothing => Vec::new(),
+        AnswerAction::Delete(key, grace) => vec![commands::delete_effect(key, grace)],
+        AnswerAction::Exit(choice) => vec![Effect::Exit(choice)],
+    }
+}
+
+fn on_text_key(model: &mut Model, key: KeyEvent) {
+    let page = isize::try_from(model.screen.height / 2).unwrap_or(1);
+    let lines = match model.keymap.command(Place::Anywhere, Key::of(key)) {
+        Some(Cmd::Up) => -1,
+        Some(Cmd::Down) => 1,
+        Some(Cmd::HalfPageUp | Cmd::PageUp) => -page,
+        Some(Cmd::HalfPageDown | Cmd::PageDown) => page,
+        Some(Cmd::Top) => isize::MIN / 2,
+        Some(Cmd::Bottom) => isize::MAX / 2,
+        Some(Cmd::Quit) => {
+            pop(model);
+            return;
+        }
+        _ if key.code == KeyCode::Enter => {
+            pop(model);
+            return;
+        }
+        _ => return,
+    };
+    scroll(model, lines);
+}
+
+/// Sets the text of the prompt on top, for commands that open another prompt.
+pub(super) fn set_prompt_text(model: &mut Model, text: &str) {
+    if let Some(Overlay::Prompt(prompt)) = model.overlays.last_mut() {
+        prompt.line = LineEdit::new(text);
+    }
+}

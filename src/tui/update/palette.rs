@@ -1,0 +1,395 @@
+//! The `:` palette: what can be typed there, how it is completed and what it does.
+
+use super::{commands, overlays};
+use crate::model::Kind;
+use crate::tui::columns::ColumnId;
+use crate::tui::effect::Effect;
+use crate::tui::inspector::Tab;
+use crate::tui::keymap::Cmd;
+use crate::tui::model::Model;
+use crate::tui::notices::Level;
+use crate::tui::overlay::{Completion, Overlay, Prompt, PromptKind, TextBox};
+use crate::tui::theme::Theme;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Kind(Kind),
+    Namespace,
+    Theme,
+    Create,
+    Screenshot,
+    Record,
+    Sort,
+    Messages,
+    Run(Cmd),
+    Quit,
+}
+
+/// Name, what the argument is (empty for none), what it does.
+const VERBS: &[(&str, Verb, &str, &str)] = &[
+    (
+        "create",
+        Verb::Create,
+        "FILE",
+        "create objects from a file or directory",
+    ),
+    (
+        "delete",
+        Verb::Run(Cmd::Delete),
+        "",
+        "delete the selected object (asks first)",
+    ),
+    (
+        "describe",
+        Verb::Run(Cmd::Show(Tab::Describe)),
+        "",
+        "describe the selected object",
+    ),
+    ("filter", Verb::Run(Cmd::Filter), "", "filter the list"),
+    ("help", Verb::Run(Cmd::Help), "", "all keys"),
+    (
+        "history",
+        Verb::Run(Cmd::Show(Tab::Events)),
+        "",
+        "events of the selected object",
+    ),
+    (
+        "logs",
+        Verb::Run(Cmd::Show(Tab::Logs)),
+        "",
+        "logs of the selected pod",
+    ),
+    (
+        "messages",
+        Verb::Messages,
+        "",
+        "every message of this session",
+    ),
+    ("ns", Verb::Namespace, "NAME|all", "switch the namespace"),
+    ("quit", Verb::Quit, "", "leave podtui"),
+    (
+        "record",
+        Verb::Record,
+        "FILE",
+        "save the last messages of the program, for a bug report",
+    ),
+    (
+        "redraw",
+        Verb::Run(Cmd::Redraw),
+        "",
+        "draw the whole screen again",
+    ),
+    (
+        "screenshot",
+        Verb::Screenshot,
+        "FILE.svg|FILE.txt",
+        "save what is on the screen",
+    ),
+    ("sort", Verb::Sort, "COLUMN", "sort the list"),
+    ("theme", Verb::Theme, "NAME", "change the colours"),
+    ("wide", Verb::Run(Cmd::Wide), "", "more columns"),
+    ("zoom", Verb::Run(Cmd::Zoom), "", "zoom the focused region"),
+];
+
+const SORT_COLUMNS: &[(&str, ColumnId)] = &[
+    ("age", ColumnId::Age),
+    ("cpu", ColumnId::Cpu),
+    ("memory", ColumnId::Memory),
+    ("name", ColumnId::Name),
+    ("restarts", ColumnId::Restarts),
+    ("status", ColumnId::Status),
+];
+
+pub(super) fn open(model: &mut Model, text: &str) {
+    model
+        .overlays
+        .push(Overlay::Prompt(Prompt::new(PromptKind::Palette, text)));
+    refresh(model);
+}
+
+/// Completes anew after every edit.
+pub(super) fn refresh(model: &mut Model) -> Vec<Effect> {
+    let Some(Overlay::Prompt(prompt)) = model.overlays.last() else {
+        return Vec::new();
+    };
+    let text = prompt.line.text().to_owned();
+    let completions = complete(model, &text);
+    let path = path_argument(&text).map(|path| Effect::ListPaths(path.to_owned()));
+    if let Some(Overlay::Prompt(prompt)) = model.overlays.last_mut() {
+        prompt.completions = completions;
+    }
+    path.into_iter().collect()
+}
+
+/// The path that is being typed, for verbs that take one.
+pub(super) fn path_argument(text: &str) -> Option<&str> {
+    let (verb, argument) = text.trim_start().split_once(' ')?;
+    let takes_path = matches!(
+        verb_of(verb),
+        Ok(Verb::Create | Verb::Screenshot | Verb::Record)
+    );
+    takes_path.then(|| argument.trim_start())
+}
+
+fn complete(model: &Model, text: &str) -> Vec<Completion> {
+    let text = text.trim_start();
+    let Some((verb, argument)) = text.split_once(' ') else {
+        return complete_verb(text);
+    };
+    let argument = argument.trim_start();
+    let choices: Vec<(String, &str)> = match verb_of(verb) {
+        Ok(Verb::Namespace) => {
+            let names = model
+                .collections
+                .rows(Kind::Namespace)
+                .map(|row| (row.key.name.clone(), ""));
+            std::iter::once(("all".to_owned(), "every namespace"))
+                .chain(names)
+                .collect()
+        }
+        Ok(Verb::Theme) => Theme::BUILT_IN
+            .iter()
+            .map(|name| ((*name).to_owned(), ""))
+            .collect(),
+        Ok(Verb::Sort) => SORT_COLUMNS
+            .iter()
+            .map(|(name, _)| ((*name).to_owned(), ""))
+            .collect(),
+        _ => Vec::new(),
+    };
+    choices
+        .into_iter()
+        .filter(|(choice, _)| choice.starts_with(argument))
+        .map(|(choice, note)| Completion {
+            text: format!("{verb} {choice}"),
+            note: note.to_owned(),
+        })
+        .collect()
+}
+
+fn complete_verb(typed: &str) -> Vec<Completion> {
+    let verbs = VERBS.iter().map(|(name, _, argument, help)| {
+        let space = if argument.is_empty() { "" } else { " " };
+        let note = if argument.is_empty() {
+            (*help).to_owned()
+        } else {
+            format!("{argument}  {help}")
+        };
+        (format!("{name}{space}"), note)
+    });
+    let kinds = Kind::ALL.into_iter().map(|kind| {
+        let short = kind.short_names().join(" ");
+        (
+            kind.plural().to_owned(),
+            format!("list {}  {short}", kind.plural())
+                .trim_end()
+                .to_owned(),
+        )
+    });
+    let is_short = |text: &str| {
+        Kind::from_user(typed).is_some_and(|kind| kind.plural() == text && !typed.is_empty())
+    };
+    let mut found: Vec<Completion> = verbs
+        .chain(kinds)
+        .filter(|(text, _)| text.starts_with(typed) || is_short(text))
+        .map(|(text, note)| Completion { text, note })
+        .collect();
+    found.sort_by(|left, right| left.text.cmp(&right.text));
+    found
+}
+
+/// A verb by its name or any beginning that fits only one; kinds also by their short names.
+fn verb_of(word: &str) -> Result<Verb, String> {
+    if let Some((_, verb, _, _)) = VERBS.iter().find(|(name, _, _, _)| *name == word) {
+        return Ok(*verb);
+    }
+    if let Some(kind) = Kind::from_user(word) {
+        return Ok(Verb::Kind(kind));
+    }
+    let verbs = VERBS.iter().map(|(name, verb, _, _)| (*name, *verb));
+    let kinds = Kind::ALL
+        .into_iter()
+        .map(|kind| (kind.plural(), Verb::Kind(kind)));
+    let fitting: Vec<(&str, Verb)> = verbs
+        .chain(kinds)
+        .filter(|(name, _)| name.starts_with(word))
+        .collect();
+    match fitting.as_slice() {
+        [(_, verb)] => Ok(*verb),
+        [] => Err(format!(
+            "there is no command {word:?}; ? shows the keys, tab completes"
+        )),
+        many => {
+            let names: Vec<&str> = many.iter().map(|(name, _)| *name).collect();
+            Err(format!("{word:?} could be {}", names.join(", ")))
+        }
+    }
+}
+
+pub(super) fn submit(model: &mut Model) -> Vec<Effect> {
+    let Some(Overlay::Prompt(prompt)) = model.overlays.last() else {
+        return Vec::new();
+    };
+    let text = prompt.line.text().trim().to_owned();
+    if text.is_empty() {
+        model.overlays.pop();
+        return Vec::new();
+    }
+    let (word, argument) = text.split_once(' ').unwrap_or((&text, ""));
+    match verb_of(word).and_then(|verb| run(model, verb, argument.trim())) {
+        Ok(effects) => effects,
+        Err(problem) => {
+            // The line stays, so that a typing mistake costs one key.
+            model.complain(problem);
+            Vec::new()
+        }
+    }
+}
+
+fn run(model: &mut Model, verb: Verb, argument: &str) -> Result<Vec<Effect>, String> {
+    let file = |what: &str| {
+        if argument.is_empty() {
+            Err(format!("say which file: {what} FILE"))
+        } else {
+            Ok(argument.to_owned())
+        }
+    };
+    match verb {
+        Verb::Kind(kind) => {
+            model.list.show_kind(kind);
+            model.pending.is_list_stale = true;
+        }
+        Verb::Namespace => match argument {
+            "" => return Err("say which namespace: ns NAME, or ns all".to_owned()),
+            "all" => model.list.namespace = None,
+            name => {
+                model.list.namespace = Some(name.to_owned());
+                name.clone_into(&mut model.list.home_namespace);
+            }
+        },
+        Verb::Theme => {
+            let theme = Theme::built_in(argument).ok_or_else(|| {
+                format!(
+                    "there is no theme {argument:?}: {}",
+                    Theme::BUILT_IN.join(", ")
+                )
+            })?;
+            let no_color = model.look.no_color;
+            model.look.theme = if no_color {
+                theme.without_colors()
+            } else {
+                theme
+            };
+        }
+        Verb::Sort => {
+            let known = SORT_COLUMNS.iter().find(|(name, _)| *name == argument);
+            let (_, column) = known.ok_or_else(|| {
+                let names: Vec<&str> = SORT_COLUMNS.iter().map(|(name, _)| *name).collect();
+                format!("sort by one of {}", names.join(", "))
+            })?;
+            model.list.sort_by(*column);
+            model.pending.is_list_stale = true;
+        }
+        Verb::Create => {
+            model.overlays.pop();
+            model
+                .overlays
+                .push(Overlay::Prompt(Prompt::new(PromptKind::CreatePath, "")));
+            if argument.is_empty() {
+                return Ok(vec![Effect::ListPaths(String::new())]);
+            }
+            overlays::set_prompt_text(model, argument);
+            return Ok(vec![create_effect(model, argument.to_owned())]);
+        }
+        Verb::Screenshot => {
+            let path = file("screenshot")?;
+            if !path.ends_with(".svg") && !path.ends_with(".txt") {
+                return Err(
+                    "a screenshot is written to a file that ends with .svg or .txt".to_owned(),
+                );
+            }
+            model.overlays.pop();
+            return Ok(vec![Effect::Screenshot(path)]);
+        }
+        Verb::Record => {
+            let path = file("record")?;
+            model.overlays.pop();
+            return Ok(vec![Effect::SaveRecord(path)]);
+        }
+        Verb::Messages => {
+            model.overlays.pop();
+            show_messages(model);
+            return Ok(Vec::new());
+        }
+        Verb::Quit => {
+            model.overlays.pop();
+            return Ok(commands::leave(model));
+        }
+        Verb::Run(cmd) => {
+            model.overlays.pop();
+            return Ok(commands::run(model, cmd));
+        }
+    }
+    model.overlays.pop();
+    Ok(Vec::new())
+}
+
+pub(super) fn create_effect(model: &Model, path: String) -> Effect {
+    let list = &model.list;
+    Effect::Create {
+        path: path.trim().to_owned(),
+        namespace: list
+            .namespace
+            .clone()
+            .unwrap_or_else(|| list.home_namespace.clone()),
+    }
+}
+
+fn show_messages(model: &mut Model) {
+    let zone = &model.session.zone;
+    let line = |notice: &crate::tui::notices::Notice| {
+        let time = notice
+            .at
+            .to_zoned(zone.clone())
+            .strftime("%H:%M:%S")
+            .to_string();
+        let mark = match notice.level {
+            Level::Info => ' ',
+            Level::Error => '!',
+        };
+        format!("{time} {mark} {}", notice.text)
+    };
+    let mut lines: Vec<String> = model.notices.all().map(line).collect();
+    if lines.is_empty() {
+        lines.push("nothing yet".to_owned());
+    }
+    model.overlays.push(Overlay::Text(TextBox {
+        title: "messages".to_owned(),
+        top: 0,
+        lines,
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbs_by_beginning() {
+        assert_eq!(verb_of("desc"), Ok(Verb::Run(Cmd::Show(Tab::Describe))));
+        assert_eq!(verb_of("cm"), Ok(Verb::Kind(Kind::ConfigMap)));
+        assert_eq!(verb_of("ev"), Ok(Verb::Kind(Kind::Event)));
+        assert_eq!(verb_of("no"), Ok(Verb::Kind(Kind::Node)));
+        assert_eq!(verb_of("q"), Ok(Verb::Quit));
+        assert!(verb_of("de").unwrap_err().contains("delete, describe"));
+        assert!(verb_of("xyz").unwrap_err().contains("no command"));
+    }
+
+    #[test]
+    fn paths_are_completed_only_where_a_path_goes() {
+        assert_eq!(path_argument("create ./a"), Some("./a"));
+        assert_eq!(path_argument("screenshot  x.svg"), Some("x.svg"));
+        assert_eq!(path_argument("create"), None);
+        assert_eq!(path_argument("ns a"), None);
+    }
+}

@@ -1,0 +1,94 @@
+use super::palette;
+use crate::tui::effect::Effect;
+use crate::tui::model::Model;
+use crate::tui::msg::Reply;
+use crate::tui::overlay::{Completion, Overlay, Prompt, PromptKind, TextBox};
+use crate::tui::sanitize::lines;
+
+pub(super) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
+    match reply {
+        Reply::Deleted(key, Ok(())) => model.say(format!("{key} deleted")),
+        Reply::Deleted(key, Err(problem)) => model.complain(format!("deleting {key}: {problem}")),
+        Reply::Created {
+            path,
+            created,
+            problems,
+        } => on_created(model, &path, &created, &problems),
+        Reply::Paths { typed, found } => on_paths(model, &typed, found),
+        Reply::Saved(path, Ok(())) => model.say(format!("saved {path}")),
+        Reply::Saved(path, Err(problem)) => model.complain(format!("saving {path}: {problem}")),
+    }
+    Vec::new()
+}
+
+fn create_prompt(model: &mut Model) -> Option<(usize, &mut Prompt)> {
+    model
+        .overlays
+        .iter_mut()
+        .enumerate()
+        .find_map(|(index, overlay)| match overlay {
+            Overlay::Prompt(prompt) if prompt.kind == PromptKind::CreatePath => {
+                Some((index, prompt))
+            }
+            _ => None,
+        })
+}
+
+/// After a success the prompt goes; after a refusal it stays under the problems, with its text.
+fn on_created(model: &mut Model, path: &str, created: &[String], problems: &[String]) {
+    if !created.is_empty() {
+        model.say(format!("created {}", created.join(", ")));
+    }
+    let prompt = create_prompt(model);
+    if problems.is_empty() {
+        if let Some(index) = prompt
+            .filter(|(_, prompt)| prompt.is_waiting)
+            .map(|(index, _)| index)
+        {
+            model.overlays.remove(index);
+        }
+        return;
+    }
+    if let Some((_, prompt)) = prompt {
+        prompt.is_waiting = false;
+    }
+    let mut text: Vec<String> = problems.iter().flat_map(|problem| lines(problem)).collect();
+    if !created.is_empty() {
+        text.push(format!("created nevertheless: {}", created.join(", ")));
+    }
+    model.overlays.push(Overlay::Text(TextBox {
+        title: format!("{path}: {}", count(problems.len())),
+        lines: text,
+        top: 0,
+    }));
+}
+
+fn count(problems: usize) -> String {
+    match problems {
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
+    }
+}
+
+/// Paths arrive late; they count only while the line still says what was asked for.
+fn on_paths(model: &mut Model, typed: &str, found: Vec<String>) {
+    let Some(Overlay::Prompt(prompt)) = model.overlays.last_mut() else {
+        return;
+    };
+    let text = prompt.line.text();
+    let prefix = match prompt.kind {
+        PromptKind::CreatePath if text == typed => String::new(),
+        PromptKind::Palette if palette::path_argument(text) == Some(typed) => {
+            text[..text.len() - typed.len()].to_owned()
+        }
+        _ => return,
+    };
+    prompt.chosen = None;
+    prompt.completions = found
+        .into_iter()
+        .map(|path| Completion {
+            text: format!("{prefix}{path}"),
+            note: String::new(),
+        })
+        .collect();
+}

@@ -1,0 +1,182 @@
+//! After every message: what should be watched, streamed and polled follows from the state of the model;
+//! the difference to what is running becomes effects.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::model::{Kind, Object};
+use crate::printer::{Moment, Related, describe};
+use crate::tui::data::Row;
+use crate::tui::effect::{Effect, MetricsScope};
+use crate::tui::inspector::Tab;
+use crate::tui::logs::Target;
+use crate::tui::model::Model;
+use crate::tui::panes::{clock_text, hash_visible};
+use crate::tui::sanitize::lines;
+
+pub(super) fn settle(model: &mut Model) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    sync_watches(model, &mut effects);
+    if std::mem::take(&mut model.pending.is_list_stale) {
+        model.list.refresh(&model.collections, &model.metrics);
+        model.pending.is_describe_stale = true;
+    }
+    let rows = model.areas().list.height.saturating_sub(1);
+    model.list.scroll_into_view(rows.into());
+    sync_selection(model);
+    sync_logs(model, &mut effects);
+    sync_metrics(model, &mut effects);
+    effects
+}
+
+fn sync_watches(model: &mut Model, effects: &mut Vec<Effect>) {
+    let namespace = &model.list.namespace;
+    let mut wanted: BTreeMap<Kind, Option<String>> = BTreeMap::new();
+    for kind in [Kind::Pod, Kind::Event, Kind::Namespace, model.list.kind] {
+        let namespace = namespace.clone().filter(|_| kind.is_namespaced());
+        wanted.insert(kind, namespace);
+    }
+    for kind in model.collections.kinds() {
+        if !wanted.contains_key(&kind) {
+            model.collections.close(kind);
+            effects.push(Effect::Unwatch(kind));
+        }
+    }
+    for (kind, namespace) in wanted {
+        let current = model
+            .collections
+            .get(kind)
+            .map(|collection| &collection.namespace);
+        if current != Some(&namespace) {
+            let generation = model.collections.open(kind, namespace.clone());
+            model.pending.is_list_stale = true;
+            effects.push(Effect::Watch {
+                kind,
+                generation,
+                namespace,
+            });
+        }
+    }
+}
+
+/// Another object in the inspector starts at its top.
+fn sync_selection(model: &mut Model) {
+    let selected = model
+        .list
+        .selected()
+        .map(|row| (row.key.clone(), row.object.uid()));
+    if selected != model.pending.inspected {
+        model.pending.inspected = selected;
+        model.inspector.events_top = 0;
+        model.inspector.describe_top = 0;
+        model.pending.is_describe_stale = true;
+    }
+    if model.tab() == Tab::Describe && std::mem::take(&mut model.pending.is_describe_stale) {
+        model.inspector.describe = describe_selected(model);
+    }
+}
+
+fn describe_selected(model: &Model) -> Vec<String> {
+    let Some(row) = model.list.selected() else {
+        return Vec::new();
+    };
+    let event = |row: &&Arc<Row>| match &row.object {
+        Object::Event(event) => Some(Arc::clone(event)),
+        _ => None,
+    };
+    let pod = |row: &Arc<Row>| match &row.object {
+        Object::Pod(pod) => Some(Arc::clone(pod)),
+        _ => None,
+    };
+    let related = Related {
+        events: model
+            .collections
+            .events_about(&row.object)
+            .iter()
+            .filter_map(event)
+            .collect(),
+        pods: match row.key.kind {
+            Kind::Node => model.collections.rows(Kind::Pod).filter_map(pod).collect(),
+            _ => Vec::new(),
+        },
+    };
+    let moment = Moment::new(model.now, model.session.zone.clone());
+    lines(&describe(&row.object, &related, &moment))
+}
+
+fn sync_logs(model: &mut Model, effects: &mut Vec<Effect>) {
+    let selected = model
+        .list
+        .selected()
+        .filter(|row| row.pod.is_some())
+        .cloned();
+    let wanted = selected.as_ref().map(|row| Target {
+        key: row.key.clone(),
+        uid: row.object.uid(),
+    });
+    let is_shown = model.tab() == Tab::Logs && model.areas().inspector.height > 0;
+    let logs = &mut model.inspector.logs;
+    // Streams of the same pod go on behind another tab, so that nothing is missing when one comes back.
+    let wanted = wanted.filter(|wanted| is_shown || logs.target.as_ref() == Some(wanted));
+    let facts = selected.as_ref().and_then(|row| row.pod.as_ref());
+    if logs.target != wanted {
+        logs.retarget(wanted.clone(), facts);
+        effects.push(Effect::CloseLogs);
+    }
+    let (Some(target), Some(facts)) = (wanted, facts) else {
+        return;
+    };
+    for opening in logs.observe(facts) {
+        effects.push(Effect::OpenLogs {
+            generation: logs.generation,
+            target: target.clone(),
+            opening,
+        });
+    }
+}
+
+fn sync_metrics(model: &mut Model, effects: &mut Vec<Effect>) {
+    let is_wanted =
+        model.list.kind == Kind::Pod && model.collections.rows(Kind::Pod).next().is_some();
+    let wanted = is_wanted.then(|| MetricsScope(model.list.namespace.clone()));
+    if model.pending.metrics != wanted {
+        model.pending.metrics.clone_from(&wanted);
+        effects.push(Effect::PollMetrics(wanted));
+    }
+}
+
+/// Time went on by a second. The frame is drawn only if a text that depends on time is another now.
+pub(super) fn tick(model: &mut Model, now: Timestamp) {
+    model.now = now;
+    let mut is_changed = model.inspector.logs.tick();
+    if model.tab() == Tab::Describe {
+        let text = describe_selected(model);
+        is_changed |= text != model.inspector.describe;
+        model.inspector.describe = text;
+    }
+    let texts = time_texts(model);
+    is_changed |= texts != model.pending.time_texts;
+    model.pending.time_texts = texts;
+    model.pending.is_dirty |= is_changed;
+}
+
+/// A fingerprint of every visible text that changes by itself.
+fn time_texts(model: &Model) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    clock_text(model).hash(&mut hasher);
+    model.notices.current(model.now).is_some().hash(&mut hasher);
+    hash_visible(model, &mut hasher);
+    if let Some(row) = model.list.selected() {
+        let why = row.pod.as_ref().and_then(|facts| facts.why.as_ref());
+        why.map(|why| why.words(model.now)).hash(&mut hasher);
+        if model.tab() == Tab::Events {
+            for event in model.collections.events_about(&row.object) {
+                crate::printer::cells(&event.object, true, model.now).hash(&mut hasher);
+            }
+        }
+    }
+    hasher.finish()
+}
