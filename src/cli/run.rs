@@ -8,13 +8,6 @@ use super::failure::Failure;
 use super::verbs;
 use crate::config::Settings;
 
-/// Reports an error of the program itself (settings, the engine of this process) as a verb would.
-pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
-    let failure = Failure::local(format!("{error:#}"));
-    failure.report(&mut Console::process());
-    ExitCode::from(failure.exit_code())
-}
-
 /// Runs one verb to its end. `connector` replaces the way to the engine; without one the engine of the
 /// settings is looked for, and started in the background where the verb needs it.
 ///
