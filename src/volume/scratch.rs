@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::VolumeError;
-use crate::wire::{Mount, MountSource, Propagation};
 
 const TERMINATION_LOG: &str = "termination-log";
 /// Most that is taken over from a termination message, bytes (kubernetes-semantics §10.6).
@@ -19,22 +18,6 @@ pub(crate) struct Scratch {
     pub(crate) directory: PathBuf,
     /// What the container writes to its `terminationMessagePath`.
     pub(crate) termination_log: PathBuf,
-}
-
-impl Scratch {
-    /// `path` is the container's `terminationMessagePath`.
-    pub(crate) fn termination_mount(&self, path: &str) -> Mount {
-        Mount {
-            source: MountSource::Bind {
-                path: self.termination_log.clone(),
-                follow_symlinks: false,
-            },
-            destination: path.to_owned(),
-            readonly: false,
-            recursive_readonly: false,
-            propagation: Propagation::Private,
-        }
-    }
 }
 
 /// Makes `<pod_dir>/containers/<container>/<attempt>` with an empty termination log that every user of
