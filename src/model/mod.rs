@@ -23,7 +23,7 @@ pub(crate) mod quantity;
 pub(crate) mod selector;
 mod unsupported;
 
-pub(crate) use api_error::{ApiError, Reason};
+pub(crate) use api_error::{ApiError, Cause, Reason};
 pub(crate) use field_error::FieldError;
 pub(crate) use key::{ObjectKey, ResourceVersion};
 pub(crate) use kind::Kind;
