@@ -92,6 +92,10 @@ pub(crate) fn block_all() -> io::Result<()> {
     mask(libc::SIG_SETMASK, libc::sigfillset)
 }
 
+pub(crate) fn unblock_all() -> io::Result<()> {
+    mask(libc::SIG_SETMASK, libc::sigemptyset)
+}
+
 /// What a program expects to find when it is executed: nothing blocked, nothing ignored. Rust's start-up
 /// code ignores SIGPIPE, and a front end may have been started with SIGHUP ignored (nohup(1)).
 pub(crate) fn reset_for_exec() -> io::Result<()> {

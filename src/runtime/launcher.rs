@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, Command};
 use tokio::sync::oneshot;
 
 use super::RuntimeError;
-use crate::wire::{Cleanup, Fault, SandboxSpec, SandboxState};
+use crate::wire::{
+    Cleanup, FactoryAnswer, FactoryRequest, Fault, SandboxSpec, SandboxState, ShimAnswer,
+};
 
 /// What is executed to get a shim.
 pub(crate) struct ShimProgram {
@@ -33,35 +35,13 @@ impl ShimProgram {
     }
 
     /// A sealed copy of it (memfd_create(2)), so that no container can reach the binary on disk through
-    /// `/proc/PID/exe` (CVE-2019-5736).
+    /// `/proc/PID/exe` (CVE-2019-5736). One per engine; all its shims share the pages.
     pub(crate) fn sealed(copy: OwnedFd) -> Self {
         Self {
             path: PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd())),
             _sealed: Some(copy),
         }
     }
-}
-
-/// What a new shim, the factory and `--cleanup` answer, one JSON document per line.
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Answer {
-    Ready(Box<SandboxState>),
-    Done(()),
-    Fault(Fault),
-}
-
-#[derive(Serialize)]
-struct FactoryRequest<'a> {
-    id: u64,
-    spec: &'a SandboxSpec,
-}
-
-#[derive(Deserialize)]
-struct FactoryAnswer {
-    id: u64,
-    ready: Option<Box<SandboxState>>,
-    fault: Option<Fault>,
 }
 
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Box<SandboxState>, Fault>>>>>;
@@ -119,7 +99,7 @@ impl Launcher {
         &self,
         argument: Option<&str>,
         input: &T,
-    ) -> Result<Answer, RuntimeError> {
+    ) -> Result<ShimAnswer, RuntimeError> {
         let mut child = self
             .command(argument)
             .spawn()
@@ -156,17 +136,17 @@ impl Launcher {
             return answer.map(|state| *state).map_err(RuntimeError::Fault);
         }
         match self.ask(None, spec).await? {
-            Answer::Ready(state) => Ok(*state),
-            Answer::Fault(fault) => Err(RuntimeError::Fault(fault)),
-            Answer::Done(()) => Err(RuntimeError::SpawnShim(io::ErrorKind::InvalidData.into())),
+            ShimAnswer::Ready(state) => Ok(*state),
+            ShimAnswer::Fault(fault) => Err(RuntimeError::Fault(fault)),
+            ShimAnswer::Done(()) => Err(RuntimeError::SpawnShim(io::ErrorKind::InvalidData.into())),
         }
     }
 
     pub(super) async fn clean_up(&self, what: &Cleanup) -> Result<(), RuntimeError> {
         match self.ask(Some("--cleanup"), what).await? {
-            Answer::Done(()) => Ok(()),
-            Answer::Fault(fault) => Err(RuntimeError::Fault(fault)),
-            Answer::Ready(_) => Err(RuntimeError::SpawnShim(io::ErrorKind::InvalidData.into())),
+            ShimAnswer::Done(()) => Ok(()),
+            ShimAnswer::Fault(fault) => Err(RuntimeError::Fault(fault)),
+            ShimAnswer::Ready(_) => Err(RuntimeError::SpawnShim(io::ErrorKind::InvalidData.into())),
         }
     }
 
@@ -183,7 +163,11 @@ impl Launcher {
             let factory = slot.as_mut()?;
             let id = factory.next_id;
             factory.next_id += 1;
-            let mut line = serde_json::to_vec(&FactoryRequest { id, spec }).ok()?;
+            let request = FactoryRequest {
+                id,
+                spec: Box::new(spec.clone()),
+            };
+            let mut line = serde_json::to_vec(&request).ok()?;
             line.push(b'\n');
             let (sender, answer) = oneshot::channel();
             lock(&factory.waiting).insert(id, sender);
@@ -211,10 +195,10 @@ impl Launcher {
             while let Ok(Some(line)) = lines.next_line().await {
                 match serde_json::from_str::<FactoryAnswer>(&line) {
                     Ok(answer) => {
-                        let result = match (answer.ready, answer.fault) {
-                            (Some(state), _) => Ok(state),
-                            (None, Some(fault)) => Err(fault),
-                            (None, None) => continue,
+                        let result = match answer.answer {
+                            ShimAnswer::Ready(state) => Ok(state),
+                            ShimAnswer::Fault(fault) => Err(fault),
+                            ShimAnswer::Done(()) => continue,
                         };
                         if let Some(waiting) = lock(&answers).remove(&answer.id) {
                             let _ = waiting.send(result);

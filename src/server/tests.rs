@@ -210,6 +210,12 @@ async fn refusals_are_statuses() {
             "Invalid",
         ),
         (
+            "POST /apis/images.podtui.dev/v1alpha1/images",
+            "{\"spec\":{\"source\":{\"load\":{\"path\":\"a.tar\"}}}}",
+            400,
+            "BadRequest",
+        ),
+        (
             "GET /api/v1/namespaces/default/pods/p/exec?command=x",
             "",
             400,

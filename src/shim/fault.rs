@@ -64,10 +64,15 @@ macro_rules! at_for {
     ($($error:ty),*) => {$(
         impl<T> At<T> for Result<T, $error> {
             fn at(self, stage: Stage, what: impl Display) -> Result<T, Fault> {
-                self.map_err(|error| Fault {
-                    stage,
-                    errno: errno_of(&error),
-                    message: format!("{what}: {}", chain(&error)),
+                self.map_err(|error| {
+                    let errno = errno_of(&error);
+                    let plain = io::Error::from_raw_os_error(errno).to_string();
+                    let text = chain(&error).replace(&plain, &errno_text(errno));
+                    Fault {
+                        stage,
+                        errno,
+                        message: format!("{what}: {text}"),
+                    }
                 })
             }
         }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rustix::net::{SocketFlags, accept_with};
 
-use super::connection::{Connection, Role};
+use super::connection::{Attach, Connection, Role};
 use super::container::{Container, Pumped};
 use super::fault::error_text;
 use super::reactor::{Interest, Key, Reactor, Ready, Token};
@@ -33,6 +33,9 @@ const CHUNK: usize = 64 * 1024;
 const MAX_EXEC_WAITING: usize = 256 * 1024;
 /// What an attached viewer may have waiting before it loses output.
 const MAX_ATTACH_WAITING: usize = 1 << 20;
+
+/// How long the last answer may take to be read.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Somebody waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +77,7 @@ pub(super) struct Shim {
     /// State on disk is older than the state in memory. Written when there is nothing else to do, except
     /// for exits, which are written before anybody hears of them.
     pub(super) dirty: bool,
-    pub(super) removed: bool,
+    removed: Option<Instant>,
     sequence: u64,
     listener: OwnedFd,
     child_signals: ChildSignals,
@@ -100,7 +103,7 @@ impl Shim {
             stopping: Stopping::No,
             reactor,
             dirty: false,
-            removed: false,
+            removed: None,
             sequence: 0,
             listener,
             child_signals,
@@ -112,12 +115,7 @@ impl Shim {
     /// Serves until the sandbox has been removed and everybody has been told.
     pub(super) fn run(&mut self) -> io::Result<()> {
         loop {
-            if self.removed
-                && self
-                    .connections
-                    .values()
-                    .all(|client| client.waiting() == 0)
-            {
+            if self.is_over() {
                 return Ok(());
             }
             if self.dirty {
@@ -130,6 +128,18 @@ impl Shim {
             self.run_timers();
             self.lines.shrink_to(8 * CHUNK);
         }
+    }
+
+    /// The sandbox is removed and everybody has been told who listens.
+    fn is_over(&self) -> bool {
+        let Some(removed_at) = self.removed else {
+            return false;
+        };
+        let mut engines = self
+            .connections
+            .values()
+            .filter(|client| matches!(client.role, Role::Control { .. }));
+        removed_at.elapsed() >= GOODBYE || engines.all(|client| client.waiting() == 0)
     }
 
     fn dispatch(&mut self, ready: Ready) {
@@ -161,7 +171,7 @@ impl Shim {
 
     pub(super) fn save(&mut self) {
         self.dirty = false;
-        if self.removed {
+        if self.removed.is_some() {
             return;
         }
         if let Err(error) = self.sandbox.directory.write(&self.state()) {
@@ -311,15 +321,27 @@ impl Shim {
                 session.abandon();
             }
         }
-        if let Role::Attach(attach) = client.role
-            && attach.wrote
+        if let Role::Attach(attach) = client.role {
+            self.viewer_gone(&attach);
+        }
+        self.finish_sessions();
+    }
+
+    fn viewer_gone(&mut self, attach: &Attach) {
+        if attach.dropped > 0 {
+            let text = format!(
+                "{} bytes were not shown to an attached viewer",
+                attach.dropped
+            );
+            self.note(attach.container, vec![text]);
+        }
+        if attach.wrote
             && let Some(container) = self.container_mut(attach.container)
             && container.state.spec.stdin_once
             && let Some(running) = container.running.as_mut()
         {
             running.streams.input = None;
         }
-        self.finish_sessions();
     }
 
     /// Lets a client wait, or go on, and handles what it has sent meanwhile.
@@ -491,11 +513,16 @@ impl Shim {
         };
         let id = container.state.spec.id.clone();
         let started = container.started(reports.told());
-        let answer = self.start_reply(key);
         self.dirty = true;
+        // After a fault the child still has to be reaped; whoever asked is told when its state says so.
         if started.is_ok() {
             self.emit(EventKind::Started { container: id });
+            self.answer_starts(key);
         }
+    }
+
+    fn answer_starts(&mut self, key: Key) {
+        let answer = self.start_reply(key);
         let waiting = std::mem::take(&mut self.waiters.start);
         for (wanted, waiter) in waiting {
             if wanted == key {
@@ -666,6 +693,7 @@ impl Shim {
             container: id,
             exit: record.clone(),
         });
+        self.answer_starts(key);
         let waiting = std::mem::take(&mut self.waiters.stop);
         for (wanted, waiter) in waiting {
             if wanted == key {
@@ -717,10 +745,13 @@ impl Shim {
         let Some(client) = self.connections.get_mut(&connection) else {
             return;
         };
-        client.role = Role::Closing;
+        let role = std::mem::replace(&mut client.role, Role::Closing);
         let sent = client.send_json(Kind::End, end, &self.reactor);
         if sent.is_err() || client.is_finished() {
             self.disconnect(connection);
+        }
+        if let Role::Attach(attach) = role {
+            self.viewer_gone(&attach);
         }
     }
 
@@ -813,7 +844,7 @@ impl Shim {
     }
 
     fn remove_sandbox(&mut self, waiter: Waiter, bridge: Option<&str>) {
-        if !self.removed {
+        if self.removed.is_none() {
             if let Err(fault) = self.sandbox.remove(bridge) {
                 return self.reply(waiter, Reply::Fault(fault));
             }
@@ -825,7 +856,7 @@ impl Shim {
                 };
                 return self.reply(waiter, Reply::Fault(fault));
             }
-            self.removed = true;
+            self.removed = Some(Instant::now());
         }
         self.reply(waiter, Reply::Done);
     }
@@ -835,7 +866,8 @@ impl Shim {
     fn deadline(&self) -> Option<Instant> {
         let containers = self.containers.iter().filter_map(Container::deadline);
         let sessions = self.sessions.values().filter_map(Session::deadline);
-        containers.chain(sessions).min()
+        let goodbye = self.removed.map(|at| at + GOODBYE);
+        containers.chain(sessions).chain(goodbye).min()
     }
 
     fn run_timers(&mut self) {

@@ -54,7 +54,7 @@ impl Cgroup {
     }
 
     /// The group in the cgroup2 tree, for clone3(2) with CLONE_INTO_CGROUP; also on a hybrid machine,
-    /// where [`Self::add_v1`] does the rest.
+    /// where [`Self::join_v1`] does the rest.
     pub(crate) fn unified_dir(&self) -> Option<BorrowedFd<'_>> {
         self.unified.as_ref().map(AsFd::as_fd)
     }
@@ -67,10 +67,16 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Moves a process that was cloned into [`Self::unified_dir`] into the group of every v1 tree.
-    pub(crate) fn add_v1(&self, pid: crate::base::Pid) -> Result<(), CgroupError> {
+    /// Moves the calling process, which has one thread, into the group of every v1 tree; with
+    /// [`Self::unified_dir`] it was born in the group of the cgroup2 tree.
+    ///
+    /// Through `tasks`, not `cgroup.procs`: for the only thread that is running this very call the kernel
+    /// need not keep every fork of the machine waiting (`cgroup_threadgroup_rwsem`), which costs a grace
+    /// period of RCU, 4 to 20 ms, whenever nobody has done so for a while (cgroup_procs_write_start() in
+    /// kernel/cgroup/cgroup.c).
+    pub(crate) fn join_v1(&self) -> Result<(), CgroupError> {
         for tree in self.trees.iter().filter(|tree| !tree.unified) {
-            self.add_to(tree, pid)?;
+            files::write(&self.directory(tree).join("tasks"), "0")?;
         }
         Ok(())
     }

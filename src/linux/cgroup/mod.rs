@@ -7,7 +7,7 @@
 //! * [`OomWatch`] tells of OOM kills in a group.
 //!
 //! States of a group: made ([`Hierarchy::create_leaf`]), populated ([`Cgroup::add`], or clone3(2) with
-//! [`Cgroup::unified_dir`] followed by [`Cgroup::add_v1`]), killed, removed. Every verb may be repeated.
+//! [`Cgroup::unified_dir`] followed by [`Cgroup::join_v1`]), killed, removed. Every verb may be repeated.
 //!
 //! Notes: a controller that the machine does not offer is no error; what it would have limited comes
 //! back as a line of text for the user.

@@ -9,7 +9,6 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::report::Reporter;
 use super::{program, rootfs, user};
-use crate::base::Pid;
 use crate::linux::cgroup::Cgroup;
 use crate::linux::clone::Namespaces;
 use crate::linux::mount::{self, Attributes, Context};
@@ -99,7 +98,8 @@ fn become_container(plan: &Plan<'_>, reporter: &mut Reporter) -> Result<Infallib
 
 /// Signals, session, keyring, mask and the badness for the OOM killer.
 fn common_start(reporter: &mut Reporter, oom_score_adj: i32) -> Result<(), Fault> {
-    signal::reset_for_exec().at(Stage::Clone, "reset signals")?;
+    // The shim ignores no signal, and execve(2) resets the handlers of the few it handles.
+    signal::unblock_all().at(Stage::Clone, "unblock signals")?;
     proc::new_session().at(Stage::Clone, "start a session")?;
     proc::new_session_keyring().at(Stage::Clone, "make a session keyring")?;
     proc::set_umask(0);
@@ -112,15 +112,9 @@ fn common_start(reporter: &mut Reporter, oom_score_adj: i32) -> Result<(), Fault
     Ok(())
 }
 
-/// 0 means the writing process (cgroup.procs), so this needs no knowledge of its number outside.
+/// The child was born in the cgroup2 group, if there is one; it goes to the others by itself.
 fn join_cgroup(cgroup: &Cgroup) -> Result<(), Fault> {
-    let own = Pid::new(0);
-    if cgroup.unified_dir().is_some() {
-        cgroup.add_v1(own)
-    } else {
-        cgroup.add(own)
-    }
-    .at(Stage::Cgroup, "join the cgroup")
+    cgroup.join_v1().at(Stage::Cgroup, "join the cgroup")
 }
 
 /// Everything for an exec session.
@@ -183,7 +177,10 @@ pub(in crate::shim) fn pause(plan: &Pause<'_>, mut reporter: Reporter) -> u8 {
 
 fn become_pause(plan: &Pause<'_>, reporter: &mut Reporter) -> Result<Infallible, Fault> {
     common_start(reporter, plan.oom_score_adj)?;
-    join_cgroup(plan.cgroup)?;
+    if plan.cgroup.unified_dir().is_none() {
+        // Elsewhere pause was born where a kill finds it; a process of 12 KiB needs no accounting.
+        join_cgroup(plan.cgroup)?;
+    }
     if let Some(name) = plan.hostname {
         ns::set_hostname(name).at(Stage::Namespaces, format_args!("set host name {name:?}"))?;
     }

@@ -91,6 +91,8 @@ pub(super) fn execute(
     user: &EffectiveUser,
     environment: &proc::CStringArray,
 ) -> Result<Infallible, Fault> {
+    // A machine may keep capabilities from us too; what we do not have, nobody gets.
+    let (_, ours) = caps::get().at(Stage::Capabilities, "read own capabilities")?;
     let kernel = caps::kernel_mask();
     let capabilities = &process.capabilities;
     drop_privileges_before_seccomp(process, kernel)?;
@@ -99,7 +101,7 @@ pub(super) fn execute(
         format_args!("become user {}:{}", user.uid, user.gid),
     )?;
     let keep = if user.uid == 0 {
-        capabilities.effective & capabilities.bounding & kernel
+        capabilities.effective & capabilities.bounding & kernel & ours
     } else {
         0
     };
