@@ -22,7 +22,7 @@ use crate::model::pod::{container_limit, qos_class};
 use crate::network::{
     ClusterDns, EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf,
 };
-use crate::volume::{MemoryCeiling, Prepared, ensure_scratch, prepare, remove_tree};
+use crate::volume::{MemoryCeiling, Prepared, Scratch, ensure_scratch, prepare, remove_tree};
 use crate::wire::{ContainerSpec, Mount};
 
 const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -36,13 +36,6 @@ pub(super) enum Start {
     Created { id: ContainerId },
 }
 
-/// Files of one instance.
-pub(super) struct InstanceFiles {
-    pub(super) scratch: PathBuf,
-    pub(super) termination_log: PathBuf,
-    pub(super) log: PathBuf,
-}
-
 impl PodWorker {
     pub(super) fn logs(&self) -> PathBuf {
         let meta = &self.pod.metadata;
@@ -53,19 +46,12 @@ impl PodWorker {
         )
     }
 
-    pub(super) fn files_of(&self, container: &str, attempt: u32) -> InstanceFiles {
-        let scratch = self
-            .machine
-            .directories
-            .pod(&self.uid)
-            .join("containers")
-            .join(container)
-            .join(attempt.to_string());
-        InstanceFiles {
-            termination_log: scratch.join("termination-log"),
-            scratch,
-            log: self.logs().join(container).join(format!("{attempt}.log")),
-        }
+    pub(super) fn scratch(&self, container: &str, attempt: u32) -> Scratch {
+        Scratch::of(&self.machine.directories.pod(&self.uid), container, attempt)
+    }
+
+    pub(super) fn log_path(&self, container: &str, attempt: u32) -> PathBuf {
+        self.logs().join(container).join(format!("{attempt}.log"))
     }
 
     fn hostname(&self) -> Result<Hostname, String> {
@@ -254,7 +240,6 @@ impl PodWorker {
         let hostname = self
             .hostname()
             .map_err(|text| refuse(self, TranslateError::Config(text)))?;
-        let files = self.files_of(&container.name, attempt);
         let work = FileWork {
             pod: self.pod.clone(),
             container: container.clone(),
@@ -284,9 +269,8 @@ impl PodWorker {
             node_memory: self.machine.node.memory,
             cpus: self.machine.node.cpus,
             mounts: made.mounts,
-            scratch: files.scratch,
-            termination_log: files.termination_log,
-            log_path: files.log,
+            scratch: self.scratch(&container.name, attempt),
+            log_path: self.log_path(&container.name, attempt),
         })
         .map_err(|error| refuse(self, error))
     }
@@ -324,13 +308,14 @@ impl PodWorker {
             .collect();
         for (id, attempt) in old {
             let runtime = Arc::clone(&self.machine.runtime);
-            let scratch = self.files_of(name, attempt).scratch;
+            let scratch = self.scratch(name, attempt);
             tokio::spawn(async move {
                 if let Err(error) = runtime.remove_container(&id).await {
                     tracing::warn!(container = %id, error = chain(&error), "an old instance could not be removed");
                     return;
                 }
-                remove_directory(scratch).await;
+                remove_directory(scratch.directory).await;
+                remove_directory(scratch.termination_log).await;
             });
         }
     }

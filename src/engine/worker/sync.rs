@@ -253,7 +253,8 @@ impl PodWorker {
             let Some(container) = self.find_container(&name) else {
                 continue;
             };
-            let files = self.files_of(&name, attempt);
+            let scratch = self.scratch(&name, attempt);
+            let log = self.log_path(&name, attempt);
             let count = self
                 .pod
                 .spec
@@ -263,8 +264,8 @@ impl PodWorker {
                 super::message::termination_message(
                     &container,
                     count,
-                    &files.termination_log,
-                    &files.log,
+                    &scratch.termination_log,
+                    &log,
                     code,
                 )
             });
