@@ -28,5 +28,5 @@ mod tree;
 
 pub(crate) use error::VolumeError;
 pub(crate) use prepare::{MemoryCeiling, Prepared, prepare};
-pub(crate) use scratch::{ensure_scratch, read_termination_log};
+pub(crate) use scratch::{Scratch, ensure_scratch, read_termination_log};
 pub(crate) use tree::remove_tree;
