@@ -69,11 +69,25 @@ impl Host {
         .await?;
         let engine = Arc::new(engine);
         let api: Arc<dyn EngineApi> = engine.clone();
-        let client: Arc<dyn Client> = Arc::new(Local::new(opened.store.clone(), opened.spec, api, clock));
+        let client: Arc<dyn Client> =
+            Arc::new(Local::new(opened.store.clone(), opened.spec, api, clock));
         let listener = server::bind(&settings.socket())?;
         let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&client), stop.clone(), connections.clone()));
-        Ok(Self { engine, client, store: opened.store, connections, stop, server, _lock: lock })
+        let server = tokio::spawn(server::serve(
+            listener,
+            Arc::clone(&client),
+            stop.clone(),
+            connections.clone(),
+        ));
+        Ok(Self {
+            engine,
+            client,
+            store: opened.store,
+            connections,
+            stop,
+            server,
+            _lock: lock,
+        })
     }
 
     /// Ends the socket first, so that no client writes into a store that is about to go.
@@ -93,7 +107,11 @@ impl Host {
         while idle < RETIRE_AFTER {
             tokio::time::sleep(step).await;
             let (pods, _) = self.store.list_objects(Kind::Pod, None);
-            idle = if pods.is_empty() && self.connections.is_empty() { idle + step } else { Duration::ZERO };
+            idle = if pods.is_empty() && self.connections.is_empty() {
+                idle + step
+            } else {
+                Duration::ZERO
+            };
         }
     }
 }
@@ -105,7 +123,10 @@ pub(crate) fn serve(settings: &Settings, background: bool) -> Result<()> {
     }
     settings.ensure_directories()?;
     let Some(lock) = try_lock(&settings.state_dir)? else {
-        bail!("another podtui owns {}; `podtui engine status` tells which", settings.state_dir.display());
+        bail!(
+            "another podtui owns {}; `podtui engine status` tells which",
+            settings.state_dir.display()
+        );
     };
     let _log = telemetry::start(settings)?;
     runtime()?.block_on(async {
@@ -134,11 +155,16 @@ pub(crate) fn screen(settings: &Settings, namespace: Option<String>) -> Result<(
     // The screen draws while the engine starts; it gets its client when there is one.
     let host = runtime.spawn(async move {
         let opened = match lock {
-            Some(lock) => Host::open(&start, lock).await.map(|host| (Arc::clone(&host.client), Some(host))),
-            None => Remote::connect(&start.socket()).await.map_err(Into::into).map(|remote| {
-                let client: Arc<dyn Client> = Arc::new(remote);
-                (client, None)
-            }),
+            Some(lock) => Host::open(&start, lock)
+                .await
+                .map(|host| (Arc::clone(&host.client), Some(host))),
+            None => Remote::connect(&start.socket())
+                .await
+                .map_err(Into::into)
+                .map(|remote| {
+                    let client: Arc<dyn Client> = Arc::new(remote);
+                    (client, None)
+                }),
         };
         match opened {
             Ok((client, host)) => {
@@ -153,10 +179,16 @@ pub(crate) fn screen(settings: &Settings, namespace: Option<String>) -> Result<(
     });
     let mut screen = TuiSettings::from_env(settings.on_exit, |name| std::env::var(name).ok());
     screen.namespace = namespace;
-    let client = async move { ready_rx.await.unwrap_or_else(|_| Err("the engine did not start".into())) };
+    let client = async move {
+        ready_rx
+            .await
+            .unwrap_or_else(|_| Err("the engine did not start".into()))
+    };
     runtime.block_on(async {
         let choice = tui::run(screen, client).await?;
-        let Some((client, host)) = host.await.context("starting the engine")? else { return Ok(()) };
+        let Some((client, host)) = host.await.context("starting the engine")? else {
+            return Ok(());
+        };
         let stop_pods = matches!(choice, ExitChoice::Stop);
         let Some(host) = host else {
             if stop_pods {
@@ -166,7 +198,11 @@ pub(crate) fn screen(settings: &Settings, namespace: Option<String>) -> Result<(
         };
         let pods_go_on = !stop_pods && !host.store.list_objects(Kind::Pod, None).0.is_empty();
         host.close(settings, stop_pods).await;
-        if pods_go_on { start_in_background(settings) } else { Ok(()) }
+        if pods_go_on {
+            start_in_background(settings)
+        } else {
+            Ok(())
+        }
     })
 }
 
@@ -192,7 +228,10 @@ fn start_in_background(settings: &Settings) -> Result<()> {
 }
 
 fn runtime() -> Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the async runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the async runtime")
 }
 
 /// The exclusive lock of a state directory; `None` when another process holds it. It belongs to the open file
@@ -209,7 +248,9 @@ fn try_lock(state_dir: &Path) -> Result<Option<File>> {
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("locking {}", path.display()))
+        }
     }
 }
 
@@ -220,11 +261,15 @@ fn sealed_copy() -> Result<OwnedFd> {
     let copy = rustix::fs::memfd_create("podtui", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut copy = File::from(copy);
     std::io::copy(&mut binary, &mut copy)?;
-    rustix::fs::fcntl_add_seals(&copy, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    rustix::fs::fcntl_add_seals(
+        &copy,
+        SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
+    )?;
     Ok(copy.into())
 }
 
 fn host_name() -> Result<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("reading /proc/sys/kernel/hostname")?;
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .context("reading /proc/sys/kernel/hostname")?;
     Ok(name.trim().to_ascii_lowercase())
 }

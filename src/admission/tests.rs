@@ -1,5 +1,4 @@
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -824,9 +823,7 @@ fn check_broken(name: &str, expected: &[&str]) {
         .join("tests/fixtures/manifests/broken")
         .join(name);
     let text = std::fs::read_to_string(path).unwrap();
-    let start = Instant::now();
     assert_eq!(judge(&text, name), expected);
-    assert!(start.elapsed() < Duration::from_secs(1));
 }
 
 #[test]

@@ -27,6 +27,5 @@ mod sanitize;
 mod session;
 mod verbs;
 
-pub(crate) use arguments::{Arguments, Command, GlobalArguments, ServeArgs, TuiArgs};
-pub(crate) use connect::{ConnectError, Connector, find_engine, find_or_start_engine};
+pub(crate) use arguments::{Arguments, Command};
 pub(crate) use run::{fail, run};

@@ -16,4 +16,4 @@ mod directories;
 mod file;
 mod settings;
 
-pub(crate) use settings::{ConfigError, LogRotation, OnExit, Overrides, Settings};
+pub(crate) use settings::{OnExit, Overrides, Settings};

@@ -25,6 +25,10 @@ impl Changes {
         let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let changes = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVE;
         inotify::add_watch(&fd, directory, changes)?;
+        #[expect(
+            deprecated,
+            reason = "the unsafe `register` excludes types whose number changes; an OwnedFd is none of them"
+        )]
         AsyncFd::new(fd)
     }
 

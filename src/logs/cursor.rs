@@ -12,6 +12,9 @@ use super::reader::LogQuery;
 const CHUNK: usize = 256 << 10;
 /// Bytes taken at once when looking for the beginning of the last lines.
 const BLOCK: usize = 64 << 10;
+/// Our lines are at most a prefix and 16 KiB. What grows beyond this without a line feed is shown as it is,
+/// so that no file can make the reader hold more.
+const LONGEST_LINE: usize = 1 << 20;
 /// The prefix of a line is shorter.
 const LONGEST_PREFIX: u64 = 64;
 /// `2026-01-02T03:04:05.000000006Z`, as podtui writes it.
@@ -108,6 +111,9 @@ impl Cursor {
             }
         }
         self.unfinished.extend_from_slice(rest);
+        if self.unfinished.len() > LONGEST_LINE {
+            text.append(&mut self.unfinished);
+        }
         self.buffer = buffer;
         if let Some(left) = &mut self.left {
             let most = usize::try_from(*left).unwrap_or(usize::MAX);

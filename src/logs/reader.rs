@@ -258,6 +258,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_line_without_end_is_passed_on_in_pieces() {
+        let endless = "x".repeat(5 << 20);
+        let (_directory, path) = log(&[("0.log", &[endless.clone()])]);
+        let shown = text(&path, LogQuery::default()).await;
+        assert!(
+            shown.len() > 4 << 20 && endless.starts_with(&shown),
+            "{}",
+            shown.len()
+        );
+    }
+
+    #[tokio::test]
     async fn a_link_is_not_followed() {
         let (directory, path) = log(&[("secret", &[raw(1, "stdout", "F", "x")])]);
         std::os::unix::fs::symlink(directory.path().join("secret"), &path).unwrap();

@@ -34,30 +34,6 @@ pub(crate) fn load(text: &str, source: &str) -> LoadResult {
     loader.result
 }
 
-/// Like [`load`] for the bytes of a file; anything but UTF-8 is an error with its place.
-pub(crate) fn load_bytes(bytes: &[u8], source: &str) -> LoadResult {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => load(text, source),
-        Err(error) => {
-            let before = &bytes[..error.valid_up_to()];
-            let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-            let start = before.iter().rposition(|&byte| byte == b'\n');
-            let rest = &before[start.map_or(0, |start| start + 1)..];
-            let column = String::from_utf8_lossy(rest).chars().count() + 1;
-            let mut loader = Loader {
-                text: "",
-                source,
-                result: LoadResult::default(),
-            };
-            loader.report(Problem {
-                place: Place { line, column },
-                message: "the file is not UTF-8 text".to_owned(),
-            });
-            loader.result
-        }
-    }
-}
-
 struct Loader<'a> {
     text: &'a str,
     source: &'a str,

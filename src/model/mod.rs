@@ -24,8 +24,8 @@ pub(crate) mod selector;
 mod unsupported;
 
 pub(crate) use api_error::{ApiError, Cause, Reason};
-pub(crate) use field_error::{FieldError, FieldProblem};
+pub(crate) use field_error::FieldError;
 pub(crate) use key::{ObjectKey, ResourceVersion};
 pub(crate) use kind::Kind;
 pub(crate) use object::{Object, Resource};
-pub(crate) use unsupported::{Support, Unsupported, unsupported};
+pub(crate) use unsupported::{Support, unsupported};

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{
-    Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, ResourceRequirements,
-};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::quantity::ParsedQuantity;
@@ -94,34 +92,14 @@ pub(crate) fn grace_period_seconds(pod: &Pod) -> i64 {
         .unwrap_or(DEFAULT_GRACE_SECONDS)
 }
 
-pub(crate) fn condition<'a>(status: &'a PodStatus, type_: &str) -> Option<&'a PodCondition> {
+/// For tests; the rooms that decide on conditions have their own, richer look at them.
+#[cfg(test)]
+pub(crate) fn is_condition_true(
+    status: &k8s_openapi::api::core::v1::PodStatus,
+    type_: &str,
+) -> bool {
     let mut conditions = status.conditions.iter().flatten();
-    conditions.find(|condition| condition.type_ == type_)
-}
-
-pub(crate) fn is_condition_true(status: &PodStatus, type_: &str) -> bool {
-    condition(status, type_).is_some_and(|condition| condition.status == "True")
-}
-
-/// Adds or replaces the condition of that type. `lastTransitionTime` of the old one is kept when `status` does
-/// not change. Returns whether anything changed.
-pub(crate) fn set_condition(status: &mut PodStatus, mut new: PodCondition) -> bool {
-    let conditions = status.conditions.get_or_insert_default();
-    let Some(old) = conditions
-        .iter_mut()
-        .find(|condition| condition.type_ == new.type_)
-    else {
-        conditions.push(new);
-        return true;
-    };
-    if old.status == new.status {
-        new.last_transition_time = old.last_transition_time.clone();
-    }
-    if *old == new {
-        return false;
-    }
-    *old = new;
-    true
+    conditions.any(|condition| condition.type_ == type_ && condition.status == "True")
 }
 
 type Quantities = BTreeMap<String, Quantity>;
@@ -338,24 +316,5 @@ mod tests {
         assert_eq!(pod_requests(&spec)["cpu"].to_string(), "610m");
         assert!(pod_limits(&spec).is_empty());
         assert!(!is_limited(&spec, "cpu"));
-    }
-
-    #[test]
-    fn conditions_keep_their_transition_time() {
-        let new = |status: &str, second: i64| PodCondition {
-            type_: "Ready".to_owned(),
-            status: status.to_owned(),
-            last_transition_time: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
-                jiff::Timestamp::from_second(second).unwrap(),
-            )),
-            ..PodCondition::default()
-        };
-        let mut status = PodStatus::default();
-        assert!(set_condition(&mut status, new("False", 1)));
-        assert!(!set_condition(&mut status, new("False", 2)));
-        assert_eq!(condition(&status, "Ready"), Some(&new("False", 1)));
-        assert!(set_condition(&mut status, new("True", 3)));
-        assert_eq!(condition(&status, "Ready"), Some(&new("True", 3)));
-        assert!(is_condition_true(&status, "Ready"));
     }
 }

@@ -53,14 +53,7 @@ impl ParsedQuantity {
         quantity.0.parse().unwrap_or(Self::ZERO)
     }
 
-    /// A whole number in the binary family, for sizes.
-    pub(crate) fn from_bytes(bytes: i64) -> Self {
-        Self {
-            milli: i128::from(bytes) * MILLI,
-            family: Family::Binary,
-        }
-    }
-
+    #[cfg(test)]
     pub(crate) fn from_milli(milli: i64) -> Self {
         Self {
             milli: i128::from(milli),
@@ -102,20 +95,6 @@ impl ParsedQuantity {
             milli: (self.milli + other.milli).clamp(-LIMIT, LIMIT),
             family,
         }
-    }
-
-    /// `ceil(self / divisor)`, as the downward API renders a resource. A zero divisor counts as one.
-    pub(crate) fn div_ceil(self, divisor: Self) -> i64 {
-        let divisor = if divisor.is_zero() {
-            MILLI
-        } else {
-            divisor.milli
-        };
-        saturate(div_ceil(self.milli, divisor))
-    }
-
-    pub(crate) fn to_quantity(self) -> Quantity {
-        Quantity(self.to_string())
     }
 }
 
@@ -416,8 +395,6 @@ mod tests {
         assert_eq!(read("-1500m").value(), -1);
         assert_eq!(read("250m").milli_value(), 250);
         assert_eq!(read("1Gi").value(), 1 << 30);
-        assert_eq!(read("250m").div_ceil(read("1")), 1);
-        assert_eq!(read("64Mi").div_ceil(read("1Mi")), 64);
         assert_eq!(read("1Gi"), read("1024Mi"));
         assert!(read("1G") < read("1Gi"));
         assert_eq!(read("500m").add(read("0.5")).to_string(), "1");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as ApiLabelSelector;
 use serde_json::Value;
 
 use super::names;
@@ -61,40 +60,6 @@ impl LabelSelector {
             }
         }
         Ok(Self { requirements })
-    }
-
-    /// The selector of an API object (`matchLabels` and `matchExpressions`).
-    pub(crate) fn from_api(selector: &ApiLabelSelector) -> Result<Self, SelectorError> {
-        let mut requirements = Vec::new();
-        for (key, value) in selector.match_labels.iter().flatten() {
-            let test = Test::In(vec![value.clone()]);
-            requirements.push(Requirement {
-                key: key.clone(),
-                test,
-            });
-        }
-        for expression in selector.match_expressions.iter().flatten() {
-            let values = expression.values.clone().unwrap_or_default();
-            let test = match expression.operator.as_str() {
-                "In" => Test::In(values),
-                "NotIn" => Test::NotIn(values),
-                "Exists" => Test::Exists,
-                "DoesNotExist" => Test::Absent,
-                other => {
-                    let message = format!("{other:?} is not a valid label selector operator");
-                    return Err(SelectorError::Requirement(message));
-                }
-            };
-            requirements.push(Requirement {
-                key: expression.key.clone(),
-                test,
-            });
-        }
-        Ok(Self { requirements })
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.requirements.is_empty()
     }
 
     pub(crate) fn matches(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
@@ -324,10 +289,6 @@ impl FieldSelector {
             terms.push((field.to_owned(), equal, unescape(value)));
         }
         Ok(Self { terms })
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.terms.is_empty()
     }
 
     pub(crate) fn matches(&self, object: &Object) -> bool {

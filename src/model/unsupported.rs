@@ -447,11 +447,6 @@ impl List {
             "no SELinux label is applied",
         );
         self.ignored(
-            context.supplemental_groups_policy.as_deref() == Some("Strict"),
-            format!("{path}.supplementalGroupsPolicy"),
-            "the groups that the image gives the user are added as well",
-        );
-        self.ignored(
             context.fs_group.is_some(),
             format!("{path}.fsGroup"),
             "the group is given to the processes, the ownership of volumes is not changed",

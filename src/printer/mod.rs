@@ -24,10 +24,10 @@ mod pod;
 mod rows;
 mod table;
 
-pub(crate) use custom_columns::{CustomColumns, CustomColumnsError};
+pub(crate) use custom_columns::CustomColumns;
 pub(crate) use describe::{Related, describe, event_interval};
-pub(crate) use duration::{Moment, age, human_duration};
-pub(crate) use jsonpath::{JsonPath, JsonPathError};
+pub(crate) use duration::{Moment, human_duration};
+pub(crate) use jsonpath::JsonPath;
 pub(crate) use pod::{PodSummary, pod_summary};
 pub(crate) use rows::{cells, event_time, headers, label_text};
 pub(crate) use table::{Table, visible};

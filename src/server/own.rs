@@ -134,6 +134,12 @@ async fn images(State(shared): State<Shared>) -> Answer {
 async fn add_image(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Answer {
     let mut manifest = body::read_json(&headers, body).await?;
     let source: ImageSource = field(&mut manifest, "/spec/source")?;
+    let (ImageSource::Import { path, .. } | ImageSource::Load { path }) = &source;
+    if path.is_relative() {
+        // The directory it is relative to is the client's, which is not known here.
+        let message = format!("spec.source: the path {} must be absolute", path.display());
+        return Err(ApiError::bad_request(message).into());
+    }
     let names = shared.client.add_image(source).await?;
     let answer = Json(json!({
         "kind": "Image",

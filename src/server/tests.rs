@@ -42,7 +42,12 @@ impl Served {
         let listener = bind(&socket).unwrap();
         let shutdown = CancellationToken::new();
         let client: Arc<dyn Client> = Arc::new(fixture.client.clone());
-        let server = tokio::spawn(serve(listener, client, shutdown.clone(), TaskTracker::new()));
+        let server = tokio::spawn(serve(
+            listener,
+            client,
+            shutdown.clone(),
+            TaskTracker::new(),
+        ));
         let remote = Remote::connect(&socket).await.unwrap();
         Self {
             fixture,
@@ -203,6 +208,12 @@ async fn refusals_are_statuses() {
             "",
             422,
             "Invalid",
+        ),
+        (
+            "POST /apis/images.podtui.dev/v1alpha1/images",
+            "{\"spec\":{\"source\":{\"load\":{\"path\":\"a.tar\"}}}}",
+            400,
+            "BadRequest",
         ),
         (
             "GET /api/v1/namespaces/default/pods/p/exec?command=x",

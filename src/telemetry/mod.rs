@@ -7,4 +7,4 @@
 mod panic;
 mod subscriber;
 
-pub(crate) use subscriber::{Guard, LOG_FILE, TelemetryError, start};
+pub(crate) use subscriber::start;

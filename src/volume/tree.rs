@@ -178,4 +178,40 @@ mod tests {
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());
     }
+
+    /// A volume that is still mounted somewhere inside must survive. The mount is made in a mount
+    /// namespace of its own, where this very test runs again.
+    #[test]
+    fn a_mount_inside_stops_the_removal() {
+        const INSIDE: &str = "PODTUI_TEST_TREE_WITH_MOUNT";
+        if let Some(tree) = std::env::var_os(INSIDE) {
+            let error = remove_tree(Path::new(&tree)).unwrap_err();
+            assert!(matches!(error, VolumeError::MountPoint(_)), "{error}");
+            return;
+        }
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: mounting needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, victim) = (dir.path().join("tree"), dir.path().join("victim"));
+        std::fs::create_dir_all(tree.join("a/mnt")).unwrap();
+        std::fs::create_dir(&victim).unwrap();
+        std::fs::write(victim.join("file"), "precious").unwrap();
+        let script = r#"mount --bind "$1" "$2" && exec "$3" --exact volume::tree::tests::a_mount_inside_stops_the_removal"#;
+        let status = std::process::Command::new("unshare")
+            .args(["--mount", "sh", "-c", script, "sh"])
+            .args([&victim, &tree.join("a/mnt")])
+            .arg(std::env::current_exe().unwrap())
+            .env(INSIDE, &tree)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        assert_eq!(
+            std::fs::read_to_string(victim.join("file")).unwrap(),
+            "precious"
+        );
+        remove_tree(&tree).unwrap();
+    }
 }

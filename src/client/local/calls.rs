@@ -15,7 +15,7 @@ use crate::client::{
     ListOptions, LogOptions, ObjectList, Patch, PodMetrics, WatchEvent, WriteOptions, Written,
 };
 use crate::engine::{EngineApi, ImageView, PodUsage};
-use crate::model::{ApiError, Kind, Object, ObjectKey, Resource, ResourceVersion};
+use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
 use crate::store::{SpecWriter, Store};
 
 /// Everything a front end asks for, answered in this process. Cloning is cheap.

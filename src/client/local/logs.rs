@@ -49,9 +49,7 @@ pub(super) async fn logs(
     };
     let path = log_file(&directory, attempt);
     let text = read(&path, query, ended).await.map_err(&failed)?;
-    Ok(text
-        .map(move |part| part.map_err(|error| failed(error)))
-        .boxed())
+    Ok(text.map(move |part| part.map_err(&failed)).boxed())
 }
 
 fn log_file(directory: &Path, attempt: i32) -> PathBuf {

@@ -186,6 +186,14 @@ impl PodWorker {
         let done = tokio::task::spawn_blocking(move || prepare(&pod, &directory, ceiling)).await;
         let text = match done {
             Ok(Ok(prepared)) => {
+                for (volume, path, target) in prepared.resolved_host_paths() {
+                    let text = format!(
+                        "hostPath of volume \"{volume}\" leads through a symlink: {} is {}",
+                        path.display(),
+                        target.display()
+                    );
+                    self.event(Level::Normal, "HostPathResolved", text);
+                }
                 let prepared = Arc::new(prepared);
                 self.prepared = Some(Arc::clone(&prepared));
                 self.volume_failures = 0;
