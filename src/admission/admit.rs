@@ -16,6 +16,7 @@ impl<T> Admitted<T> {
         Self(value)
     }
 
+    #[cfg(test)]
     pub(crate) const fn get(&self) -> &T {
         &self.0
     }

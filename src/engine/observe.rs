@@ -84,6 +84,16 @@ impl Instance {
         }
     }
 
+    /// When this run began, if it did.
+    pub(super) fn began_at(&self) -> Option<Timestamp> {
+        match &self.phase {
+            Phase::Created => None,
+            Phase::Running { started_at } => Some(*started_at),
+            Phase::Exited(exit) => exit.started_at.or(Some(exit.finished_at)),
+            Phase::Lost { started_at, .. } => *started_at,
+        }
+    }
+
     pub(super) fn exit_code(&self) -> Option<i32> {
         match &self.phase {
             Phase::Created | Phase::Running { .. } => None,

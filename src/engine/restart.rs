@@ -165,6 +165,14 @@ impl Backoffs {
         );
     }
 
+    /// Takes up where an earlier engine was: the present run began at `began` after this many restarts.
+    pub(super) fn resume(&mut self, key: String, restarts: u32, began: Timestamp) {
+        if let Some(step) = restarts.checked_sub(1) {
+            let stepped_at = began;
+            self.entries.insert(key, Entry { step, stepped_at });
+        }
+    }
+
     pub(super) fn forget(&mut self, key: &str) {
         self.entries.remove(key);
     }
@@ -310,6 +318,20 @@ mod tests {
         let wait = backoffs.wait_since("c", at(100), at(104)).unwrap();
         assert_eq!((wait.delay.as_secs(), wait.until), (10, at(110)));
         assert_eq!(backoffs.wait_since("c", at(100), at(110)), None);
+    }
+
+    #[test]
+    fn the_next_engine_goes_on_with_the_sequence() {
+        let mut backoffs = Backoffs::default();
+        backoffs.resume("first".to_owned(), 0, at(0));
+        backoffs.resume("third".to_owned(), 2, at(0));
+        backoffs.resume("long".to_owned(), 2, at(-1000));
+        let delay = |key| {
+            backoffs
+                .wait_since(key, at(5), at(5))
+                .map_or(0, |wait| wait.delay.as_secs())
+        };
+        assert_eq!((delay("first"), delay("third"), delay("long")), (0, 20, 0));
     }
 
     #[test]

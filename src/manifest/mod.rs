@@ -18,5 +18,5 @@ mod tests;
 pub(crate) use check::check;
 pub(crate) use diagnostic::{Diagnostic, Severity};
 pub(crate) use document::Document;
-pub(crate) use load::{LoadResult, load};
+pub(crate) use load::load;
 pub(crate) use write::to_yaml;

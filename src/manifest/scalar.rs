@@ -95,7 +95,7 @@ fn integer(text: &str) -> Option<Number> {
     }
     let magnitude = u64::from_str_radix(digits, base).ok()?;
     if negative {
-        let number = i128::from(magnitude) * -1;
+        let number = -i128::from(magnitude);
         i64::try_from(number).ok().map(Number::from)
     } else {
         Some(Number::from(magnitude))

@@ -4,7 +4,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{LoadResult, check, load, to_yaml};
+use super::load::LoadResult;
+use super::{check, load, to_yaml};
 
 #[track_caller]
 fn values(result: &LoadResult) -> Vec<Value> {

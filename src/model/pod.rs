@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{
-    Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, ResourceRequirements,
-};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::quantity::ParsedQuantity;
@@ -94,16 +92,14 @@ pub(crate) fn grace_period_seconds(pod: &Pod) -> i64 {
         .unwrap_or(DEFAULT_GRACE_SECONDS)
 }
 
-#[cfg(test)]
-fn condition<'a>(status: &'a PodStatus, type_: &str) -> Option<&'a PodCondition> {
-    let mut conditions = status.conditions.iter().flatten();
-    conditions.find(|condition| condition.type_ == type_)
-}
-
 /// For tests; the rooms that decide on conditions have their own, richer look at them.
 #[cfg(test)]
-pub(crate) fn is_condition_true(status: &PodStatus, type_: &str) -> bool {
-    condition(status, type_).is_some_and(|condition| condition.status == "True")
+pub(crate) fn is_condition_true(
+    status: &k8s_openapi::api::core::v1::PodStatus,
+    type_: &str,
+) -> bool {
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.any(|condition| condition.type_ == type_ && condition.status == "True")
 }
 
 type Quantities = BTreeMap<String, Quantity>;

@@ -62,10 +62,6 @@ impl LabelSelector {
         Ok(Self { requirements })
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.requirements.is_empty()
-    }
-
     pub(crate) fn matches(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
         self.requirements.iter().all(|requirement| {
             let value = labels.and_then(|labels| labels.get(&requirement.key));
@@ -293,10 +289,6 @@ impl FieldSelector {
             terms.push((field.to_owned(), equal, unescape(value)));
         }
         Ok(Self { terms })
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.terms.is_empty()
     }
 
     pub(crate) fn matches(&self, object: &Object) -> bool {

@@ -80,15 +80,6 @@ impl Allocator {
         bridge_name(&self.instance)
     }
 
-    pub(crate) fn range(&self) -> Ipv4Net {
-        self.lock().range
-    }
-
-    /// The machine's own address on the bridge; pods reach the host by it.
-    pub(crate) fn gateway(&self) -> Ipv4Addr {
-        gateway(self.lock().range)
-    }
-
     /// Name of the host end of this pod's veth pair.
     pub(crate) fn host_interface(&self, uid: &Uid) -> String {
         let hash = Sha256::digest(format!("{}/{uid}", self.instance));

@@ -24,4 +24,4 @@ pub(crate) use allocator::Allocator;
 pub(crate) use error::NetworkError;
 pub(crate) use etc::{EtcFiles, ensure_etc_files};
 pub(crate) use hosts::{Hostname, hosts_file};
-pub(crate) use resolv::{ClusterDns, ResolvConf, Warning, node_resolv_conf, resolv_conf};
+pub(crate) use resolv::{ClusterDns, node_resolv_conf, resolv_conf};

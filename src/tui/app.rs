@@ -25,7 +25,7 @@ use super::tasks::{
     poll_metrics, terminal_input, watch_signals,
 };
 use super::terminal::{self, FrameBackend, TerminalGuard};
-use super::theme::{Glyphs, Theme, ThemeError};
+use super::theme::{Glyphs, Theme};
 use super::update::update;
 use crate::base::Clock;
 use crate::client::Client;
@@ -80,8 +80,6 @@ pub(crate) enum TuiError {
     Terminal(#[source] io::Error),
     #[error("there is no theme {0:?}")]
     UnknownTheme(String),
-    #[error(transparent)]
-    Theme(#[from] ThemeError),
     /// The text is the engine's; the screen has shown it.
     #[error("{0}")]
     Engine(String),

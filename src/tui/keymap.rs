@@ -105,6 +105,7 @@ impl Key {
         Some(Self::new(code, modifiers))
     }
 
+    #[cfg(test)]
     pub(super) fn event(self) -> KeyEvent {
         KeyEvent::new(self.code, self.modifiers)
     }

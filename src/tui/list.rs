@@ -87,13 +87,6 @@ impl List {
         self.selected = self.order.get(self.index).map(|row| row.key.clone());
     }
 
-    pub(super) fn select_key(&mut self, key: &ObjectKey) {
-        self.selected = Some(key.clone());
-        if let Some(index) = self.order.iter().position(|row| row.key == *key) {
-            self.index = index;
-        }
-    }
-
     /// Filters and sorts anew. The selection stays on its object; when that is gone, on its place.
     pub(super) fn refresh(&mut self, collections: &Collections, metrics: &Metrics) {
         let rows = collections.rows(self.kind);

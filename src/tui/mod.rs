@@ -40,5 +40,5 @@ mod tests;
 mod theme;
 mod update;
 
-pub(crate) use app::{TuiError, TuiSettings, run};
+pub(crate) use app::{TuiSettings, run};
 pub(crate) use effect::ExitChoice;

@@ -4,11 +4,10 @@ use std::io::{self, IsTerminal, Stdout, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
-use crossterm::event::{
-    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
-};
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::style::Print;
 use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute};
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
@@ -19,6 +18,11 @@ use ratatui::layout::{Position, Size};
 /// it ignore the sequence.
 const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
 const END_FRAME: &[u8] = b"\x1b[?2026l";
+
+/// Buttons, drags and the wheel with SGR coordinates, but not every motion (mode 1003): that would wake the
+/// screen up for nothing.
+const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1002h\x1b[?1006h";
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1002l\x1b[?1000l";
 
 /// Holds the terminal; dropping it gives the terminal back.
 pub(super) struct TerminalGuard(());
@@ -45,7 +49,7 @@ fn enter() -> io::Result<()> {
     execute!(
         io::stdout(),
         EnterAlternateScreen,
-        EnableMouseCapture,
+        Print(MOUSE_ON),
         EnableBracketedPaste,
         cursor::Hide
     )
@@ -58,7 +62,10 @@ fn leave() {
     let _ = execute!(
         out,
         DisableBracketedPaste,
-        DisableMouseCapture,
+        Print(MOUSE_OFF),
+        // tmux 3.3 leaves what stands here on the normal screen when the window was resized meanwhile.
+        cursor::MoveTo(0, 0),
+        Clear(crossterm::terminal::ClearType::FromCursorDown),
         LeaveAlternateScreen,
         cursor::Show
     );

@@ -8,7 +8,6 @@ use rustix::fs::OFlags;
 use super::VolumeError;
 use crate::wire::{Mount, MountSource, Propagation};
 
-const TERMINATION_LOG: &str = "termination-log";
 /// Most that is taken over from a termination message, bytes (kubernetes-semantics §10.6).
 const MESSAGE_LIMIT: u64 = 4096;
 
@@ -22,6 +21,16 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
+    /// The termination log stands beside the directory, because the root of the container is mounted over
+    /// that and hides what is in it.
+    pub(crate) fn of(pod_dir: &Path, container: &str, attempt: u32) -> Self {
+        let parent = pod_dir.join("containers").join(container);
+        Self {
+            directory: parent.join(attempt.to_string()),
+            termination_log: parent.join(format!("{attempt}.termination-log")),
+        }
+    }
+
     /// `path` is the container's `terminationMessagePath`.
     pub(crate) fn termination_mount(&self, path: &str) -> Mount {
         Mount {
@@ -37,17 +46,14 @@ impl Scratch {
     }
 }
 
-/// Makes `<pod_dir>/containers/<container>/<attempt>` with an empty termination log that every user of
-/// the container can write. Idempotent.
+/// Makes `<pod_dir>/containers/<container>/<attempt>` and beside it an empty termination log that every
+/// user of the container can write. Idempotent.
 pub(crate) fn ensure_scratch(
     pod_dir: &Path,
     container: &str,
     attempt: u32,
 ) -> Result<Scratch, VolumeError> {
-    let directory = pod_dir
-        .join("containers")
-        .join(container)
-        .join(attempt.to_string());
+    let scratch = Scratch::of(pod_dir, container, attempt);
     let fail = |operation, path: &Path| {
         let path = path.to_owned();
         move |source| VolumeError::Io {
@@ -59,26 +65,23 @@ pub(crate) fn ensure_scratch(
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(&directory)
-        .map_err(fail("create", &directory))?;
-    let termination_log = directory.join(TERMINATION_LOG);
+        .create(&scratch.directory)
+        .map_err(fail("create", &scratch.directory))?;
+    let termination_log = &scratch.termination_log;
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o666)
-        .open(&termination_log);
+        .open(termination_log);
     match made {
         // The umask must not take away what other users of the container need.
         Ok(file) => file
             .set_permissions(std::fs::Permissions::from_mode(0o666))
-            .map_err(fail("change the mode of", &termination_log))?,
+            .map_err(fail("change the mode of", termination_log))?,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(fail("create", &termination_log)(error)),
+        Err(error) => return Err(fail("create", termination_log)(error)),
     }
-    Ok(Scratch {
-        directory,
-        termination_log,
-    })
+    Ok(scratch)
 }
 
 /// The termination message as far as it counts; empty when there is none. The file is the container's:

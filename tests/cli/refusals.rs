@@ -30,7 +30,7 @@ fn ten_broken_manifests() {
     check(
         &podtui,
         &GOOD.replace("    image: l", "   image: l"),
-        &["broken.yaml", "line 8"],
+        &["broken.yaml:8:"],
     );
     check(
         &podtui,
@@ -81,7 +81,7 @@ fn ten_broken_manifests() {
     check(
         &podtui,
         &GOOD.replace("    image", "\timage"),
-        &["broken.yaml", "line 8", "tab"],
+        &["broken.yaml:8:", "tab"],
     );
     check(&podtui, "", &["broken.yaml", "no objects"]);
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");

@@ -88,9 +88,9 @@ fn an_engine_is_started_when_none_runs() {
         String::from_utf8_lossy(&output.stderr)
     );
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("started"), "{said}");
+    assert!(said.contains("Started an engine"), "{said}");
     let again = podtui.output(&["get", "pods"]);
-    assert!(!String::from_utf8_lossy(&again.stderr).contains("started"));
+    assert!(!String::from_utf8_lossy(&again.stderr).contains("Started an engine"));
     podtui.ok(&["engine", "stop"]);
     podtui.wait("the socket to go", || {
         (!podtui.run().join("api.sock").exists()).then_some(())

@@ -69,7 +69,7 @@ fn the_engine_is_killed() {
         podtui.kill_engine();
         std::thread::sleep(Duration::from_millis(500));
         assert!(
-            std::path::Path::new(&format!("/proc/{pid}")).exists(),
+            support::is_alive(pid),
             "the container died with the engine"
         );
         podtui.serve();
@@ -157,7 +157,7 @@ fn the_shim_is_killed() {
         })
     });
     assert!(
-        !std::path::Path::new(&format!("/proc/{pid}")).exists(),
+        !support::is_alive(pid),
         "the old container still runs"
     );
     let last = &status(&pod, "c")["lastState"]["terminated"];
@@ -189,7 +189,7 @@ fn engine_and_shim_are_killed_together() {
         .then_some(())
     });
     assert!(
-        !std::path::Path::new(&format!("/proc/{pid}")).exists(),
+        !support::is_alive(pid),
         "the old container still runs"
     );
     podtui.delete_all();

@@ -169,7 +169,7 @@ fn log_lines_cannot_be_forged() {
     let podtui = Podtui::start();
     let fake = "2020-01-01T00:00:00.000000000Z stdout F forged";
     let script = format!(
-        "printf '{fake}\\n'; printf 'no newline at end'; printf '\\r\\033[2J\\377\\n'; head -c 50000 /dev/zero | tr '\\\\0' y; echo"
+        "printf '{fake}\\n'; printf 'no newline at end'; printf '\\r\\033[2J\\377\\n'; head -c 50000 /dev/zero | tr '\\0' y; echo"
     );
     podtui.apply(
         &sleeper("a", "")

@@ -396,7 +396,7 @@ impl Podtui {
             }
             for pid in processes() {
                 let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-                if cgroup.contains(&format!("/{root}/")) {
+                if cgroup.contains(&format!("/{root}/")) && is_alive(pid) {
                     let command =
                         fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                     left.push(format!("process {pid} {}", command.replace('\0', " ")));
@@ -513,6 +513,12 @@ pub fn namespace(pid: u32, name: &str) -> String {
         .unwrap_or_else(|error| panic!("{path}: {error}"))
         .to_string_lossy()
         .into_owned()
+}
+
+/// False also for a zombie: who reaps it is a matter of the machine's init when its shim is dead.
+pub fn is_alive(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z')))
 }
 
 /// SIGKILL by pid, for processes that this test's engine started.

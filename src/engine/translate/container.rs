@@ -9,7 +9,8 @@ use super::{command, env, resources, security};
 use crate::base::ContainerId;
 use crate::image::ImageRecord;
 use crate::model::pod::QosClass;
-use crate::wire::{ContainerSpec, Mount, MountSource, Propagation, Rlimit, RootFs};
+use crate::volume::Scratch;
+use crate::wire::{ContainerSpec, Mount, Rlimit, RootFs};
 
 /// `containerLogMaxSize` and `containerLogMaxFiles` of the kubelet.
 const LOG_MAX_SIZE: u64 = 10 << 20;
@@ -51,8 +52,7 @@ pub(in crate::engine) struct ContainerInputs<'a> {
     pub(in crate::engine) cpus: usize,
     /// Volumes and the files below `/etc`.
     pub(in crate::engine) mounts: Vec<Mount>,
-    pub(in crate::engine) scratch: PathBuf,
-    pub(in crate::engine) termination_log: PathBuf,
+    pub(in crate::engine) scratch: Scratch,
     pub(in crate::engine) log_path: PathBuf,
 }
 
@@ -125,6 +125,7 @@ pub(in crate::engine) fn container_spec(
             "working directory \"{cwd}\" is not absolute"
         )));
     }
+    let mounts = mounts(container, inputs.mounts, &inputs.scratch);
     Ok(ContainerSpec {
         labels: labels(pod, container, image, inputs.attempt),
         cgroup_leaf: container.name.clone(),
@@ -136,12 +137,12 @@ pub(in crate::engine) fn container_spec(
         user,
         rootfs: RootFs {
             layers: image.layers.clone(),
-            scratch: inputs.scratch,
+            scratch: inputs.scratch.directory,
             readonly: context
                 .and_then(|context| context.read_only_root_filesystem)
                 .unwrap_or(false),
         },
-        mounts: mounts(container, inputs.mounts, inputs.termination_log),
+        mounts,
         masked_paths: security::masked_paths(container, inputs.cpus),
         readonly_paths: security::readonly_paths(container),
         privileged: security::is_privileged(container),
@@ -207,21 +208,13 @@ pub(super) fn pod_labels(pod: &Pod) -> BTreeMap<String, String> {
 }
 
 /// Parents before children, so that one mount never hides another.
-fn mounts(container: &Container, mut mounts: Vec<Mount>, termination_log: PathBuf) -> Vec<Mount> {
-    mounts.push(Mount {
-        source: MountSource::Bind {
-            path: termination_log,
-            follow_symlinks: false,
-        },
-        destination: container
-            .termination_message_path
-            .clone()
-            .filter(|path| !path.is_empty())
-            .unwrap_or_else(|| TERMINATION_LOG.to_owned()),
-        readonly: false,
-        recursive_readonly: false,
-        propagation: Propagation::Private,
-    });
+fn mounts(container: &Container, mut mounts: Vec<Mount>, scratch: &Scratch) -> Vec<Mount> {
+    let path = container
+        .termination_message_path
+        .as_deref()
+        .filter(|path| !path.is_empty())
+        .unwrap_or(TERMINATION_LOG);
+    mounts.push(scratch.termination_mount(path));
     mounts.sort_by_key(|mount| {
         mount
             .destination

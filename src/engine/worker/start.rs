@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::image::{NotNow, RETRY};
-use super::sync::Trouble;
 use super::task::PodWorker;
 use crate::base::{BackoffSequence, ContainerId, SandboxId, chain};
+use crate::engine::machine::Machine;
 use crate::engine::observe::Instance;
-use crate::engine::recorder::Level;
+use crate::engine::recorder::{KUBELET, Level};
 use crate::engine::restart::backoff_key;
 use crate::engine::status::is_terminal;
 use crate::engine::translate::{
@@ -22,8 +22,10 @@ use crate::model::pod::{container_limit, qos_class};
 use crate::network::{
     ClusterDns, EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf,
 };
-use crate::volume::{MemoryCeiling, Prepared, ensure_scratch, prepare, remove_tree};
+use crate::runtime::RuntimeError;
+use crate::volume::{MemoryCeiling, Prepared, Scratch, ensure_scratch, prepare, remove_tree};
 use crate::wire::{ContainerSpec, Mount};
+use tokio::task::JoinSet;
 
 const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Retries of volume set-up (kubelet `exponentialbackoff`).
@@ -36,13 +38,6 @@ pub(super) enum Start {
     Created { id: ContainerId },
 }
 
-/// Files of one instance.
-pub(super) struct InstanceFiles {
-    pub(super) scratch: PathBuf,
-    pub(super) termination_log: PathBuf,
-    pub(super) log: PathBuf,
-}
-
 impl PodWorker {
     pub(super) fn logs(&self) -> PathBuf {
         let meta = &self.pod.metadata;
@@ -53,19 +48,12 @@ impl PodWorker {
         )
     }
 
-    pub(super) fn files_of(&self, container: &str, attempt: u32) -> InstanceFiles {
-        let scratch = self
-            .machine
-            .directories
-            .pod(&self.uid)
-            .join("containers")
-            .join(container)
-            .join(attempt.to_string());
-        InstanceFiles {
-            termination_log: scratch.join("termination-log"),
-            scratch,
-            log: self.logs().join(container).join(format!("{attempt}.log")),
-        }
+    pub(super) fn scratch(&self, container: &str, attempt: u32) -> Scratch {
+        Scratch::of(&self.machine.directories.pod(&self.uid), container, attempt)
+    }
+
+    pub(super) fn log_path(&self, container: &str, attempt: u32) -> PathBuf {
+        self.logs().join(container).join(format!("{attempt}.log"))
     }
 
     fn hostname(&self) -> Result<Hostname, String> {
@@ -129,7 +117,10 @@ impl PodWorker {
         self.next_sandbox = self.next_sandbox.saturating_add(1);
         // Routed before it exists: no event of it is missed, and nobody takes it for the last one.
         self.machine.board.route(&id, &self.hint);
-        match self.machine.runtime.run_pod_sandbox(wanted).await {
+        let warm_up = self.warm_up(wanted.network.as_ref().map(|plan| plan.address.addr()));
+        let made = self.machine.runtime.run_pod_sandbox(wanted);
+        let (made, ()) = tokio::join!(made, warm_up);
+        match made {
             Ok(state) => {
                 self.machine.board.note(&state.notes);
                 self.sandbox = Some(state);
@@ -139,6 +130,48 @@ impl PodWorker {
             Err(error) => {
                 self.machine.board.unroute(&id);
                 Err(failed(self, chain(&error)))
+            }
+        }
+    }
+
+    /// Makes the files of the containers while the sandbox is being built. Each start ensures its files
+    /// again, so a failure here shows there; on a slow disk this takes most of a start off its path.
+    fn warm_up(&self, address: Option<Ipv4Addr>) -> impl Future<Output = ()> + use<> {
+        let mut work = Vec::new();
+        if let (Some(prepared), Ok(hostname)) = (&self.prepared, self.hostname()) {
+            let addresses: Vec<IpAddr> = match address {
+                Some(address) => vec![address.into()],
+                None => self.addresses(),
+            };
+            let seen = self.observation();
+            for container in self.pod.spec.iter().flat_map(|spec| &spec.containers) {
+                let newest = seen.instances.newest(&container.name);
+                let logs = self.logs().join(&container.name);
+                work.push(FileWork {
+                    pod: self.pod.clone(),
+                    container: container.clone(),
+                    attempt: newest.map_or_else(
+                        || next_log(&logs),
+                        |instance| instance.attempt.saturating_add(1),
+                    ),
+                    prepared: Arc::clone(prepared),
+                    addresses: addresses.clone(),
+                    hostname: hostname.clone(),
+                    pod_directory: self.machine.directories.pod(&self.uid),
+                    log_directory: logs,
+                });
+            }
+        }
+        async move {
+            let done = tokio::task::spawn_blocking(move || {
+                for container in &work {
+                    if let Err(error) = container.run() {
+                        tracing::debug!(%error, "files could not be made ahead");
+                    }
+                }
+            });
+            if let Err(error) = done.await {
+                tracing::warn!(%error, "making files ahead was cut short");
             }
         }
     }
@@ -153,6 +186,14 @@ impl PodWorker {
         let done = tokio::task::spawn_blocking(move || prepare(&pod, &directory, ceiling)).await;
         let text = match done {
             Ok(Ok(prepared)) => {
+                for (volume, path, target) in prepared.resolved_host_paths() {
+                    let text = format!(
+                        "hostPath of volume \"{volume}\" leads through a symlink: {} is {}",
+                        path.display(),
+                        target.display()
+                    );
+                    self.event(Level::Normal, "HostPathResolved", text);
+                }
                 let prepared = Arc::new(prepared);
                 self.prepared = Some(Arc::clone(&prepared));
                 self.volume_failures = 0;
@@ -167,38 +208,87 @@ impl PodWorker {
         Err(after)
     }
 
-    pub(super) async fn start_container(
-        &mut self,
-        container: &Container,
-        how: Start,
-    ) -> Result<(), NotNow> {
-        let id = match how {
-            Start::Created { id } => id,
-            Start::New { attempt } => self.create_container(container, attempt).await?,
-        };
-        match self.machine.runtime.start_container(&id).await {
-            Ok(()) => {
-                self.container_event(
-                    container,
-                    Level::Normal,
-                    "Started",
-                    "Container started".to_owned(),
-                );
-                Ok(())
+    /// Starts these containers, in this order but without waiting for one before the next is begun: each
+    /// is prepared in its turn, and what the shim does for one goes on beside the preparation of the next.
+    /// Only a pull waits until what was begun has been told. Returns when to try again those that failed.
+    pub(super) async fn start_all(&mut self, starts: Vec<(String, Start)>) -> Option<Duration> {
+        let mut launches = JoinSet::new();
+        let mut again: Option<Duration> = None;
+        for (name, how) in starts {
+            let Some(container) = self.find_container(&name) else {
+                continue;
+            };
+            if !launches.is_empty() && !self.is_present(&container).await {
+                again = sooner(again, self.finish_launches(&mut launches).await);
             }
-            Err(error) => {
-                let text = chain(&error);
-                self.failed(container, &text);
-                Err(NotNow::new("RunContainerError", text, RETRY))
+            match self.prepare_start(&container, how).await {
+                Ok(launch) => {
+                    launches.spawn(launch.run());
+                }
+                Err(not_now) => {
+                    again = sooner(again, Some(not_now.retry_after));
+                    self.not_started(&name, not_now);
+                }
             }
         }
+        sooner(again, self.finish_launches(&mut launches).await)
     }
 
-    async fn create_container(
+    async fn finish_launches(&mut self, launches: &mut JoinSet<Launched>) -> Option<Duration> {
+        let mut again = None;
+        while let Some(launched) = launches.join_next().await {
+            match launched {
+                Ok((name, Ok(()))) => {
+                    self.history.waiting.remove(&name);
+                }
+                Ok((name, Err(not_now))) => {
+                    again = sooner(again, Some(not_now.retry_after));
+                    self.not_started(&name, not_now);
+                }
+                Err(error) => tracing::warn!(%error, "starting a container was cut short"),
+            }
+        }
+        self.observe().await;
+        self.publish();
+        again
+    }
+
+    fn not_started(&mut self, name: &str, not_now: NotNow) {
+        let why = not_now.why;
+        tracing::info!(
+            pod = self.name(),
+            container = name,
+            reason = why.reason,
+            text = why.message,
+            "container not started"
+        );
+        self.history.waiting.insert(name.to_owned(), why);
+        self.publish();
+    }
+
+    async fn is_present(&self, container: &Container) -> bool {
+        let name = container.image.as_deref().unwrap_or_default();
+        matches!(self.machine.images.status(name).await, Ok(Some(_)))
+    }
+
+    async fn prepare_start(&mut self, container: &Container, how: Start) -> Result<Launch, NotNow> {
+        let instance = match how {
+            Start::Created { id } => NewInstance::Created(id),
+            Start::New { attempt } => self.new_instance(container, attempt).await?,
+        };
+        Ok(Launch {
+            machine: Arc::clone(&self.machine),
+            pod: self.pod.clone(),
+            container: container.name.clone(),
+            instance,
+        })
+    }
+
+    async fn new_instance(
         &mut self,
         container: &Container,
         attempt: Option<u32>,
-    ) -> Result<ContainerId, NotNow> {
+    ) -> Result<NewInstance, NotNow> {
         let name = &container.name;
         let finished_at = self
             .observation()
@@ -212,28 +302,15 @@ impl PodWorker {
         let image = self.ensure_image(container).await?;
         let attempt = attempt.unwrap_or_else(|| next_log(&self.logs().join(name)));
         let spec = self.container_spec(container, attempt, &image).await?;
-        let id = spec.id.clone();
         let Some(sandbox) = self.sandbox.as_ref().map(|state| state.spec.id.clone()) else {
             return Err(NotNow::new(
                 "CreateContainerError",
                 "the pod has no sandbox",
-                Duration::ZERO,
+                RETRY,
             ));
         };
-        let created = self.machine.runtime.create_container(&sandbox, spec).await;
-        if let Err(error) = created {
-            let text = chain(&error);
-            self.failed(container, &text);
-            return Err(NotNow::new("CreateContainerError", text, RETRY));
-        }
-        self.container_event(
-            container,
-            Level::Normal,
-            "Created",
-            "Container created".to_owned(),
-        );
         self.forget_old(name, attempt);
-        Ok(id)
+        Ok(NewInstance::Wanted(sandbox, Box::new(spec)))
     }
 
     async fn container_spec(
@@ -254,7 +331,6 @@ impl PodWorker {
         let hostname = self
             .hostname()
             .map_err(|text| refuse(self, TranslateError::Config(text)))?;
-        let files = self.files_of(&container.name, attempt);
         let work = FileWork {
             pod: self.pod.clone(),
             container: container.clone(),
@@ -284,9 +360,8 @@ impl PodWorker {
             node_memory: self.machine.node.memory,
             cpus: self.machine.node.cpus,
             mounts: made.mounts,
-            scratch: files.scratch,
-            termination_log: files.termination_log,
-            log_path: files.log,
+            scratch: self.scratch(&container.name, attempt),
+            log_path: self.log_path(&container.name, attempt),
         })
         .map_err(|error| refuse(self, error))
     }
@@ -324,13 +399,14 @@ impl PodWorker {
             .collect();
         for (id, attempt) in old {
             let runtime = Arc::clone(&self.machine.runtime);
-            let scratch = self.files_of(name, attempt).scratch;
+            let scratch = self.scratch(name, attempt);
             tokio::spawn(async move {
                 if let Err(error) = runtime.remove_container(&id).await {
                     tracing::warn!(container = %id, error = chain(&error), "an old instance could not be removed");
                     return;
                 }
-                remove_directory(scratch).await;
+                remove_directory(scratch.directory).await;
+                remove_directory(scratch.termination_log).await;
             });
         }
     }
@@ -453,8 +529,71 @@ impl FileWork {
     }
 }
 
-impl From<NotNow> for Trouble {
-    fn from(not_now: NotNow) -> Self {
-        Self::Container(not_now.retry_after)
+fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+enum NewInstance {
+    Created(ContainerId),
+    Wanted(SandboxId, Box<ContainerSpec>),
+}
+
+/// One container on its way through the runtime.
+struct Launch {
+    machine: Arc<Machine>,
+    pod: Pod,
+    container: String,
+    instance: NewInstance,
+}
+
+type Launched = (String, Result<(), NotNow>);
+
+impl Launch {
+    async fn run(self) -> Launched {
+        let result = self.create_and_start().await;
+        (self.container, result)
+    }
+
+    async fn create_and_start(&self) -> Result<(), NotNow> {
+        let runtime = &self.machine.runtime;
+        let id = match &self.instance {
+            NewInstance::Created(id) => id.clone(),
+            NewInstance::Wanted(sandbox, spec) => {
+                let id = spec.id.clone();
+                if let Err(error) = runtime
+                    .create_container(sandbox, ContainerSpec::clone(spec))
+                    .await
+                {
+                    return Err(self.refused("CreateContainerError", &error));
+                }
+                self.tell(Level::Normal, "Created", "Container created".to_owned());
+                id
+            }
+        };
+        if let Err(error) = runtime.start_container(&id).await {
+            return Err(self.refused("RunContainerError", &error));
+        }
+        self.tell(Level::Normal, "Started", "Container started".to_owned());
+        Ok(())
+    }
+
+    fn refused(&self, reason: &str, error: &RuntimeError) -> NotNow {
+        let text = chain(error);
+        self.tell(Level::Warning, "Failed", format!("Error: {text}"));
+        NotNow::new(reason, text, RETRY)
+    }
+
+    fn tell(&self, level: Level, reason: &str, message: String) {
+        self.machine.recorder.pod(
+            KUBELET,
+            &self.pod,
+            Some(&self.container),
+            level,
+            reason,
+            message,
+        );
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::image::{NotNow, RETRY};
+use super::image::RETRY;
 use super::start::Start;
 use super::task::{End, PodWorker};
 use crate::base::{ContainerId, chain};
@@ -52,22 +52,35 @@ impl PodWorker {
             .actions
             .iter()
             .any(|action| matches!(action, PodAction::CreateSandbox { .. }));
+        let mut starts = Vec::new();
+        let mut blocked = false;
         for action in plan.actions {
-            match self.act(action, replaces).await {
-                Ok(()) => {}
-                Err(Trouble::Container(after)) => sooner(after),
-                // Without a sandbox nothing else can be done.
-                Err(Trouble::Pod(after)) => {
-                    sooner(after);
-                    break;
+            match action {
+                PodAction::StartContainer { name, attempt, .. } => {
+                    starts.push((name, Start::New { attempt }));
+                }
+                PodAction::ResumeContainer { name, id } => {
+                    starts.push((name, Start::Created { id }));
+                }
+                action => {
+                    if let Err(after) = self.act(action, replaces).await {
+                        sooner(after);
+                        // Without a sandbox, or with an old instance in the way, nothing can be started.
+                        blocked = true;
+                        break;
+                    }
                 }
             }
+        }
+        if !blocked && let Some(after) = self.start_all(starts).await {
+            sooner(after);
         }
         self.publish();
         Ok(again)
     }
 
-    async fn act(&mut self, action: PodAction, replaces: bool) -> Result<(), Trouble> {
+    /// Everything but starts. `Err`: when to try again.
+    async fn act(&mut self, action: PodAction, replaces: bool) -> Result<(), Duration> {
         match action {
             PodAction::StopSandbox => {
                 if replaces {
@@ -78,13 +91,11 @@ impl PodWorker {
                     );
                 }
                 self.kill_all(None).await;
-                self.drop_sandbox(None)
-                    .await
-                    .map_err(|_| Trouble::Pod(RETRY))?;
+                self.drop_sandbox(None).await.map_err(|_| RETRY)?;
                 self.publish();
                 Ok(())
             }
-            PodAction::CreateSandbox { .. } => self.create_sandbox().await.map_err(Trouble::Pod),
+            PodAction::CreateSandbox { .. } => self.create_sandbox().await,
             PodAction::KillContainer { name, id, message } => {
                 self.named_event(&name, Level::Normal, "Killing", message);
                 let grace = self.grace();
@@ -95,46 +106,15 @@ impl PodWorker {
                         "FailedKillPod",
                         format!("error killing pod: {}", chain(&error)),
                     );
-                    return Err(Trouble::Container(RETRY));
+                    return Err(RETRY);
                 }
                 self.observe().await;
                 Ok(())
             }
-            PodAction::StartContainer { name, attempt, .. } => {
-                self.start(&name, Start::New { attempt }).await
-            }
-            PodAction::ResumeContainer { name, id } => {
-                self.start(&name, Start::Created { id }).await
-            }
-            PodAction::Finish => Ok(()),
+            PodAction::StartContainer { .. }
+            | PodAction::ResumeContainer { .. }
+            | PodAction::Finish => Ok(()),
         }
-    }
-
-    async fn start(&mut self, name: &str, how: Start) -> Result<(), Trouble> {
-        let Some(container) = self.find_container(name) else {
-            return Ok(());
-        };
-        let result = self.start_container(&container, how).await;
-        let trouble = match result {
-            Ok(()) => {
-                self.history.waiting.remove(name);
-                None
-            }
-            Err(NotNow { why, retry_after }) => {
-                tracing::info!(
-                    pod = self.name(),
-                    container = name,
-                    reason = why.reason,
-                    message = why.message,
-                    "container not started"
-                );
-                self.history.waiting.insert(name.to_owned(), why);
-                Some(Trouble::Container(retry_after))
-            }
-        };
-        self.observe().await;
-        self.publish();
-        trouble.map_or(Ok(()), Err)
     }
 
     fn tell_crash_loop(&mut self, crash_loop: &CrashLoop) {
@@ -253,7 +233,8 @@ impl PodWorker {
             let Some(container) = self.find_container(&name) else {
                 continue;
             };
-            let files = self.files_of(&name, attempt);
+            let scratch = self.scratch(&name, attempt);
+            let log = self.log_path(&name, attempt);
             let count = self
                 .pod
                 .spec
@@ -263,8 +244,8 @@ impl PodWorker {
                 super::message::termination_message(
                     &container,
                     count,
-                    &files.termination_log,
-                    &files.log,
+                    &scratch.termination_log,
+                    &log,
                     code,
                 )
             });
@@ -275,12 +256,6 @@ impl PodWorker {
         self.messages.retain(|id, _| shown.contains(&id));
         self.told.retain(|id| shown.contains(&id));
     }
-}
-
-/// What keeps an action from being done, and after what time it is worth another try.
-pub(super) enum Trouble {
-    Container(Duration),
-    Pod(Duration),
 }
 
 /// Go's text of a duration in whole seconds: `10s`, `1m20s`, `5m0s`.

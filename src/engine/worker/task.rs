@@ -10,9 +10,9 @@ use crate::base::{ContainerId, Uid};
 use crate::engine::machine::Machine;
 use crate::engine::observe::{Instances, PodObservation};
 use crate::engine::recorder::{KUBELET, Level, SCHEDULER};
-use crate::engine::restart::Backoffs;
+use crate::engine::restart::{Backoffs, backoff_key};
 use crate::engine::status::{History, is_terminal, pod_status};
-use crate::model::pod::{node_name, qos_class};
+use crate::model::pod::{all_containers, node_name, qos_class};
 use crate::model::{Object, Resource, Support, unsupported};
 use crate::volume::Prepared;
 use crate::wire::SandboxState;
@@ -106,6 +106,13 @@ impl PodWorker {
             }
         }
         let seen = PodObservation::new(sandbox.as_ref(), &past);
+        let mut backoffs = Backoffs::default();
+        for container in pod.spec.iter().flat_map(all_containers) {
+            let newest = seen.instances.newest(&container.name);
+            if let Some((newest, began)) = newest.and_then(|one| Some((one, one.began_at()?))) {
+                backoffs.resume(backoff_key(container), newest.attempt, began);
+            }
+        }
         let next_sandbox = seen
             .sandbox
             .as_ref()
@@ -131,7 +138,7 @@ impl PodWorker {
             past,
             messages: HashMap::new(),
             history,
-            backoffs: Backoffs::default(),
+            backoffs,
             pull_backoffs: Backoffs::default(),
             pull_errors: BTreeMap::new(),
             prepared: None,
@@ -139,11 +146,6 @@ impl PodWorker {
             volume_failures: 0,
             machine,
         }
-    }
-
-    /// A sandbox that was found dead: its records are in `past`, only its name is still of use.
-    pub(in crate::engine) fn bury_sandbox(&mut self) {
-        self.sandbox = None;
     }
 
     /// Runs until nothing of the pod is left, or the engine ends.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::source::{Source, shown};
-use super::{Candidate, CandidateLayer, Result, fallback_name};
+use super::work::{Candidate, CandidateLayer, Result, fallback_name};
 use crate::image::config::CONFIG_MAX;
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;

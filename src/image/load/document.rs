@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Result;
 use super::source::{Source, shown};
+use super::work::Result;
 use crate::image::config::CONFIG_MAX;
 use crate::image::digest::{Digest, HashingReader};
 use crate::image::import::architecture;

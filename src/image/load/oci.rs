@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
+use super::docker;
 use super::document::{self, Descriptor};
 use super::source::Source;
-use super::{Candidate, CandidateLayer, Result, docker, fallback_name};
+use super::work::{Candidate, CandidateLayer, Result, fallback_name};
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;
 

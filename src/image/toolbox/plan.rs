@@ -138,7 +138,7 @@ impl Plan {
                 for library in needed {
                     self.copy(&library.source, &library.place, 0o755);
                 }
-                self.name_services(real);
+                self.name_services();
                 self.copy(real, real, 0o755)
             }
             Some(Err(missing)) => {
@@ -164,7 +164,7 @@ impl Plan {
     }
 
     /// Before version 2.34 glibc loaded these when a name was looked up, unknown to the program's header.
-    fn name_services(&mut self, _program: &Path) {
+    fn name_services(&mut self) {
         let libc = self
             .nodes
             .iter()

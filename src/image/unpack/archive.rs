@@ -62,10 +62,6 @@ impl<R: Skip> TarReader<R> {
         self.offset
     }
 
-    pub(in crate::image) fn source(&self) -> &R {
-        &self.source
-    }
-
     pub(in crate::image) fn into_source(self) -> R {
         self.source
     }

@@ -117,10 +117,6 @@ impl Collection {
         }
     }
 
-    pub(in crate::tui) fn get(&self, key: &ObjectKey) -> Option<&Arc<Row>> {
-        self.rows.get(key)
-    }
-
     pub(in crate::tui) fn rows(&self) -> impl ExactSizeIterator<Item = &Arc<Row>> {
         self.rows.values()
     }
@@ -167,11 +163,6 @@ impl Collections {
 
     pub(in crate::tui) fn rows(&self, kind: Kind) -> impl Iterator<Item = &Arc<Row>> {
         self.get(kind).into_iter().flat_map(Collection::rows)
-    }
-
-    /// The row of an object of any watched kind.
-    pub(in crate::tui) fn row(&self, key: &ObjectKey) -> Option<&Arc<Row>> {
-        self.get(key.kind)?.get(key)
     }
 
     /// Events about one object, oldest first.

@@ -77,6 +77,7 @@ impl LogBuffer {
         self.dropped
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -180,10 +180,6 @@ impl LogPane {
         std::mem::replace(&mut self.per_second, rate) != rate
     }
 
-    pub(in crate::tui) fn line_count(&self) -> usize {
-        self.buffer.len()
-    }
-
     pub(in crate::tui) fn dropped(&self) -> u64 {
         self.buffer.dropped()
     }

@@ -96,24 +96,30 @@ fn draw_title(model: &Model, canvas: &mut Canvas<'_>) {
         };
         end = canvas.put(at, 0, &label, style);
     }
-    let state = format!(" {} ", state_text(model));
-    if end + state.width() + 1 < canvas.width() && state.len() > 2 {
+    // Parts that have no room are left out whole, the least important (the first) at first.
+    let mut parts = state_parts(model);
+    let room = canvas.width().saturating_sub(end + 2);
+    while parts.iter().map(|part| part.width() + 2).sum::<usize>() > room && !parts.is_empty() {
+        parts.remove(0);
+    }
+    if !parts.is_empty() {
+        let state = format!(" {} ", parts.join("  "));
         canvas.put_right(canvas.width() - 1, 0, &state, style);
     }
 }
 
-/// What the tab is doing, at the right end of the title.
-fn state_text(model: &Model) -> String {
+/// What the tab is doing, at the right end of the title; more important parts stand behind.
+fn state_parts(model: &Model) -> Vec<String> {
     let broken = model
         .collections
         .get(model.list.kind)
         .map(|collection| &collection.liveness);
     if let Some(Liveness::Broken(_)) = broken {
-        return "reconnecting".to_owned();
+        return vec!["reconnecting".to_owned()];
     }
     let logs = &model.inspector.logs;
     if model.tab() != Tab::Logs || logs.target.is_none() {
-        return String::new();
+        return Vec::new();
     }
     let mut parts = Vec::new();
     if let Some(choice) = logs.choice.and_then(|choice| logs.sources.get(choice)) {
@@ -124,9 +130,6 @@ fn state_text(model: &Model) -> String {
         SourceState::Idle | SourceState::Open | SourceState::Ended => None,
     });
     parts.extend(failed);
-    if logs.dropped() > 0 {
-        parts.push(format!("{} older lines dropped", logs.dropped()));
-    }
     let is_open = logs
         .sources
         .iter()
@@ -137,7 +140,19 @@ fn state_text(model: &Model) -> String {
         Position::At(_) => "paused (f follows)".to_owned(),
     });
     if logs.per_second > 0 {
-        parts.push(format!("{}/s", logs.per_second));
+        parts.push(format!("{}/s", short(logs.per_second)));
     }
-    parts.join("  ")
+    if logs.dropped() > 0 {
+        parts.push(format!("{} dropped", short(logs.dropped())));
+    }
+    parts
+}
+
+/// `312`, `24k`, `1.2M`.
+fn short(count: u64) -> String {
+    match count {
+        0..10_000 => count.to_string(),
+        10_000..1_000_000 => format!("{}k", count / 1000),
+        _ => format!("{}.{}M", count / 1_000_000, count / 100_000 % 10),
+    }
 }

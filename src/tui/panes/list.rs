@@ -133,14 +133,8 @@ fn fit(model: &Model, columns: &[Column], cells: &[Vec<Cell>], width: usize) -> 
             .max(column.title.len())
             .clamp(column.min.into(), column.max.into())
     };
-    let is_wanted = |index: usize| match columns[index].id {
-        // A column that says nothing in any row only takes room.
-        ColumnId::Why => cells.iter().any(|row| !row[index].text.is_empty()),
-        _ => true,
-    };
-    let mut order: Vec<usize> = (0..columns.len())
-        .filter(|&index| is_wanted(index))
-        .collect();
+    let is_why = |index: usize| columns[index].id == ColumnId::Why;
+    let mut order: Vec<usize> = (0..columns.len()).filter(|&index| !is_why(index)).collect();
     order.sort_by_key(|&index| columns[index].priority);
     let mut widths = vec![None; columns.len()];
     let mut free = width.saturating_sub(1);
@@ -167,6 +161,15 @@ fn fit(model: &Model, columns: &[Column], cells: &[Vec<Cell>], width: usize) -> 
             *width += more;
             free -= more;
         }
+    }
+    // The words take what the others leave, and nothing when they say nothing.
+    let why = (0..columns.len()).find(|&index| is_why(index));
+    let is_said = |index: &usize| cells.iter().any(|row| !row[*index].text.is_empty());
+    if let Some(index) = why
+        .filter(is_said)
+        .filter(|&index| free > usize::from(columns[index].min))
+    {
+        widths[index] = Some(natural(index).min(free - 1));
     }
     widths
 }
