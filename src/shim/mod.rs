@@ -41,6 +41,7 @@ mod container;
 mod factory;
 mod fault;
 mod init;
+mod lifecycle;
 mod log_file;
 mod main;
 mod reactor;

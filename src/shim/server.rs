@@ -1,4 +1,4 @@
-//! The running shim: the loop, and what each event does.
+//! The running shim: the loop, its clients, and the bytes that pass through.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,15 +15,11 @@ use super::reactor::{Interest, Key, Reactor, Ready, Token};
 use super::sandbox::Sandbox;
 use super::session::Session;
 use super::streams::{Got, Taken};
-use crate::base::{ContainerId, Pid, SessionEnd};
+use crate::base::ContainerId;
 use crate::linux::clone::SingleThreaded;
-use crate::linux::pidfd::{self, Exit};
 use crate::linux::signal::ChildSignals;
 use crate::wire::frame::Kind;
-use crate::wire::{
-    ContainerPhase, Event, EventKind, Fault, PidNamespace, Reply, SandboxPhase, SandboxState,
-    Stage, ToEngine,
-};
+use crate::wire::{Event, EventKind, Fault, Reply, SandboxState, Stage, ToEngine};
 
 /// Clients at the same time; one more is turned away.
 const MAX_CONNECTIONS: usize = 256;
@@ -36,6 +32,9 @@ const MAX_ATTACH_WAITING: usize = 1 << 20;
 
 /// How long the last answer may take to be read.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How often a shim whose sandbox is over looks whether it has been cleaned up behind its back.
+pub(super) const LOOK_AROUND: Duration = Duration::from_secs(5);
 
 /// Somebody waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +76,14 @@ pub(super) struct Shim {
     /// State on disk is older than the state in memory. Written when there is nothing else to do, except
     /// for exits, which are written before anybody hears of them.
     pub(super) dirty: bool,
-    removed: Option<Instant>,
+    pub(super) removed: Option<Instant>,
+    /// Set once pause is gone.
+    pub(super) look_at: Option<Instant>,
     sequence: u64,
     listener: OwnedFd,
     child_signals: ChildSignals,
     buffer: Vec<u8>,
-    lines: Vec<u8>,
+    pub(super) lines: Vec<u8>,
 }
 
 impl Shim {
@@ -104,6 +105,7 @@ impl Shim {
             reactor,
             dirty: false,
             removed: None,
+            look_at: None,
             sequence: 0,
             listener,
             child_signals,
@@ -201,7 +203,7 @@ impl Shim {
         }
     }
 
-    fn note(&mut self, container: Key, notes: Vec<String>) {
+    pub(super) fn note(&mut self, container: Key, notes: Vec<String>) {
         let id = self
             .container(container)
             .map(|found| found.state.spec.id.clone());
@@ -327,7 +329,7 @@ impl Shim {
         self.finish_sessions();
     }
 
-    fn viewer_gone(&mut self, attach: &Attach) {
+    pub(super) fn viewer_gone(&mut self, attach: &Attach) {
         if attach.dropped > 0 {
             let text = format!(
                 "{} bytes were not shown to an attached viewer",
@@ -367,7 +369,7 @@ impl Shim {
         }
     }
 
-    fn container_output(&mut self, key: Key, stream: u8) {
+    pub(super) fn container_output(&mut self, key: Key, stream: u8) {
         let mut slow = Vec::new();
         let Some(container) = self.containers.iter_mut().find(|found| found.key == key) else {
             return;
@@ -479,395 +481,14 @@ impl Shim {
         }
     }
 
-    // ---- processes
-
-    fn reports_ready(&mut self, key: Key) {
-        let reports = if let Some(session) = self.sessions.get_mut(&key) {
-            session.reports.as_mut()
-        } else {
-            self.container_mut(key)
-                .and_then(|container| container.running.as_mut())
-                .and_then(|running| running.reports.as_mut())
-        };
-        let Some(reports) = reports else { return };
-        if matches!(reports.receive(), Ok(false)) {
-            return;
-        }
-        self.start_decided(key);
-    }
-
-    /// Exec has succeeded or failed: whoever waits is told.
-    fn start_decided(&mut self, key: Key) {
-        if self.sessions.contains_key(&key) {
-            return self.session_started(key);
-        }
-        let Some(container) = self.container_mut(key) else {
-            return;
-        };
-        let Some(reports) = container
-            .running
-            .as_mut()
-            .and_then(|running| running.reports.take())
-        else {
-            return;
-        };
-        let id = container.state.spec.id.clone();
-        let started = container.started(reports.told());
-        self.dirty = true;
-        // After a fault the child still has to be reaped; whoever asked is told when its state says so.
-        if started.is_ok() {
-            self.emit(EventKind::Started { container: id });
-            self.answer_starts(key);
-        }
-    }
-
-    fn answer_starts(&mut self, key: Key) {
-        let answer = self.start_reply(key);
-        let waiting = std::mem::take(&mut self.waiters.start);
-        for (wanted, waiter) in waiting {
-            if wanted == key {
-                self.reply(waiter, answer.clone());
-            } else {
-                self.waiters.start.push((wanted, waiter));
-            }
-        }
-    }
-
-    /// The answer to a start that is over.
-    pub(super) fn start_reply(&self, key: Key) -> Reply {
-        let Some(container) = self.container(key) else {
-            return unknown();
-        };
-        if let Some(fault) = &container.start_fault {
-            return Reply::Fault(fault.clone());
-        }
-        let started_at = match &container.state.phase {
-            ContainerPhase::Running { started_at, .. } => Some(*started_at),
-            ContainerPhase::Exited(record) => record.started_at,
-            ContainerPhase::Created => None,
-        };
-        match (container.pid, started_at, container.identity()) {
-            (Some(pid), Some(started_at), Some(user)) => Reply::Started {
-                pid,
-                started_at,
-                user: user.clone(),
-            },
-            _ => Reply::Fault(super::fault::refuse(
-                Stage::Request,
-                "the container was stopped before it was started",
-            )),
-        }
-    }
-
-    fn session_started(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        let Some(reports) = session.reports.take() else {
-            return;
-        };
-        let told = reports.told();
-        let watched = session.started(&self.reactor);
-        let Some(connection) = session.connection else {
-            return;
-        };
-        let waiter = Waiter {
-            connection,
-            request: session.request,
-        };
-        let fault = match (told.fault, told.identity, watched) {
-            (Some(fault), _, _) => Some(fault),
-            (None, None, _) => Some(super::fault::refuse(
-                Stage::Clone,
-                "the process died before it was executed",
-            )),
-            (None, Some(_), Err(error)) => Some(super::fault::refuse(
-                Stage::State,
-                format!("watch the session: {}", error_text(&error)),
-            )),
-            (None, Some(_), Ok(())) => None,
-        };
-        let role = if fault.is_some() {
-            session.abandon();
-            Role::Control { subscribed: false }
-        } else {
-            Role::Exec(key)
-        };
-        let reply = fault.map_or(Reply::SessionStarted, Reply::Fault);
-        if let Some(client) = self.connections.get_mut(&connection) {
-            client.role = role;
-        }
-        self.reply(waiter, reply);
-        self.pause(connection, false);
-        self.finish_sessions();
-    }
-
-    /// Takes the exit of every child that has ended: pause, containers, sessions, and orphans that the
-    /// kernel gave to this subreaper.
-    fn reap(&mut self) {
-        // It fails only without children, or not at all.
-        while let Ok(Some(pid)) = pidfd::next_zombie() {
-            if !self.reap_known(pid) {
-                let _ = pidfd::reap_by_pid(pid);
-            }
-        }
-    }
-
-    /// A zombie keeps its number, so here, and only here, a number is as good as the pidfd.
-    fn reap_known(&mut self, pid: Pid) -> bool {
-        if let Some(child) = self.sandbox.pause.as_ref().filter(|child| child.pid == pid) {
-            let reaped = pidfd::reap(child.pidfd.as_fd());
-            if matches!(reaped, Ok(Some(_))) {
-                self.pause_exited();
-            }
-            return matches!(reaped, Ok(Some(_)));
-        }
-        let container = self.containers.iter().find_map(|container| {
-            let running = container.running.as_ref()?;
-            (running.child.pid == pid && !container.is_draining())
-                .then(|| (container.key, pidfd::reap(running.child.pidfd.as_fd())))
-        });
-        if let Some((key, reaped)) = container {
-            if let Ok(Some(exit)) = reaped {
-                self.container_exited(key, exit);
-                return true;
-            }
-            return false;
-        }
-        let session = self
-            .sessions
-            .values_mut()
-            .find(|session| session.child.pid == pid && session.exit.is_none());
-        let Some(session) = session else { return false };
-        let Ok(Some(exit)) = pidfd::reap(session.child.pidfd.as_fd()) else {
-            return false;
-        };
-        session.exited(exit);
-        if session.reports.is_some() {
-            let key = session.key;
-            self.reports_ready(key);
-        }
-        self.finish_sessions();
-        true
-    }
-
-    fn container_exited(&mut self, key: Key, exit: Exit) {
-        // The process is gone, so everything it reported is in the pipe.
-        self.reports_ready(key);
-        let own_pid = self.sandbox.spec.namespaces.pid == PidNamespace::Container;
-        let Some(container) = self.container_mut(key) else {
-            return;
-        };
-        if container.exited(exit, own_pid) {
-            return self.container_finished(key);
-        }
-        self.container_output(key, 0);
-        self.container_output(key, 1);
-    }
-
-    /// The container is over and its output complete: first on disk, then to everybody.
-    fn container_finished(&mut self, key: Key) {
-        let lines = &mut self.lines;
-        let Some(container) = self.containers.iter_mut().find(|found| found.key == key) else {
-            return;
-        };
-        if container.running.is_none() || container.is_exited() {
-            return;
-        }
-        let known_kills = container.oom_kills;
-        let pumped = container.finish(lines);
-        let id = container.state.spec.id.clone();
-        let kills = container.oom_kills;
-        let ContainerPhase::Exited(record) = container.state.phase.clone() else {
-            return;
-        };
-        self.save();
-        self.note(key, pumped.notes);
-        if kills > known_kills {
-            self.emit(EventKind::OutOfMemory {
-                container: id.clone(),
-                kills,
-            });
-        }
-        self.emit(EventKind::Exited {
-            container: id,
-            exit: record.clone(),
-        });
-        self.answer_starts(key);
-        let waiting = std::mem::take(&mut self.waiters.stop);
-        for (wanted, waiter) in waiting {
-            if wanted == key {
-                self.reply(waiter, Reply::Stopped(record.clone()));
-            } else {
-                self.waiters.stop.push((wanted, waiter));
-            }
-        }
-        self.end_viewers(key);
-        if let Some(container) = self.container_mut(key) {
-            container.release();
-        }
-        self.advance_stop();
-    }
-
-    /// A container that never had a process is over too.
-    pub(super) fn container_failed(&mut self, key: Key, fault: Fault) {
-        let Some(container) = self.container_mut(key) else {
-            return;
-        };
-        container.failed(fault);
-        let id = container.state.spec.id.clone();
-        let ContainerPhase::Exited(exit) = container.state.phase.clone() else {
-            return;
-        };
-        self.save();
-        self.emit(EventKind::Exited {
-            container: id,
-            exit,
-        });
-    }
-
-    fn end_viewers(&mut self, key: Key) {
-        let viewers: Vec<Key> = self
-            .connections
-            .iter()
-            .filter(|(_, client)| {
-                matches!(&client.role, Role::Attach(attach) if attach.container == key)
-            })
-            .map(|(viewer, _)| *viewer)
-            .collect();
-        for viewer in viewers {
-            self.end_session(viewer, &SessionEnd::Closed);
-        }
-    }
-
-    /// Sends the last frame of a session; the connection closes when it is out.
-    fn end_session(&mut self, connection: Key, end: &SessionEnd) {
-        let Some(client) = self.connections.get_mut(&connection) else {
-            return;
-        };
-        let role = std::mem::replace(&mut client.role, Role::Closing);
-        let sent = client.send_json(Kind::End, end, &self.reactor);
-        if sent.is_err() || client.is_finished() {
-            self.disconnect(connection);
-        }
-        if let Role::Attach(attach) = role {
-            self.viewer_gone(&attach);
-        }
-    }
-
-    /// Ends every session whose process is gone and whose output is out.
-    fn finish_sessions(&mut self) {
-        let now = Instant::now();
-        let over: Vec<(Key, i32)> = self
-            .sessions
-            .iter()
-            .filter_map(|(key, session)| Some((*key, session.outcome(now)?)))
-            .collect();
-        for (key, code) in over {
-            let session = self.sessions.remove(&key);
-            if let Some(connection) = session.and_then(|session| session.connection) {
-                self.end_session(connection, &SessionEnd::Exited(code));
-            }
-        }
-    }
-
-    fn out_of_memory(&mut self, key: Key, event: bool) {
-        let Some(container) = self.container_mut(key) else {
-            return;
-        };
-        let Some(kills) = container.check_oom(event) else {
-            return;
-        };
-        let id = container.state.spec.id.clone();
-        self.emit(EventKind::OutOfMemory {
-            container: id,
-            kills,
-        });
-    }
-
-    // ---- end of the sandbox
-
-    /// Begins, or goes on with, the end of the sandbox.
-    pub(super) fn stop_sandbox(&mut self) {
-        if self.stopping == Stopping::No {
-            self.stopping = Stopping::Containers;
-            let created: Vec<Key> = self
-                .containers
-                .iter()
-                .filter(|container| container.running.is_none() && !container.is_exited())
-                .map(|container| container.key)
-                .collect();
-            for key in created {
-                let fault = super::fault::refuse(
-                    Stage::Request,
-                    "the sandbox was stopped before the container was started",
-                );
-                self.container_failed(key, fault);
-            }
-            for container in &mut self.containers {
-                container.kill();
-            }
-        }
-        self.advance_stop();
-    }
-
-    fn advance_stop(&mut self) {
-        if self.stopping == Stopping::Containers && self.containers.iter().all(Container::is_exited)
-        {
-            self.stopping = Stopping::Pause;
-            self.sandbox.kill_pause();
-        }
-        if self.stopping == Stopping::Pause && self.sandbox.pause.is_none() {
-            self.stopping = Stopping::Done;
-        }
-        if self.stopping == Stopping::Done {
-            for waiter in std::mem::take(&mut self.waiters.sandbox) {
-                self.reply(waiter, Reply::Done);
-            }
-            for (waiter, bridge) in std::mem::take(&mut self.waiters.remove) {
-                self.remove_sandbox(waiter, bridge.as_deref());
-            }
-        }
-    }
-
-    fn pause_exited(&mut self) {
-        self.sandbox.pause = None;
-        self.sandbox.phase = SandboxPhase::NotReady;
-        self.save();
-        self.emit(EventKind::SandboxExited);
-        // Without it nothing can be started, and what runs has lost its namespaces' keeper.
-        if self.stopping == Stopping::No {
-            self.stop_sandbox();
-        } else {
-            self.advance_stop();
-        }
-    }
-
-    fn remove_sandbox(&mut self, waiter: Waiter, bridge: Option<&str>) {
-        if self.removed.is_none() {
-            if let Err(fault) = self.sandbox.remove(bridge) {
-                return self.reply(waiter, Reply::Fault(fault));
-            }
-            if let Err(error) = self.sandbox.directory.remove() {
-                let fault = Fault {
-                    stage: Stage::State,
-                    errno: error.raw_os_error().unwrap_or(0),
-                    message: format!("remove the sandbox's files: {}", error_text(&error)),
-                };
-                return self.reply(waiter, Reply::Fault(fault));
-            }
-            self.removed = Some(Instant::now());
-        }
-        self.reply(waiter, Reply::Done);
-    }
-
     // ---- time
 
     fn deadline(&self) -> Option<Instant> {
         let containers = self.containers.iter().filter_map(Container::deadline);
         let sessions = self.sessions.values().filter_map(Session::deadline);
         let goodbye = self.removed.map(|at| at + GOODBYE);
-        containers.chain(sessions).chain(goodbye).min()
+        let rest = goodbye.into_iter().chain(self.look_at);
+        containers.chain(sessions).chain(rest).min()
     }
 
     fn run_timers(&mut self) {
@@ -889,6 +510,12 @@ impl Shim {
             }
             if finished {
                 self.container_finished(key);
+            }
+        }
+        if self.look_at.is_some_and(|at| at <= now) {
+            self.look_at = Some(now + LOOK_AROUND);
+            if self.removed.is_none() && self.sandbox.directory.is_gone() {
+                self.removed = Some(now);
             }
         }
         self.finish_sessions();

@@ -107,6 +107,11 @@ impl StateDir {
         Ok(socket)
     }
 
+    /// Somebody has removed the directory, as a clean-up does that takes this shim for dead.
+    pub(super) fn is_gone(&self) -> bool {
+        rustix::fs::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink == 0)
+    }
+
     fn unlink(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
