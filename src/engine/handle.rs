@@ -93,10 +93,6 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     })
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
 fn internal(error: impl std::error::Error + 'static) -> EngineError {
     EngineError::Internal(chain(&error))
 }

@@ -8,6 +8,14 @@
 //! * `recorder` is the only writer of Events; workers are the only writers of pod status.
 //! * [`EngineApi`] is what front ends may ask of a running engine beside the store.
 //!
+//! * `observe` is what a worker sees, `restart` who runs again and when, `gc` what deleted pods left behind,
+//!   `node` the one Node, `machine` what all workers share.
+//!
+//! A pod of this engine is bound at once: there is one node. Its sandbox lives in a shim, so it outlives the
+//! engine; the next one adopts it by the code path of a normal start, takes back-off and restart counts from
+//! the status, the sandbox and the log files, and removes what belongs to no pod any more.
+//! A field that must not be ignored ([`crate::model::Support::Blocks`]) holds its pod; others only warn.
+//!
 //! States of a worker: `Syncing → Terminating → Terminated`, one way.
 //! Deliberately absent: system calls, HTTP, printing.
 
@@ -30,9 +38,8 @@ mod tests;
 mod translate;
 mod worker;
 
-pub(crate) use api::{
-    AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
-    PodUsage,
-};
+pub(crate) use api::{AttachRequest, EngineApi, EngineError, ExecRequest, ImageView, PodUsage};
+#[cfg(test)]
+pub(crate) use api::{ContainerUsage, EngineStatus};
 pub(crate) use handle::{EngineHandle, Parts, start};
 pub(crate) use machine::path_hash;

@@ -331,14 +331,15 @@ async fn two_containers_come_up_and_go_away() {
     );
     assert_eq!(status.pod_ip.as_deref(), Some("10.199.0.2"));
     assert_eq!(status.qos_class.as_deref(), Some("BestEffort"));
+    // Containers are begun one after the other and come up beside each other.
     assert_eq!(
         world.reasons().await,
         [
             "Scheduled",
             "Pulled",
+            "Pulled",
             "Created",
             "Started",
-            "Pulled",
             "Created",
             "Started"
         ]

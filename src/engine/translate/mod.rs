@@ -16,5 +16,5 @@ mod security;
 pub(super) use container::{
     ContainerInputs, TranslateError, container_hash, container_spec, expand_sub_path,
 };
-pub(super) use resources::{QosTotals, qos_totals};
+pub(super) use resources::qos_totals;
 pub(super) use sandbox::{SandboxInputs, sandbox_spec};

@@ -1,7 +1,8 @@
 //! One task per pod uid: the loop that makes the machine match the pod and the status match the machine.
 //!
 //! * `task` — the state and the loop: `Syncing → Terminating → Terminated`, one way.
-//! * `sync` — one pass: observe, publish, plan, act. `start` and `image` are its largest actions.
+//! * `sync` — one pass: observe, publish, plan, act. `start` (with `image`, `files` and `launch`) is its
+//!   largest action.
 //! * `terminate` — the end, by deletion, by a terminal phase or because the engine stops its pods.
 //! * `publish` — status writes, in the background and newest-wins, so that they never delay a start.
 //! * `message` — termination messages.
@@ -10,7 +11,9 @@
 //! the worker reads the state itself. A deletion cancels the pass that is under way: every verb of the
 //! runtime may be dropped and is looked at again by the next observation.
 
+mod files;
 mod image;
+mod launch;
 mod message;
 mod publish;
 mod start;

@@ -1,33 +1,29 @@
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
+use tokio::task::JoinSet;
 
+use super::files::{CLUSTER_DOMAIN, FileWork, next_log, remove_directory};
 use super::image::{NotNow, RETRY};
+use super::launch::{Launch, Launched, NewInstance};
 use super::task::PodWorker;
 use crate::base::{BackoffSequence, ContainerId, SandboxId, chain};
-use crate::engine::machine::Machine;
 use crate::engine::observe::Instance;
-use crate::engine::recorder::{KUBELET, Level};
+use crate::engine::recorder::Level;
 use crate::engine::restart::backoff_key;
 use crate::engine::status::is_terminal;
 use crate::engine::translate::{
-    ContainerInputs, SandboxInputs, TranslateError, container_spec, expand_sub_path, qos_totals,
-    sandbox_spec,
+    ContainerInputs, SandboxInputs, TranslateError, container_spec, qos_totals, sandbox_spec,
 };
 use crate::image::ImageRecord;
 use crate::model::pod::{container_limit, qos_class};
-use crate::network::{
-    ClusterDns, EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf,
-};
-use crate::runtime::RuntimeError;
-use crate::volume::{MemoryCeiling, Prepared, Scratch, ensure_scratch, prepare, remove_tree};
-use crate::wire::{ContainerSpec, Mount};
-use tokio::task::JoinSet;
+use crate::network::Hostname;
+use crate::volume::{MemoryCeiling, Prepared, Scratch, prepare};
+use crate::wire::ContainerSpec;
 
-const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Retries of volume set-up (kubelet `exponentialbackoff`).
 const VOLUME_RETRY: BackoffSequence =
     BackoffSequence::new(Duration::from_millis(500), Duration::from_secs(122));
@@ -412,17 +408,6 @@ impl PodWorker {
     }
 }
 
-pub(super) async fn remove_directory(path: PathBuf) {
-    let shown = path.display().to_string();
-    match tokio::task::spawn_blocking(move || remove_tree(&path)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::warn!(path = shown, error = chain(&error), "cannot be removed");
-        }
-        Err(error) => tracing::warn!(path = shown, %error, "cannot be removed"),
-    }
-}
-
 /// The smaller of what all containers together may use and what the machine has.
 fn memory_ceiling(pod: &Pod, node_memory: i64) -> Option<u64> {
     let spec = pod.spec.as_ref()?;
@@ -438,162 +423,9 @@ fn memory_ceiling(pod: &Pod, node_memory: i64) -> Option<u64> {
     u64::try_from(ceiling).ok().filter(|ceiling| *ceiling > 0)
 }
 
-/// The attempt after the newest log file: what is left when neither status nor sandbox is.
-fn next_log(directory: &Path) -> u32 {
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return 0;
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name();
-            name.to_str()?.strip_suffix(".log")?.parse::<u32>().ok()
-        })
-        .max()
-        .map_or(0, |newest| newest.saturating_add(1))
-}
-
-/// All blocking file work of one container start, in one go.
-struct FileWork {
-    pod: Pod,
-    container: Container,
-    attempt: u32,
-    prepared: Arc<Prepared>,
-    addresses: Vec<IpAddr>,
-    hostname: Hostname,
-    pod_directory: PathBuf,
-    log_directory: PathBuf,
-}
-
-struct Made {
-    mounts: Vec<Mount>,
-    warnings: Vec<(&'static str, String)>,
-}
-
-impl FileWork {
-    fn run(&self) -> Result<Made, TranslateError> {
-        let create = |text: String| TranslateError::Create(text);
-        let mut mounts = self
-            .prepared
-            .mounts_for(&self.container, &|text| {
-                expand_sub_path(&self.container, text)
-            })
-            .map_err(|error| TranslateError::Config(chain(&error)))?;
-        ensure_scratch(&self.pod_directory, &self.container.name, self.attempt)
-            .map_err(|error| create(chain(&error)))?;
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .create(&self.log_directory)
-            .map_err(|error| {
-                create(format!(
-                    "failed to create {}: {error}",
-                    self.log_directory.display()
-                ))
-            })?;
-        let root = Path::new("/");
-        let node_resolv = node_resolv_conf(root).map_err(|error| create(chain(&error)))?;
-        let cluster = ClusterDns {
-            domain: CLUSTER_DOMAIN.to_owned(),
-            servers: Vec::new(),
-        };
-        let resolv = resolv_conf(&self.pod, &node_resolv, &cluster);
-        // The hosts file of the machine matters with hostNetwork only; without one it is empty.
-        let node_hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-        let etc = EtcFiles {
-            hosts: hosts_file(&self.pod, &self.hostname, &self.addresses, &node_hosts),
-            hostname: self.hostname.kernel.clone(),
-            resolv_conf: resolv.text,
-        };
-        let read_only_root = self
-            .container
-            .security_context
-            .as_ref()
-            .and_then(|context| context.read_only_root_filesystem)
-            .unwrap_or(false);
-        let own = ensure_etc_files(
-            &self.pod_directory.join("etc"),
-            &etc,
-            &mounts,
-            read_only_root,
-        )
-        .map_err(|error| create(chain(&error)))?;
-        mounts.extend(own);
-        let warnings = resolv
-            .warnings
-            .into_iter()
-            // No pod has a cluster DNS yet, so this would only be noise on every pod.
-            .filter(|warning| warning.reason != "MissingClusterDNS")
-            .map(|warning| (warning.reason, warning.message))
-            .collect();
-        Ok(Made { mounts, warnings })
-    }
-}
-
 fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
-    }
-}
-
-enum NewInstance {
-    Created(ContainerId),
-    Wanted(SandboxId, Box<ContainerSpec>),
-}
-
-/// One container on its way through the runtime.
-struct Launch {
-    machine: Arc<Machine>,
-    pod: Pod,
-    container: String,
-    instance: NewInstance,
-}
-
-type Launched = (String, Result<(), NotNow>);
-
-impl Launch {
-    async fn run(self) -> Launched {
-        let result = self.create_and_start().await;
-        (self.container, result)
-    }
-
-    async fn create_and_start(&self) -> Result<(), NotNow> {
-        let runtime = &self.machine.runtime;
-        let id = match &self.instance {
-            NewInstance::Created(id) => id.clone(),
-            NewInstance::Wanted(sandbox, spec) => {
-                let id = spec.id.clone();
-                if let Err(error) = runtime
-                    .create_container(sandbox, ContainerSpec::clone(spec))
-                    .await
-                {
-                    return Err(self.refused("CreateContainerError", &error));
-                }
-                self.tell(Level::Normal, "Created", "Container created".to_owned());
-                id
-            }
-        };
-        if let Err(error) = runtime.start_container(&id).await {
-            return Err(self.refused("RunContainerError", &error));
-        }
-        self.tell(Level::Normal, "Started", "Container started".to_owned());
-        Ok(())
-    }
-
-    fn refused(&self, reason: &str, error: &RuntimeError) -> NotNow {
-        let text = chain(error);
-        self.tell(Level::Warning, "Failed", format!("Error: {text}"));
-        NotNow::new(reason, text, RETRY)
-    }
-
-    fn tell(&self, level: Level, reason: &str, message: String) {
-        self.machine.recorder.pod(
-            KUBELET,
-            &self.pod,
-            Some(&self.container),
-            level,
-            reason,
-            message,
-        );
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::start::remove_directory;
+use super::files::remove_directory;
 use super::task::{Desired, PodWorker};
 use crate::base::{ContainerId, chain};
 use crate::engine::observe::PodObservation;
