@@ -11,14 +11,14 @@ use crate::client::{Client, Remote};
 use crate::config::Settings;
 
 /// How a command gets its client. Called at most once, and only by verbs that need an engine.
-pub(crate) struct Connector(
-    Box<dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Client>, ConnectError>> + Send>,
-);
+pub(crate) struct Connector(Box<dyn Fn() -> Connecting + Send>);
+
+type Connecting = BoxFuture<'static, Result<Arc<dyn Client>, ConnectError>>;
 
 impl Connector {
     pub(crate) fn new<F>(connect: F) -> Self
     where
-        F: Fn() -> BoxFuture<'static, Result<Arc<dyn Client>, ConnectError>> + Send + 'static,
+        F: Fn() -> Connecting + Send + 'static,
     {
         Self(Box::new(connect))
     }

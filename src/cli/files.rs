@@ -6,10 +6,11 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::console::Console;
+use super::diagnose::{check, kind_text, place};
 use super::failure::{Failure, api_error_text};
 use crate::client::FieldValidation;
 use crate::manifest::{self, Document, Severity};
-use crate::model::decode::{self, DecodeError};
+use crate::model::decode;
 use crate::model::{ApiError, Kind, ObjectKey, Reason};
 
 /// `-f FILE|DIR|-`, repeatable, and `-R`.
@@ -90,13 +91,6 @@ impl Manifest {
             }
         }
         Failure::Text(text)
-    }
-}
-
-fn place(document: &Document, path: &str) -> String {
-    match document.position(path) {
-        Some((line, column)) => format!("{}:{line}:{column}", document.source),
-        None => document.source.clone(),
     }
 }
 
@@ -241,8 +235,11 @@ fn read(path: &Path, console: &mut Console) -> Result<(String, String), Failure>
         )));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Failure::local(format!("error parsing {name}: byte {at} is not UTF-8"))
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.split(|&byte| byte == b'\n').count();
+        Failure::local(format!(
+            "error parsing {name}: {name}:{line}:1: this line is not UTF-8 text"
+        ))
     })?;
     Ok((name, text))
 }
@@ -298,81 +295,4 @@ fn accept(
         value,
         key,
     })
-}
-
-fn check(
-    document: &Document,
-    kind: Kind,
-    validate: Validate,
-    console: &mut Console,
-) -> Result<(), String> {
-    let source = &document.source;
-    match decode::decode(document.value.clone()) {
-        Ok(decoded) => {
-            let Some(strict) = decoded.strict_error() else {
-                return Ok(());
-            };
-            let mut lines = Vec::new();
-            for path in &decoded.unknown_fields {
-                lines.push(format!(
-                    "{}: unknown field \"{path}\"",
-                    place(document, path)
-                ));
-            }
-            match validate {
-                Validate::Ignore => Ok(()),
-                Validate::Warn => {
-                    for line in lines {
-                        console.note(&format!("Warning: {line}"));
-                    }
-                    Ok(())
-                }
-                Validate::Strict => Err(format!(
-                    "Error from server (BadRequest): error when creating \"{source}\": {strict}\n{}",
-                    lines.join("\n")
-                )),
-            }
-        }
-        Err(error) => {
-            let place = place(document, error.path());
-            let kind = kind.as_str();
-            let path = if error.path().is_empty() {
-                kind
-            } else {
-                error.path()
-            };
-            let problem = match &error {
-                DecodeError::WrongType { problem, .. } => problem.clone(),
-                other => other.to_string(),
-            };
-            Err(format!(
-                "Error from server (BadRequest): error when creating \"{source}\": {error}\n{place}: {path}: {problem}"
-            ))
-        }
-    }
-}
-
-fn kind_text(document: &Document, error: &DecodeError) -> String {
-    let source = &document.source;
-    let place = place(document, error.path());
-    match error {
-        DecodeError::UnknownKind { .. } => {
-            let text = |pointer: &str| {
-                document
-                    .value
-                    .pointer(pointer)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-            };
-            let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
-            format!(
-                "error: resource mapping not found for name: \"{name}\" namespace: \"{namespace}\" from \"{source}\": {error}\n\
-                 ensure CRDs are installed first\n{place}: {error}"
-            )
-        }
-        _ => format!(
-            "error: error validating \"{source}\": {error}; if you choose to ignore these errors, turn validation off with \
-             --validate=false\n{place}: {error}"
-        ),
-    }
 }

@@ -17,6 +17,7 @@ mod arguments;
 mod connect;
 mod console;
 mod context;
+mod diagnose;
 mod failure;
 mod files;
 mod follow;

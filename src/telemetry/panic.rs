@@ -8,7 +8,12 @@ pub(super) fn install() {
         let place = info
             .location()
             .map_or_else(String::new, ToString::to_string);
-        let message = info.payload_as_str().unwrap_or("a panic without a message");
+        let payload = info.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("a panic without a message");
         tracing::error!(place, backtrace = %Backtrace::force_capture(), "panic: {message}");
         previous(info);
     }));

@@ -260,29 +260,38 @@ async fn attached(
         return Ok(());
     }
     let ended = wait_for(client, key, None, |object| match object {
-        None => Ok(Some(0)),
-        Some(Object::Pod(pod)) if matches!(phase(pod), "Succeeded" | "Failed") => Ok(Some(
-            terminated(pod, &args.name).map_or(1, |terminated| terminated.exit_code),
-        )),
+        None => Ok(Some((0, String::new()))),
+        Some(Object::Pod(pod)) if matches!(phase(pod), "Succeeded" | "Failed") => {
+            Ok(Some(ending(pod, &args.name)))
+        }
         Some(_) => Ok(None),
     })
     .await?;
     match ended {
-        Waited::Met(0) | Waited::TimedOut => Ok(()),
-        Waited::Met(code) => {
+        Waited::Met((0, _)) | Waited::TimedOut => Ok(()),
+        Waited::Met((code, reason)) => {
             context.console.note(&format!(
-                "pod {}/{} terminated ({})",
-                namespace,
-                key.name,
-                reason(code)
+                "pod {namespace}/{} terminated ({reason})",
+                key.name
             ));
             Err(Failure::Exit(u8::try_from(code).unwrap_or(u8::MAX)))
         }
     }
 }
 
-fn reason(code: i32) -> String {
-    format!("exit code {code}")
+/// Exit code and reason of a container whose pod has ended.
+fn ending(pod: &Pod, container: &str) -> (i32, String) {
+    match terminated(pod, container) {
+        Some(terminated) => (
+            terminated.exit_code,
+            terminated.reason.clone().unwrap_or_default(),
+        ),
+        // The pod failed before its container ran (evicted, deadline exceeded).
+        None => {
+            let reason = pod.status.as_ref().and_then(|status| status.reason.clone());
+            (1, reason.unwrap_or_else(|| phase(pod).to_owned()))
+        }
+    }
 }
 
 fn status<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStatus> {

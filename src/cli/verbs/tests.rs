@@ -240,6 +240,33 @@ async fn every_mistake_has_a_place_and_nothing_is_created() {
          {invalid}:11:5: spec.containers[2].image: Required value\n"
     );
     check(&ran, 1, "", &expected);
+    let several = shell.file(
+        "d.yaml",
+        &WEB.replace(
+            "    image:",
+            "    command: 5\n    tty: 3\n    imgae: x\n    image:",
+        ),
+    );
+    let ran = shell.run(&["apply", "-f", &several]).await;
+    let places: Vec<&str> = ran.err.lines().skip(1).collect();
+    assert_eq!(places.len(), 3, "{}", ran.err);
+    let begins = |line: usize, text: &str| {
+        let expected = format!("{several}:{text}");
+        assert!(
+            places[line].starts_with(&expected),
+            "{expected} in {}",
+            ran.err
+        );
+    };
+    begins(
+        0,
+        "8:5: spec.containers[0].command: json: cannot unmarshal number",
+    );
+    begins(
+        1,
+        "9:5: spec.containers[0].tty: json: cannot unmarshal number",
+    );
+    begins(2, "10:5: unknown field \"spec.containers[0].imgae\"");
     check(
         &shell.run(&["apply", "-f", "/nowhere.yaml"]).await,
         1,

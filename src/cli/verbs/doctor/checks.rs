@@ -141,7 +141,7 @@ fn overlay(machine: &Machine) -> Finding {
     {
         return Finding::ok("overlayfs", "in the kernel");
     }
-    if machine.has_module("overlay") {
+    if machine.has_module("overlay", "ovl_fill_super") {
         return Finding::ok("overlayfs", "loadable module");
     }
     Finding::missing(
@@ -185,14 +185,13 @@ fn seccomp(machine: &Machine) -> Finding {
 
 fn network(machine: &Machine) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for name in ["bridge", "veth"] {
-        findings.push(if machine.has_module(name) {
+    for (name, function) in [("bridge", "br_add_if"), ("veth", "veth_newlink")] {
+        findings.push(if machine.has_module(name, function) {
             Finding::ok(name, "available")
         } else {
-            // Built-in parts without parameters do not show below /sys/module.
             Finding::limited(
                 name,
-                "not found below /sys/module or /lib/modules",
+                "not in this kernel: pod networks cannot be made",
                 format!("modprobe {name}"),
             )
         });

@@ -62,10 +62,13 @@ fn report(findings: &[Finding], quiet: bool) -> String {
         ]);
     }
     if table.is_empty() {
-        String::new()
-    } else {
-        table.render(true)
+        return String::new();
     }
+    // Where there is nothing to mend the last column is empty and leaves blanks behind.
+    let text = table.render(true);
+    text.lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }
 
 /// Bytes that a file of ours could still take, at the directory or its nearest existing parent.

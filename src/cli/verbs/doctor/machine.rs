@@ -1,3 +1,4 @@
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
 /// The files of a machine. Tests point it at a directory of their own.
@@ -63,30 +64,33 @@ impl Machine {
         self.read("/proc/sys/kernel/osrelease")
     }
 
-    /// Whether a kernel part is there: loaded, built in, or loadable.
-    pub(super) fn has_module(&self, name: &str) -> bool {
+    /// Whether a kernel part is there: loaded, built in, or loadable. Built-in parts without parameters do
+    /// not show below `/sys/module`, and a kernel may come without its module lists; then a function of
+    /// the part in the kernel's symbol table tells.
+    pub(super) fn has_module(&self, name: &str, function: &str) -> bool {
         if self.exists(&format!("/sys/module/{name}")) {
             return true;
         }
-        let Some(release) = self.release() else {
-            return false;
-        };
-        let lists = ["modules.builtin", "modules.dep"];
-        lists.into_iter().any(|list| {
+        let release = self.release().unwrap_or_default();
+        let listed = ["modules.builtin", "modules.dep"].into_iter().any(|list| {
             let text = self
                 .read(&format!("/lib/modules/{release}/{list}"))
                 .unwrap_or_default();
             text.lines().any(|line| {
-                let file = line
-                    .split(':')
-                    .next()
-                    .unwrap_or_default()
-                    .rsplit('/')
-                    .next()
-                    .unwrap_or_default();
+                let file = line.split(':').next().unwrap_or_default();
+                let file = file.rsplit('/').next().unwrap_or_default();
                 file.split(".ko").next() == Some(name)
             })
-        })
+        });
+        listed || self.has_symbol(function)
+    }
+
+    fn has_symbol(&self, function: &str) -> bool {
+        let Ok(file) = std::fs::File::open(self.path("/proc/kallsyms")) else {
+            return false;
+        };
+        let mut lines = std::io::BufReader::new(file).lines().map_while(Result::ok);
+        lines.any(|line| line.split_whitespace().nth(2) == Some(function))
     }
 
     pub(super) fn mounts(&self) -> Vec<Mount> {

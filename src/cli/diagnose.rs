@@ -1,0 +1,131 @@
+use serde_json::Value;
+
+use super::console::Console;
+use super::files::Validate;
+use crate::manifest::Document;
+use crate::model::Kind;
+use crate::model::decode::{self, DecodeError};
+
+/// `file:line:column` of a field, or of its nearest written parent.
+pub(super) fn place(document: &Document, path: &str) -> String {
+    match document.position(path) {
+        Some((line, column)) => format!("{}:{line}:{column}", document.source),
+        None => document.source.clone(),
+    }
+}
+
+/// Every wrong type and every unknown field of a document, unless `validate` lets unknown fields pass.
+pub(super) fn check(
+    document: &Document,
+    kind: Kind,
+    validate: Validate,
+    console: &mut Console,
+) -> Result<(), String> {
+    let (wrong, unknown) = decode_errors(document);
+    let unknown_text = |path: &String| format!("unknown field \"{path}\"");
+    let unknown_line = |path: &String| format!("{}: {}", place(document, path), unknown_text(path));
+    let refused_unknown = match validate {
+        Validate::Strict => unknown.as_slice(),
+        Validate::Warn => {
+            for path in &unknown {
+                console.note(&format!("Warning: {}", unknown_line(path)));
+            }
+            &[]
+        }
+        Validate::Ignore => &[],
+    };
+    if wrong.is_empty() && refused_unknown.is_empty() {
+        return Ok(());
+    }
+    let mut texts: Vec<String> = wrong.iter().map(|(_, problem)| problem.clone()).collect();
+    if !refused_unknown.is_empty() {
+        let list: Vec<String> = refused_unknown.iter().map(unknown_text).collect();
+        texts.push(format!("strict decoding error: {}", list.join(", ")));
+    }
+    let (name, version) = (kind.as_str(), kind.api_version());
+    let mut lines = vec![format!(
+        "Error from server (BadRequest): error when creating \"{}\": {name} in version \"{version}\" cannot be handled as a {name}: {}",
+        document.source,
+        texts.join(", ")
+    )];
+    lines.extend(
+        wrong
+            .iter()
+            .map(|(path, problem)| format!("{}: {path}: {problem}", place(document, path))),
+    );
+    lines.extend(refused_unknown.iter().map(unknown_line));
+    Err(lines.join("\n"))
+}
+
+/// Wrong types as path and problem, and paths of unknown fields. A decoder stops at the first wrong type,
+/// so what it stumbled over is taken out and the rest is decoded again.
+fn decode_errors(document: &Document) -> (Vec<(String, String)>, Vec<String>) {
+    const ENOUGH: usize = 50;
+
+    let mut value = document.value.clone();
+    let mut wrong = Vec::new();
+    loop {
+        let error = match decode::decode(value.clone()) {
+            Ok(decoded) => return (wrong, decoded.unknown_fields),
+            Err(error) => error,
+        };
+        let path = error.path().to_owned();
+        let problem = match error {
+            DecodeError::WrongType { problem, .. } => problem,
+            other => other.to_string(),
+        };
+        let removed = take_out(&mut value, &path);
+        wrong.push((path, problem));
+        if !removed || wrong.len() >= ENOUGH {
+            return (wrong, Vec::new());
+        }
+    }
+}
+
+/// Replaces the value at a path such as `spec.containers[0].command` by null, which means absent. `false`
+/// when there is nothing to replace.
+fn take_out(value: &mut Value, path: &str) -> bool {
+    let mut current = value;
+    for step in path
+        .replace('[', ".[")
+        .split('.')
+        .filter(|step| !step.is_empty())
+    {
+        let index = step
+            .strip_prefix('[')
+            .and_then(|step| step.strip_suffix(']'));
+        let next = match index.and_then(|index| index.parse::<usize>().ok()) {
+            Some(index) => current.get_mut(index),
+            None => current.get_mut(index.unwrap_or(step)),
+        };
+        let Some(next) = next else { return false };
+        current = next;
+    }
+    !current.is_null() && !std::mem::take(current).is_null()
+}
+
+/// Why a document has no kind that exists here, in kubectl's words and with its place.
+pub(super) fn kind_text(document: &Document, error: &DecodeError) -> String {
+    let source = &document.source;
+    let place = place(document, error.path());
+    match error {
+        DecodeError::UnknownKind { .. } => {
+            let text = |pointer: &str| {
+                document
+                    .value
+                    .pointer(pointer)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
+            let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
+            format!(
+                "error: resource mapping not found for name: \"{name}\" namespace: \"{namespace}\" from \"{source}\": {error}\n\
+                 ensure CRDs are installed first\n{place}: {error}"
+            )
+        }
+        _ => format!(
+            "error: error validating \"{source}\": {error}; if you choose to ignore these errors, turn validation off with \
+             --validate=false\n{place}: {error}"
+        ),
+    }
+}
