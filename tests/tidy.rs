@@ -3,6 +3,14 @@
 //! The rules are the table of the house; a new arrow between rooms is a change of this table and wants a
 //! discussion first.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test program may panic and speaks to its reader"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

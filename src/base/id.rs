@@ -14,9 +14,6 @@ macro_rules! string_id {
                 Self(text.into())
             }
 
-            pub(crate) fn as_str(&self) -> &str {
-                &self.0
-            }
         }
 
         impl fmt::Display for $name {
@@ -41,6 +38,10 @@ string_id! {
 }
 
 impl Uid {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// A fresh random (version 4) identifier.
     pub(crate) fn random() -> Self {
         Self(uuid::Uuid::new_v4().to_string())

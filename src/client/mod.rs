@@ -24,4 +24,4 @@ pub(crate) use api::{
     WatchEvent, WriteOptions, Written,
 };
 pub(crate) use local::Local;
-pub(crate) use remote::{ConnectError, Remote};
+pub(crate) use remote::Remote;

@@ -88,7 +88,6 @@ impl Supervisor {
                         }
                     }
                     Ok(WatchEvent::Deleted(object)) => self.removed(&object.uid()),
-                    Ok(WatchEvent::Bookmark(_)) => {}
                     Err(_) => watcher = self.relist(false),
                 },
                 Some(event) = self.events.recv() => self.wake(event),

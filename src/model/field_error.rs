@@ -18,9 +18,6 @@ pub(crate) enum FieldProblem {
     Invalid {
         value: String,
     },
-    TypeInvalid {
-        value: String,
-    },
     /// The detail is built from `supported`.
     NotSupported {
         value: String,
@@ -35,11 +32,6 @@ pub(crate) enum FieldProblem {
     Forbidden,
     /// The detail says how many.
     TooLong,
-    TooMany {
-        actual: usize,
-        max: usize,
-    },
-    Internal,
 }
 
 impl FieldError {
@@ -137,14 +129,11 @@ impl FieldError {
         match self.problem {
             FieldProblem::Required => "FieldValueRequired",
             FieldProblem::Invalid { .. } => "FieldValueInvalid",
-            FieldProblem::TypeInvalid { .. } => "FieldValueTypeInvalid",
             FieldProblem::NotSupported { .. } => "FieldValueNotSupported",
             FieldProblem::Duplicate { .. } => "FieldValueDuplicate",
             FieldProblem::NotFound { .. } => "FieldValueNotFound",
             FieldProblem::Forbidden => "FieldValueForbidden",
             FieldProblem::TooLong => "FieldValueTooLong",
-            FieldProblem::TooMany { .. } => "FieldValueTooMany",
-            FieldProblem::Internal => "InternalError",
         }
     }
 
@@ -152,7 +141,7 @@ impl FieldError {
     pub(crate) fn body(&self) -> String {
         let head = match &self.problem {
             FieldProblem::Required => "Required value".to_owned(),
-            FieldProblem::Invalid { value } | FieldProblem::TypeInvalid { value } => {
+            FieldProblem::Invalid { value } => {
                 format!("Invalid value: {value}")
             }
             FieldProblem::NotSupported { value, supported } => {
@@ -167,10 +156,6 @@ impl FieldError {
             FieldProblem::NotFound { value } => format!("Not found: {value}"),
             FieldProblem::Forbidden => "Forbidden".to_owned(),
             FieldProblem::TooLong => "Too long".to_owned(),
-            FieldProblem::TooMany { actual, max } => {
-                return format!("Too many: {actual}: must have at most {max} items");
-            }
-            FieldProblem::Internal => "Internal error".to_owned(),
         };
         if self.detail.is_empty() {
             head

@@ -17,7 +17,6 @@ pub(crate) trait Resource:
     const KIND: Kind;
 
     fn meta(&self) -> &ObjectMeta;
-    fn meta_mut(&mut self) -> &mut ObjectMeta;
     fn into_object(self: Arc<Self>) -> Object;
     fn from_object(object: &Object) -> Option<&Arc<Self>>;
 
@@ -78,10 +77,6 @@ macro_rules! objects {
 
             fn meta(&self) -> &ObjectMeta {
                 &self.metadata
-            }
-
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
             }
 
             fn into_object(self: Arc<Self>) -> Object {

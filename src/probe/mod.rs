@@ -1,1 +1,5 @@
-//! Probe workers and handlers. Empty until probes arrive; a pod with probes is admitted with a warning.
+//! Probe workers and handlers (exec, httpGet, tcpSocket, grpc), their thresholds pure.
+//!
+//! Empty until probes arrive. Until then a pod with probes is admitted with a warning that names each of
+//! them (`model::unsupported`), and its containers count as ready as soon as they run, as containers
+//! without probes do.

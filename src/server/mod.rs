@@ -31,5 +31,5 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use bind::{BindError, bind};
+pub(crate) use bind::bind;
 pub(crate) use serve::serve;

@@ -32,5 +32,7 @@ mod tests;
 pub(crate) use error::{Gone, StoreError};
 pub(crate) use handle::{SpecWriter, StatusWriter};
 pub(crate) use reader::Store;
-pub(crate) use task::{Opened, Settings, open, open_with};
+pub(crate) use task::open;
+#[cfg(test)]
+pub(crate) use task::{Opened, Settings, open_with};
 pub(crate) use watch::{Change, WatchEvent, Watcher};

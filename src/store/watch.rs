@@ -23,8 +23,6 @@ pub(crate) enum WatchEvent {
     Modified(Object),
     /// The last state of the object.
     Deleted(Object),
-    /// Everything up to this version has been delivered.
-    Bookmark(ResourceVersion),
 }
 
 impl From<Change> for WatchEvent {

@@ -229,7 +229,7 @@ impl Engine {
             let now = size();
             if now != last.0 {
                 last = (now, Instant::now());
-            } else if now as usize >= bytes && last.1.elapsed() > Duration::from_millis(100) {
+            } else if now >= bytes as u64 && last.1.elapsed() > Duration::from_millis(100) {
                 return last.1 - begin;
             }
             assert!(

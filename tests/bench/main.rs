@@ -4,6 +4,14 @@
 //! Nothing here asserts a time: the output is a table of min, p50 and p90 with the ratio to the peer.
 //! Peers that are not installed are named and left out. Needs root. Arguments select rows by substring.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test program may panic and speaks to its reader"
+)]
+
 mod api;
 mod peers;
 mod table;

@@ -1,6 +1,13 @@
 //! The command line as a user of kubectl expects it.
 
-#[macro_use]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test program may panic and speaks to its reader"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

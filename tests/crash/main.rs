@@ -1,6 +1,14 @@
 //! kill -9 of each of our processes while a pod logs a thousand numbered lines a second: what is left must
 //! be what an undisturbed run gives, or an honest restart.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test program may panic and speaks to its reader"
+)]
+
 #[macro_use]
 #[path = "../support/mod.rs"]
 mod support;
@@ -68,10 +76,7 @@ fn the_engine_is_killed() {
         let pid = podtui.container_pid("counter", "c");
         podtui.kill_engine();
         std::thread::sleep(Duration::from_millis(500));
-        assert!(
-            support::is_alive(pid),
-            "the container died with the engine"
-        );
+        assert!(support::is_alive(pid), "the container died with the engine");
         podtui.serve();
         let after = podtui.wait_running("counter");
         assert_eq!(podtui.container_pid("counter", "c"), pid);
@@ -156,10 +161,7 @@ fn the_shim_is_killed() {
                 && status(pod, "c")["state"]["running"].is_object()
         })
     });
-    assert!(
-        !support::is_alive(pid),
-        "the old container still runs"
-    );
+    assert!(!support::is_alive(pid), "the old container still runs");
     let last = &status(&pod, "c")["lastState"]["terminated"];
     assert_eq!(
         (&last["exitCode"], &last["reason"]),
@@ -188,10 +190,7 @@ fn engine_and_shim_are_killed_together() {
             && status(&pod, "c")["state"]["running"].is_object())
         .then_some(())
     });
-    assert!(
-        !support::is_alive(pid),
-        "the old container still runs"
-    );
+    assert!(!support::is_alive(pid), "the old container still runs");
     podtui.delete_all();
 }
 

@@ -1,5 +1,13 @@
 //! The built binary on the real kernel, looked at from outside: namespaces, cgroups, mounts, links.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test program may panic and speaks to its reader"
+)]
+
 #[macro_use]
 #[path = "../support/mod.rs"]
 mod support;

@@ -23,7 +23,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_podtui");
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ends the test, saying so, where the machine does not let it run.
-
+#[allow(unused_macros, reason = "not every test binary runs pods")]
 macro_rules! require_root {
     () => {
         if !crate::support::is_root() {
@@ -517,8 +517,10 @@ pub fn namespace(pid: u32, name: &str) -> String {
 
 /// False also for a zombie: who reaps it is a matter of the machine's init when its shim is dead.
 pub fn is_alive(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z')))
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    })
 }
 
 /// SIGKILL by pid, for processes that this test's engine started.

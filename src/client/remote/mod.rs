@@ -10,4 +10,3 @@ mod url;
 mod watch;
 
 pub(crate) use calls::Remote;
-pub(crate) use connection::ConnectError;

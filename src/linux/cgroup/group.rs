@@ -60,6 +60,7 @@ impl Cgroup {
     }
 
     /// Moves a process into the group, in every tree.
+    #[cfg(test)]
     pub(crate) fn add(&self, pid: crate::base::Pid) -> Result<(), CgroupError> {
         for tree in &self.trees {
             self.add_to(tree, pid)?;
@@ -81,6 +82,7 @@ impl Cgroup {
         Ok(())
     }
 
+    #[cfg(test)]
     fn add_to(&self, tree: &Tree, pid: crate::base::Pid) -> Result<(), CgroupError> {
         let path = self.directory(tree).join("cgroup.procs");
         files::write(&path, &pid.to_string())

@@ -86,6 +86,7 @@ impl Hierarchy {
     }
 
     /// Names of the controllers that can limit something, as in /proc/cgroups, sorted.
+    #[cfg(test)]
     pub(crate) fn controllers(&self) -> Vec<String> {
         let mut names: Vec<String> = self
             .trees
@@ -134,6 +135,7 @@ impl Hierarchy {
 
     /// The group at this path. Whether it exists shows when it is used; without it in the cgroup2 tree,
     /// [`Cgroup::unified_dir`] is `None`.
+    #[cfg(test)]
     pub(crate) fn open(&self, levels: &[&str]) -> Result<Cgroup, CgroupError> {
         Cgroup::open(self, relative(levels)?)
     }

@@ -35,9 +35,9 @@ mod v2;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use devices::{DEFAULT_DEVICES, DeviceKind, DeviceRule};
+pub(crate) use devices::DEFAULT_DEVICES;
 pub(crate) use error::CgroupError;
-pub(crate) use group::{Cgroup, Stats};
+pub(crate) use group::Cgroup;
 pub(crate) use hierarchy::{Hierarchy, Version};
 pub(crate) use limits::{Level, Limits};
 pub(crate) use oom::OomWatch;

@@ -7,4 +7,4 @@
 
 mod binary;
 
-pub(crate) use binary::{BINARY, PauseError, sealed};
+pub(crate) use binary::{PauseError, sealed};

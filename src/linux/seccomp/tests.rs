@@ -101,38 +101,18 @@ fn names_and_arguments() {
     check(caps::ALL, "keyctl", [0, 0], EPERM);
     check(default, "io_uring_setup", [0, 0], EPERM);
     check(default, "bpf", [0, 0], EPERM);
-    check(caps::parse("BPF").unwrap(), "bpf", [0, 0], ALLOW);
+    check(caps::named("BPF"), "bpf", [0, 0], ALLOW);
+    check(caps::named("PERFMON"), "perf_event_open", [0, 0], ALLOW);
+    check(caps::named("SYSLOG"), "syslog", [0, 0], ALLOW);
+    check(caps::named("SYS_TIME"), "clock_settime", [0, 0], ALLOW);
+    check(caps::named("SYS_MODULE"), "finit_module", [0, 0], ALLOW);
+    check(caps::named("SYS_NICE"), "mbind", [0, 0], ALLOW);
+    check(caps::named("SYS_BOOT"), "reboot", [0, 0], ALLOW);
+    check(caps::named("SYS_PTRACE"), "kcmp", [0, 0], ALLOW);
+    check(caps::named("SYS_PACCT"), "acct", [0, 0], ALLOW);
+    check(caps::named("SYS_TTY_CONFIG"), "vhangup", [0, 0], ALLOW);
     check(
-        caps::parse("PERFMON").unwrap(),
-        "perf_event_open",
-        [0, 0],
-        ALLOW,
-    );
-    check(caps::parse("SYSLOG").unwrap(), "syslog", [0, 0], ALLOW);
-    check(
-        caps::parse("SYS_TIME").unwrap(),
-        "clock_settime",
-        [0, 0],
-        ALLOW,
-    );
-    check(
-        caps::parse("SYS_MODULE").unwrap(),
-        "finit_module",
-        [0, 0],
-        ALLOW,
-    );
-    check(caps::parse("SYS_NICE").unwrap(), "mbind", [0, 0], ALLOW);
-    check(caps::parse("SYS_BOOT").unwrap(), "reboot", [0, 0], ALLOW);
-    check(caps::parse("SYS_PTRACE").unwrap(), "kcmp", [0, 0], ALLOW);
-    check(caps::parse("SYS_PACCT").unwrap(), "acct", [0, 0], ALLOW);
-    check(
-        caps::parse("SYS_TTY_CONFIG").unwrap(),
-        "vhangup",
-        [0, 0],
-        ALLOW,
-    );
-    check(
-        caps::parse("DAC_READ_SEARCH").unwrap(),
+        caps::named("DAC_READ_SEARCH"),
         "open_by_handle_at",
         [0, 0],
         ALLOW,
