@@ -4,12 +4,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::machine::Machine;
 use crate::base::{Uid, chain};
 use crate::runtime::RuntimeError;
 use crate::volume::remove_tree;
-use crate::wire::SandboxState;
+use crate::wire::{Cleanup, SandboxState};
 
 fn children(directory: &Path) -> Vec<(String, PathBuf)> {
     std::fs::read_dir(directory)
@@ -54,11 +55,60 @@ pub(super) async fn remove_orphan_files(machine: Arc<Machine>, known: HashSet<Ui
 pub(super) async fn remove_orphan_sandbox(machine: Arc<Machine>, state: SandboxState) {
     let id = &state.spec.id;
     tracing::info!(sandbox = %id, labels = ?state.spec.labels, "removing the sandbox of a deleted pod");
-    let bridge = machine.board.is_last(id).then(|| machine.network.bridge());
-    match machine.runtime.remove_pod_sandbox(id, bridge).await {
-        Ok(()) | Err(RuntimeError::UnknownSandbox(_)) => {}
+    match machine.runtime.remove_pod_sandbox(id, None).await {
+        Ok(()) | Err(RuntimeError::UnknownSandbox(_)) => {
+            machine.remove_bridge_later();
+        }
         Err(error) => {
             tracing::warn!(sandbox = %id, error = chain(&error), "an orphaned sandbox could not be removed");
+        }
+    }
+}
+
+/// How long a bridge without pods stays: pods often come and go in quick succession.
+const BRIDGE_LINGERS: Duration = Duration::from_millis(200);
+const BRIDGE_TRIES: u32 = 20;
+const BRIDGE_RETRY: Duration = Duration::from_millis(100);
+
+impl Machine {
+    /// Call after a sandbox has been removed.
+    pub(super) fn remove_bridge_later(self: &Arc<Self>) {
+        if self.board.has_sandboxes() {
+            return;
+        }
+        let machine = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(BRIDGE_LINGERS).await;
+            machine.remove_bridge().await;
+        });
+    }
+
+    /// Removes the bridge unless a pod uses it. The interfaces of pods that have just gone vanish from it
+    /// with their namespaces, which the kernel does when it finds the time; until then it has ports and
+    /// stays, so this looks again for a while.
+    pub(super) async fn remove_bridge(&self) {
+        let bridge = self.network.bridge();
+        let shown = Path::new("/sys/class/net").join(&bridge);
+        for _ in 0..BRIDGE_TRIES {
+            if self.board.has_sandboxes() || !shown.exists() {
+                return;
+            }
+            let what = Cleanup {
+                // No sandbox has this name; there is nothing but the bridge to clean up.
+                directory: self.directories.sandbox(&Uid::new("no-pod")),
+                cgroup: Vec::new(),
+                host_interface: None,
+                bridge: Some(bridge.clone()),
+            };
+            if let Err(error) = self.runtime.clean_up(what).await {
+                tracing::warn!(
+                    bridge,
+                    error = chain(&error),
+                    "the bridge could not be removed"
+                );
+                return;
+            }
+            tokio::time::sleep(BRIDGE_RETRY).await;
         }
     }
 }

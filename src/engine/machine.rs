@@ -167,10 +167,9 @@ impl Board {
         }
     }
 
-    /// No sandbox of a pod with its own network is left: the bridge may go. Counts routes, because a
-    /// sandbox is routed before it is created.
-    pub(super) fn is_last(&self, sandbox: &SandboxId) -> bool {
-        self.lock().routes.keys().all(|other| other == sandbox)
+    /// Counts from before a sandbox is created until it has been removed.
+    pub(super) fn has_sandboxes(&self) -> bool {
+        !self.lock().routes.is_empty()
     }
 
     pub(super) fn note(&self, notes: &[String]) {

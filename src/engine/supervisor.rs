@@ -146,6 +146,9 @@ impl Supervisor {
                 tokio::spawn(remove_orphan_sandbox(Arc::clone(&self.machine), *state));
             }
         }
+        if self.found.is_empty() {
+            self.machine.remove_bridge_later();
+        }
         tokio::spawn(remove_orphan_files(
             Arc::clone(&self.machine),
             known.clone(),
@@ -227,6 +230,7 @@ impl Supervisor {
                 None => worker.task.abort(),
             }
         }
+        self.machine.remove_bridge().await;
     }
 }
 

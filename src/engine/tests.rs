@@ -358,7 +358,7 @@ async fn two_containers_come_up_and_go_away() {
         .collect();
     assert_eq!(killing.len(), 2);
     assert!(killing.contains(&"Stopping container a"));
-    assert_eq!(world.fake.calls().last().unwrap(), "remove p and bridge");
+    assert_eq!(world.fake.calls().last().unwrap(), "remove p");
 }
 
 #[tokio::test(start_paused = true)]

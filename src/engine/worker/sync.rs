@@ -91,7 +91,7 @@ impl PodWorker {
                     );
                 }
                 self.kill_all(None).await;
-                self.drop_sandbox(None).await.map_err(|_| RETRY)?;
+                self.drop_sandbox().await.map_err(|_| RETRY)?;
                 self.publish();
                 Ok(())
             }

@@ -102,10 +102,7 @@ impl PodWorker {
     }
 
     /// Stops and removes the sandbox; what its containers were becomes history.
-    pub(super) async fn drop_sandbox(
-        &mut self,
-        bridge: Option<String>,
-    ) -> Result<(), RuntimeError> {
+    pub(super) async fn drop_sandbox(&mut self) -> Result<(), RuntimeError> {
         let Some(id) = self.sandbox.as_ref().map(|state| state.spec.id.clone()) else {
             return Ok(());
         };
@@ -115,8 +112,7 @@ impl PodWorker {
         if self.sandbox.is_none() {
             return Ok(());
         }
-        if let Err(error) = stopped.and(self.machine.runtime.remove_pod_sandbox(&id, bridge).await)
-        {
+        if let Err(error) = stopped.and(self.machine.runtime.remove_pod_sandbox(&id, None).await) {
             self.event(
                 Level::Warning,
                 "FailedKillPod",
@@ -136,17 +132,13 @@ impl PodWorker {
     async fn tear_down(&mut self) {
         self.kill_all(None).await;
         while self.sandbox.is_some() {
-            let bridge = self
-                .sandbox
-                .as_ref()
-                .filter(|state| self.machine.board.is_last(&state.spec.id))
-                .map(|_| self.machine.network.bridge());
-            if self.drop_sandbox(bridge).await.is_err() {
+            if self.drop_sandbox().await.is_err() {
                 tokio::time::sleep(RESISTS).await;
                 self.observe().await;
             }
         }
         self.machine.network.release(&self.uid);
+        self.machine.remove_bridge_later();
         self.prepared = None;
         remove_directory(self.machine.directories.pod(&self.uid)).await;
     }
@@ -190,12 +182,7 @@ impl PodWorker {
     /// The engine ends and takes its pods along; the objects stay.
     pub(super) async fn shut_down(&mut self) {
         self.kill_all(None).await;
-        let bridge = self
-            .sandbox
-            .as_ref()
-            .filter(|state| self.machine.board.is_last(&state.spec.id))
-            .map(|_| self.machine.network.bridge());
-        if self.drop_sandbox(bridge).await.is_ok() {
+        if self.drop_sandbox().await.is_ok() {
             self.machine.network.release(&self.uid);
         }
         self.publish();
