@@ -7,7 +7,14 @@
 //! before any thread, logger or runtime exists. The process that holds the lock of a state directory owns the
 //! engine ([`host`]), be it the screen or `podtui serve`. Everything else is a client of its socket.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::print_stderr,
+        reason = "a test may panic and says why it skips"
+    )
+)]
 
 mod admission;
 mod base;

@@ -10,6 +10,9 @@ use super::digest::Digest;
 use super::unpack::tests::Tar;
 use super::{ImageError, ImageService, LocalImages};
 
+/// Names and contents of an archive.
+type Members = Vec<(String, Vec<u8>)>;
+
 struct Fixture {
     dir: tempfile::TempDir,
     images: LocalImages,
@@ -314,7 +317,7 @@ async fn archives_that_lie_are_refused_and_leave_nothing() {
         layout.list(manifest, "x/y:z");
         layout.finish()
     };
-    let edited = |edit: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let edited = |edit: &dyn Fn(&mut Members)| {
         let mut members = good();
         edit(&mut members);
         archive(&members)

@@ -260,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn a_line_without_end_is_passed_on_in_pieces() {
         let endless = "x".repeat(5 << 20);
-        let (_directory, path) = log(&[("0.log", &[endless.clone()])]);
+        let (_directory, path) = log(&[("0.log", std::slice::from_ref(&endless))]);
         let shown = text(&path, LogQuery::default()).await;
         assert!(
             shown.len() > 4 << 20 && endless.starts_with(&shown),

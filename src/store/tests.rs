@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::{Gone, Opened, Settings, StoreError, WatchEvent, Watcher, open, open_with};
 use crate::admission::Admitted;
 use crate::base::Uid;
-use crate::model::{Kind, Object, ObjectKey, Resource, ResourceVersion};
+use crate::model::{Kind, Object, ObjectKey, ResourceVersion};
 
 fn meta(name: &str) -> ObjectMeta {
     ObjectMeta {
