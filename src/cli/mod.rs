@@ -29,4 +29,4 @@ mod session;
 mod verbs;
 
 pub(crate) use arguments::{Arguments, Command};
-pub(crate) use run::{fail, run};
+pub(crate) use run::{fail, run, usage};
