@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hostile_images;
 mod isolation;
 mod lifecycle;
 mod sandbox;

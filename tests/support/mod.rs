@@ -33,6 +33,10 @@ macro_rules! require_root {
     };
 }
 
+#[macro_use]
+pub mod image;
+pub mod terminal;
+
 pub fn is_root() -> bool {
     fs::read_to_string("/proc/self/status")
         .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t0")))
