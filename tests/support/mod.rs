@@ -246,6 +246,21 @@ impl Podtui {
         pod
     }
 
+    /// Waits until the first container has been started, running or over.
+    #[track_caller]
+    pub fn wait_running_or_over(&self, name: &str) -> Value {
+        let pod = self.wait(&format!("{name} to start"), || {
+            self.try_pod(name).filter(|pod| {
+                statuses(pod).any(|status| {
+                    status["state"]["running"].is_object()
+                        || status["state"]["terminated"].is_object()
+                })
+            })
+        });
+        self.learn_names();
+        pod
+    }
+
     #[track_caller]
     pub fn wait_phase(&self, name: &str, phase: &str) -> Value {
         self.wait(&format!("{name} to be {phase}"), || {
