@@ -12,6 +12,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod exhaustion;
+mod hostile_images;
 mod isolation;
 mod lifecycle;
 mod sandbox;
+mod streams;
