@@ -52,7 +52,10 @@ fn main() -> ExitCode {
     if words.next().is_some_and(|word| word == "__shim") {
         return shim::run(words);
     }
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(message) => return cli::usage(&message),
+    };
     let settings = match Settings::load(&arguments.global.overrides()) {
         Ok(settings) => settings,
         Err(error) => return cli::fail(&error.into()),

@@ -98,3 +98,14 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     Console::process().note(&format!("error: {error:#}"));
     ExitCode::FAILURE
 }
+
+/// Prints help or the mistake in the arguments; a mistake exits with 1 as in kubectl, not with clap's 2.
+pub(crate) fn usage(message: &clap::Error) -> ExitCode {
+    // A closed pipe is no reason to fail over a help text.
+    let _ = message.print();
+    if message.use_stderr() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}

@@ -256,26 +256,29 @@ impl Engine {
             .expect("the container has a process")
     }
 
-    /// Shims and pauses: every descendant of this engine that is podtui or pause.
+    /// The shims and pauses of this engine, and the template that its shims are forked from.
     pub fn helper_processes(&self) -> Vec<u32> {
-        let shims: Vec<u32> = processes()
+        let mut found: Vec<u32> = processes()
             .into_iter()
-            .filter(|&pid| pid != self.pid())
-            .filter(|&pid| {
-                let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                let executable = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-                let ours = command.windows(6).any(|window| window == b"__shim")
-                    || command.starts_with(b"podtui: shim");
-                ours && executable.to_string_lossy().contains("podtui")
-            })
+            .filter(|&pid| parent(pid) == Some(self.pid()))
             .collect();
-        let pauses = processes().into_iter().filter(|&pid| {
-            fs::read(format!("/proc/{pid}/cmdline"))
-                .unwrap_or_default()
-                .starts_with(b"/pause")
-                && parent(pid).is_some_and(|parent| shims.contains(&parent))
-        });
-        pauses.chain(shims.iter().copied()).collect()
+        for entry in fs::read_dir(self.run.join("pods"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let Ok(text) = fs::read_to_string(entry.path().join("state.json")) else {
+                continue;
+            };
+            let Ok(state) = serde_json::from_str::<Value>(&text) else {
+                continue;
+            };
+            let pids = ["shim_pid", "pause_pid"]
+                .into_iter()
+                .filter_map(|key| state[key].as_u64());
+            found.extend(pids.filter_map(|pid| u32::try_from(pid).ok()));
+        }
+        found
     }
 
     /// CPU of `podtui` on a tmux screen of 80x24, in percent of a core, and the time to its first frame.

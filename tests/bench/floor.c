@@ -156,6 +156,64 @@ static void inside_network(int s, int octet) {
     talk(s, &m);
 }
 
+/* ---- cgroups: one group per container in every hierarchy that is mounted, as a runtime has to make ---- */
+
+static char hierarchies[32][256];
+static int hierarchy_count;
+
+static void find_hierarchies(void) {
+    char line[4096], path[256], type[64];
+    FILE *mounts = fopen("/proc/self/mounts", "re");
+    while (mounts && fgets(line, sizeof line, mounts))
+        if (sscanf(line, "%*s %255s %63s", path, type) == 2 && !strncmp(type, "cgroup", 6) &&
+            !strstr(line, "name=") && hierarchy_count < 32)
+            strcpy(hierarchies[hierarchy_count++], path);
+    if (mounts) fclose(mounts);
+}
+
+static void make_groups(int index) {
+    char path[512];
+    for (int i = 0; i < hierarchy_count; i++) {
+        snprintf(path, sizeof path, "%s/ptfloor%d", hierarchies[i], index);
+        if (mkdir(path, 0755)) die(path);
+        if (!strstr(hierarchies[i], "cpuset")) continue;
+        for (const char *const *name = (const char *const[]){"cpuset.cpus", "cpuset.mems", 0}; *name; name++) {
+            char value[256];
+            snprintf(path, sizeof path, "%s/%s", hierarchies[i], *name);
+            int fd = open(path, O_RDONLY | O_CLOEXEC);
+            ssize_t n = read(fd, value, sizeof value);
+            close(fd);
+            snprintf(path, sizeof path, "%s/ptfloor%d/%s", hierarchies[i], index, *name);
+            fd = open(path, O_WRONLY | O_CLOEXEC);
+            if (n > 0 && write(fd, value, n) < 0) die(path);
+            close(fd);
+        }
+    }
+}
+
+/* By the only thread of the process that is moved: "0" to tasks (v1) or cgroup.procs (v2). */
+static void join_groups(int index) {
+    char path[512];
+    for (int i = 0; i < hierarchy_count; i++) {
+        snprintf(path, sizeof path, "%s/ptfloor%d/tasks", hierarchies[i], index);
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0) {
+            snprintf(path, sizeof path, "%s/ptfloor%d/cgroup.procs", hierarchies[i], index);
+            fd = open(path, O_WRONLY | O_CLOEXEC);
+        }
+        if (write(fd, "0", 1) < 0) die(path);
+        close(fd);
+    }
+}
+
+static void drop_groups(int index) {
+    char path[512];
+    for (int i = 0; i < hierarchy_count; i++) {
+        snprintf(path, sizeof path, "%s/ptfloor%d", hierarchies[i], index);
+        for (int tries = 0; rmdir(path) && errno == EBUSY && tries < 200; tries++) usleep(1000);
+    }
+}
+
 /* ---- processes ---- */
 
 static pid_t clone_pidfd(unsigned long flags, int *pidfd) {
@@ -175,9 +233,12 @@ static void node(const char *path, int major, int minor) {
 static pid_t container(int sandbox, int index, const char *const argv[], int *pidfd, int *started) {
     int pipe_fds[2];
     if (pipe2(pipe_fds, O_CLOEXEC)) die("pipe");
-    pid_t child = clone_pidfd(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWCGROUP, pidfd);
+    make_groups(index);
+    pid_t child = clone_pidfd(CLONE_NEWNS | CLONE_NEWPID, pidfd);
     if (child == 0) {
         char options[9000], merged[4200];
+        join_groups(index);
+        if (unshare(CLONE_NEWCGROUP)) die("unshare");
         if (setns(sandbox, CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)) die("setns");
         if (mount(0, "/", 0, MS_REC | MS_PRIVATE, 0)) die("private");
         snprintf(merged, sizeof merged, "%s/m%d", dir, index);
@@ -265,6 +326,7 @@ static void pods(int count) {
         wait_exec(two_ready);
         printf("%.0f\n", now_us() - start);
         reap(one, one_fd), reap(two, two_fd), reap(pause_pid, pause_fd);
+        drop_groups(first + 2 * i), drop_groups(first + 2 * i + 1);
     }
     struct message m;
     link_message(&m, 0, bridge, 0);
@@ -297,11 +359,13 @@ static void execs(int count) {
         if (status) {
             fprintf(stderr, "floor: exec ended with %d\n", status);
             reap(pid, fd), reap(pause_pid, pause_fd);
+            drop_groups(first);
             exit(1);
         }
         printf("%.0f\n", now_us() - start);
     }
     reap(pid, fd), reap(pause_pid, pause_fd);
+    drop_groups(first);
 }
 
 static void restarts(int count) {
@@ -321,8 +385,10 @@ static void restarts(int count) {
         pid = container(pause_fd, first + i, SLEEP, &fd, &ready);
         wait_exec(ready);
         printf("%.0f\n", now_us() - start);
+        drop_groups(first + i - 1);
     }
     reap(pid, fd), reap(pause_pid, pause_fd);
+    drop_groups(first + count);
 }
 
 static void logs(size_t line, size_t total) {
@@ -358,6 +424,7 @@ int main(int argc, char **argv) {
     dir = getenv("FLOOR_DIR");
     if (argc != 4 || !dir) return fprintf(stderr, "usage: FLOOR_DIR=DIR floor pod|exec|restart ROOTFS N | log LINE BYTES\n"), 2;
     first = getpid() % 100000 * 10000;
+    find_hierarchies();
     /* The overlays of this program must not reach the machine's mount table. */
     if (unshare(CLONE_NEWNS) || mount(0, "/", 0, MS_REC | MS_PRIVATE, 0)) die("unshare");
     snprintf(rootfs, sizeof rootfs, "%s", argv[2]);
