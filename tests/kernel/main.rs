@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod doors;
 mod exhaustion;
 mod hostile_images;
 mod isolation;
