@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -145,7 +145,7 @@ pub(crate) fn serve(settings: &Settings, background: bool) -> Result<()> {
         rustix::process::setsid().context("leaving the session of the terminal")?;
     }
     settings.ensure_directories()?;
-    let Some(lock) = try_lock(&settings.state_dir)? else {
+    let Some(lock) = wait_lock(&settings.state_dir)? else {
         bail!(
             "another podtui owns {}; `podtui engine status` tells which",
             settings.state_dir.display()
@@ -254,6 +254,20 @@ fn try_lock(state_dir: &Path) -> Result<Option<File>> {
         Err(TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("locking {}", path.display()))
         }
+    }
+}
+
+/// As [`try_lock`], with patience for an engine that was killed while it started a shim: between fork and
+/// exec the child still holds a copy of the descriptor, and with it the lock.
+fn wait_lock(state_dir: &Path) -> Result<Option<File>> {
+    const PATIENCE: Duration = Duration::from_millis(300);
+    let begin = Instant::now();
+    loop {
+        let lock = try_lock(state_dir)?;
+        if lock.is_some() || begin.elapsed() >= PATIENCE {
+            return Ok(lock);
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -271,17 +271,27 @@ fn engines_that_race_for_one_directory_are_one() {
     }
     assert_eq!(podtui.container_pid("a", "c"), pid);
     let needle = podtui.path().display().to_string();
-    let engines = crate::support::processes()
-        .into_iter()
-        .filter(|pid| {
-            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            String::from_utf8_lossy(&command).contains("serve")
-                && (String::from_utf8_lossy(&environment).contains(&needle)
-                    || String::from_utf8_lossy(&command).contains(&needle))
-        })
-        .count();
-    assert_eq!(engines, 1, "engines on one state directory");
+    let engines = || {
+        crate::support::processes()
+            .into_iter()
+            .filter(|pid| {
+                let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+                String::from_utf8_lossy(&command).contains("serve")
+                    && (String::from_utf8_lossy(&environment).contains(&needle)
+                        || String::from_utf8_lossy(&command).contains(&needle))
+            })
+            .count()
+    };
+    podtui.wait("all engines but one to end", || {
+        (engines() == 1).then_some(())
+    });
+    // And that one is the one that answers.
+    assert_eq!(
+        podtui.ok(&["get", "pods", "-o", "name"]),
+        "pod/a
+"
+    );
     podtui.delete_all();
 }
 

@@ -97,8 +97,10 @@ impl Podtui {
             .spawn()
             .expect("podtui starts");
         *self.engine.borrow_mut() = Some(child);
-        self.wait("the engine's socket", || {
-            std::os::unix::net::UnixStream::connect(self.run().join("api.sock")).ok()
+        // Not only a connection: for a moment a child of a killed engine may still hold its socket.
+        self.wait("the engine to answer", || {
+            let status = self.output(&["engine", "status"]).status;
+            status.success().then_some(())
         });
     }
 
