@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ use crate::image::LocalImages;
 use crate::model::Kind;
 use crate::network::Allocator;
 use crate::runtime::{ShimProgram, ShimRuntime};
-use crate::store::{self, Store};
+use crate::store::{self, Store, WatchEvent};
 use crate::tui::{ExitChoice, TuiSettings};
-use crate::{server, telemetry, tui};
+use crate::{cli, server, telemetry, tui};
 
 /// A background engine without pods and clients ends after this time.
 const RETIRE_AFTER: Duration = Duration::from_secs(30);
@@ -100,18 +100,41 @@ impl Host {
         let _ = std::fs::remove_file(settings.socket());
     }
 
-    /// Returns once there were neither pods nor clients for a while.
+    /// Returns once there were neither pods nor clients for a while. While there are pods nothing is polled.
     async fn retired(&self) {
         let mut idle = Duration::ZERO;
         let step = RETIRE_AFTER / 6;
         while idle < RETIRE_AFTER {
+            if self.last_pod_gone().await {
+                idle = Duration::ZERO;
+            }
             tokio::time::sleep(step).await;
-            let (pods, _) = self.store.list_objects(Kind::Pod, None);
-            idle = if pods.is_empty() && self.connections.is_empty() {
+            idle = if self.connections.is_empty() {
                 idle + step
             } else {
                 Duration::ZERO
             };
+        }
+    }
+
+    /// Waits until there is no pod; false when there was none to begin with.
+    async fn last_pod_gone(&self) -> bool {
+        let mut waited = false;
+        loop {
+            let (pods, version) = self.store.list_objects(Kind::Pod, None);
+            if pods.is_empty() {
+                return waited;
+            }
+            waited = true;
+            // A watcher that was overtaken ends with an error and the list is read again.
+            let Ok(mut changes) = self.store.watch(Kind::Pod, version) else {
+                continue;
+            };
+            while let Ok(change) = changes.next().await {
+                if matches!(change, WatchEvent::Deleted(_)) {
+                    break;
+                }
+            }
         }
     }
 }
@@ -199,32 +222,12 @@ pub(crate) fn screen(settings: &Settings, namespace: Option<String>) -> Result<(
         let pods_go_on = !stop_pods && !host.store.list_objects(Kind::Pod, None).0.is_empty();
         host.close(settings, stop_pods).await;
         if pods_go_on {
-            start_in_background(settings)
+            cli::spawn_engine(settings, Stdio::null())?;
+            Ok(())
         } else {
             Ok(())
         }
     })
-}
-
-/// The engine moves on: the same directories, no screen, no terminal.
-fn start_in_background(settings: &Settings) -> Result<()> {
-    let program = std::env::current_exe().context("finding the podtui executable")?;
-    Command::new(&program)
-        .args(["serve", "--background", "--state-dir"])
-        .arg(&settings.state_dir)
-        .arg("--run-dir")
-        .arg(&settings.run_dir)
-        .arg("--config-dir")
-        .arg(&settings.config_dir)
-        .arg("--log-level")
-        .arg(&settings.log_level)
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .with_context(|| format!("starting {} serve", program.display()))?;
-    Ok(())
 }
 
 fn runtime() -> Result<Runtime> {

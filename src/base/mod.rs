@@ -1,17 +1,19 @@
-//! Vocabulary that every room may use: identifiers, time, back-off arithmetic, error chains and the
-//! channel bundle of an interactive session.
+//! Vocabulary that every room may use: identifiers, time, back-off arithmetic, error chains, the
+//! names of capabilities and the channel bundle of an interactive session.
 //!
 //! Nothing here decides anything and nothing here touches a file, a socket or the clock of the machine
 //! except [`Clock::system`]. A type belongs here only when at least two rooms that may not import each
 //! other exchange it.
 
 mod backoff;
+mod capability;
 mod clock;
 mod error;
 mod id;
 mod stream;
 
 pub(crate) use backoff::BackoffSequence;
+pub(crate) use capability::CAPABILITIES;
 pub(crate) use clock::Clock;
 pub(crate) use error::chain;
 pub(crate) use id::{ContainerId, Pid, SandboxId, Uid};

@@ -77,7 +77,8 @@ pub(crate) async fn find_or_start_engine(
     if let Ok(client) = find_engine(settings).await {
         return Ok(client);
     }
-    let mut engine = start(settings)?;
+    // A pipe, so that what it says before its log is open is not lost.
+    let mut engine = spawn_engine(settings, Stdio::piped())?;
     announce(&format!(
         "Started an engine in the background (state in {}).",
         settings.state_dir.display()
@@ -115,9 +116,9 @@ pub(crate) async fn find_or_start_engine(
     })
 }
 
-/// The process leaves our session by itself (`serve --background`). Its standard error is a pipe, so that
-/// what it says before its log is open is not lost.
-fn start(settings: &Settings) -> Result<Child, ConnectError> {
+/// Starts `podtui serve` on the same directories. It leaves our session and terminal by itself
+/// (`--background`).
+pub(crate) fn spawn_engine(settings: &Settings, stderr: Stdio) -> Result<Child, ConnectError> {
     let program = std::env::current_exe().map_err(ConnectError::Executable)?;
     let child = Command::new(&program)
         .args(["serve", "--background", "--state-dir"])
@@ -131,7 +132,7 @@ fn start(settings: &Settings) -> Result<Child, ConnectError> {
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(stderr)
         .spawn();
     child.map_err(|source| ConnectError::Spawn { program, source })
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::failure::Failure;
-use crate::printer::Moment;
+use crate::printer::{Moment, inert};
 
 /// Standard input, output and error of a command; tests have their own.
 pub(super) struct Console {
@@ -14,6 +14,7 @@ pub(super) struct Console {
     err: Box<dyn Write + Send>,
     pub(super) input_is_terminal: bool,
     pub(super) out_is_terminal: bool,
+    err_is_terminal: bool,
     zone: OnceLock<TimeZone>,
 }
 
@@ -26,6 +27,7 @@ impl Console {
             err: Box::new(io::stderr()),
             input_is_terminal: io::stdin().is_terminal(),
             out_is_terminal: io::stdout().is_terminal(),
+            err_is_terminal: io::stderr().is_terminal(),
             zone: OnceLock::new(),
         }
     }
@@ -42,6 +44,7 @@ impl Console {
             err,
             input_is_terminal: false,
             out_is_terminal: false,
+            err_is_terminal: false,
             zone: OnceLock::from(TimeZone::UTC),
         }
     }
@@ -52,8 +55,12 @@ impl Console {
         Moment::new(Timestamp::now(), zone)
     }
 
-    /// Writes to standard output and flushes, so that a reader of a pipe sees it at once.
+    /// Writes to standard output and flushes, so that a reader of a pipe sees it at once. What objects say
+    /// cannot act on a terminal (CVE-2021-25743).
     pub(super) fn print(&mut self, text: &str) -> Result<(), Failure> {
+        if self.out_is_terminal {
+            return self.write(inert(text).as_bytes());
+        }
         self.write(text.as_bytes())
     }
 
@@ -71,6 +78,11 @@ impl Console {
 
     /// One line on standard error.
     pub(super) fn note(&mut self, line: &str) {
+        let line = if self.err_is_terminal {
+            inert(line)
+        } else {
+            line.into()
+        };
         self.write_err(format!("{line}\n").as_bytes());
     }
 

@@ -29,4 +29,5 @@ mod session;
 mod verbs;
 
 pub(crate) use arguments::{Arguments, Command};
+pub(crate) use connect::spawn_engine;
 pub(crate) use run::{fail, run, usage};

@@ -23,6 +23,9 @@ use crate::wire::{EventKind, SandboxState};
 /// A worker that is asked to leave does so at once unless it is in the middle of a kill; the kill goes on
 /// in the shim, and the next engine takes it up.
 const LEAVE: Duration = Duration::from_secs(1);
+/// The last of a pod whose object is gone: nobody could see what is left of it until the next engine
+/// starts, so its worker finishes. Two seconds for the kill, the rest for what resists.
+const FINISH: Duration = Duration::from_secs(10);
 
 /// Asks the supervisor to end; answered when it has.
 pub(super) struct ShutDown {
@@ -111,15 +114,7 @@ impl Supervisor {
             for pod in &pods {
                 self.desire(pod);
             }
-            let gone: Vec<Uid> = self
-                .workers
-                .keys()
-                .filter(|uid| !known.contains(uid))
-                .cloned()
-                .collect();
-            for uid in gone {
-                self.removed(&uid);
-            }
+            self.remove_all_but(&known);
             // The history may have moved on meanwhile; the next list is newer.
             if let Ok(watcher) = self.machine.store.watch(Kind::Pod, version) {
                 return watcher;
@@ -191,7 +186,13 @@ impl Supervisor {
         self.workers.insert(uid, Worker { desired, task });
     }
 
-    fn removed(&mut self, uid: &Uid) {
+    fn remove_all_but(&self, known: &HashSet<Uid>) {
+        for uid in self.workers.keys().filter(|uid| !known.contains(*uid)) {
+            self.removed(uid);
+        }
+    }
+
+    fn removed(&self, uid: &Uid) {
         if let Some(worker) = self.workers.get(uid) {
             worker.desired.send_replace(Desired::Removed);
         }
@@ -213,16 +214,26 @@ impl Supervisor {
     }
 
     async fn end(&mut self, stop_pods: bool) {
-        for worker in self.workers.values() {
-            worker
-                .desired
-                .send_replace(Desired::ShutDown { stop: stop_pods });
+        // A deletion may still wait in the watch.
+        let (pods, _) = self.machine.store.list::<Pod>(None);
+        self.remove_all_but(&pods.iter().map(|pod| pod.uid()).collect());
+        let mut leaving = Vec::new();
+        for (uid, worker) in self.workers.drain() {
+            let mut patience = (!stop_pods).then_some(LEAVE);
+            worker.desired.send_if_modified(|desired| {
+                if matches!(desired, Desired::Removed) {
+                    patience = patience.map(|_| FINISH);
+                    return false;
+                }
+                *desired = Desired::ShutDown { stop: stop_pods };
+                true
+            });
+            leaving.push((uid, worker, patience));
         }
-        for (uid, mut worker) in self.workers.drain() {
-            let ended = if stop_pods {
-                Some((&mut worker.task).await)
-            } else {
-                tokio::time::timeout(LEAVE, &mut worker.task).await.ok()
+        for (uid, mut worker, patience) in leaving {
+            let ended = match patience {
+                Some(patience) => tokio::time::timeout(patience, &mut worker.task).await.ok(),
+                None => Some((&mut worker.task).await),
             };
             match ended {
                 Some(Ok(())) => {}

@@ -9,56 +9,13 @@
 use std::fs;
 use std::io;
 
+use crate::base::CAPABILITIES;
+
 /// What a container gets when it asks for nothing: CHOWN, DAC_OVERRIDE, FSETID, FOWNER, MKNOD, NET_RAW,
 /// SETGID, SETUID, SETFCAP, SETPCAP, NET_BIND_SERVICE, SYS_CHROOT, KILL, AUDIT_WRITE. The same 14 that
 /// containerd and Docker grant.
 #[cfg(test)]
 pub(crate) const DEFAULT: u64 = 0xa804_25fb;
-
-/// Names by number, without the prefix (include/uapi/linux/capability.h).
-const NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
 
 pub(crate) const SYS_ADMIN: u64 = bit(21);
 
@@ -69,7 +26,7 @@ pub(crate) const fn bit(number: u32) -> u64 {
 
 /// Every capability this build knows by name.
 #[cfg(test)]
-pub(crate) const ALL: u64 = (1 << NAMES.len()) - 1;
+pub(crate) const ALL: u64 = (1 << CAPABILITIES.len()) - 1;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CapsError {
@@ -95,12 +52,12 @@ pub(crate) enum CapsError {
 /// The bit of a capability name without its prefix.
 #[cfg(test)]
 pub(crate) fn named(name: &str) -> u64 {
-    let number = NAMES.iter().position(|known| *known == name);
+    let number = CAPABILITIES.iter().position(|known| *known == name);
     1 << number.expect("tests name capabilities that exist")
 }
 
 fn name_of(number: usize) -> String {
-    NAMES
+    CAPABILITIES
         .get(number)
         .map_or_else(|| number.to_string(), |name| (*name).to_owned())
 }

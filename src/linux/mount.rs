@@ -4,6 +4,7 @@
 
 #![expect(unsafe_code, reason = "system calls without a safe wrapper")]
 
+use std::ffi::CString;
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -76,6 +77,13 @@ impl Context {
         let text = text.trim().trim_start_matches("e ").to_owned();
         (!text.is_empty()).then_some(text)
     }
+}
+
+/// mount(2) of a file system of this kind on `place`, for what a [`Context`] cannot be told.
+pub(crate) fn with_options(kind: &str, place: &Path, options: &str) -> io::Result<()> {
+    let options = CString::new(options)?;
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount(kind, place, kind, flags, options.as_c_str()).map_err(io::Error::from)
 }
 
 /// Attaches a detached mount on top of `target`.

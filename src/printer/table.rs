@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use unicode_width::UnicodeWidthStr as _;
 
 /// Blanks between columns, and the least width of a column with them, as kubectl has it.
@@ -87,20 +89,64 @@ pub(crate) fn visible(text: &str) -> String {
             }
             '\u{7f}' => shown.push_str("^?"),
             '\u{80}'..='\u{9f}' => shown.extend(character.escape_unicode()),
-            // Directional overrides and isolates can make a line read differently from what it says
-            // (CVE-2021-42574).
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                shown.extend(character.escape_unicode());
-            }
+            _ if is_deceptive(character) => shown.extend(character.escape_unicode()),
             _ => shown.push(character),
         }
     }
     shown
 }
 
+/// Text of any format for a terminal: line breaks and tabs stay, what could act on the terminal or deceive
+/// its reader becomes `\uXXXX`. JSON has such characters only inside of strings, so it keeps its meaning.
+pub(crate) fn inert(text: &str) -> Cow<'_, str> {
+    let acts = |character: char| {
+        is_deceptive(character) || (character.is_control() && !matches!(character, '\n' | '\t'))
+    };
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if acts(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Directional marks, overrides and isolates can make a line read differently from what it says
+/// (CVE-2021-42574); characters without width make two different names look alike.
+fn is_deceptive(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inert_text_keeps_its_meaning_in_json() {
+        assert_eq!(inert("a\tb\nä"), "a\tb\nä");
+        assert_eq!(
+            inert("\u{1b}[2J\r\u{9b}\u{7f}\u{202e}\u{200b}"),
+            "\\u001b[2J\\u000d\\u009b\\u007f\\u202e\\u200b"
+        );
+        let json = serde_json::json!({"a": "x\u{9b}\u{202e}\u{7f}"});
+        let shown = inert(&json.to_string()).into_owned();
+        assert!(shown.is_ascii());
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+            json
+        );
+    }
 
     #[test]
     fn columns_are_three_blanks_apart_and_headers_upper_case() {

@@ -364,7 +364,10 @@ fn read_file(path: &Path, replayed: &mut Replayed) -> Result<u64, StoreError> {
             Some(Err(_)) | None => pending_damage += 1,
         }
     }
-    if pending_damage > 0 {
+    // A crash leaves half a line. Whole lines that cannot be read were written, and maybe acknowledged.
+    if bytes[good_end..].contains(&b'\n') {
+        damaged += pending_damage;
+    } else if pending_damage > 0 {
         warn!(path = %path.display(), bytes = bytes.len() - good_end,
             "the store file ends with an unfinished record; ignored");
     }

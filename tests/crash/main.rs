@@ -13,6 +13,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod torn;
+
 use std::time::Duration;
 
 use support::{Podtui, kill, status};

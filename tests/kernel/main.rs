@@ -12,6 +12,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod doors;
+mod exhaustion;
+mod hostile_images;
 mod isolation;
 mod lifecycle;
 mod sandbox;
+mod streams;

@@ -33,6 +33,10 @@ macro_rules! require_root {
     };
 }
 
+#[macro_use]
+pub mod image;
+pub mod terminal;
+
 pub fn is_root() -> bool {
     fs::read_to_string("/proc/self/status")
         .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t0")))
@@ -236,6 +240,21 @@ impl Podtui {
                     .filter(|status| status["state"]["running"].is_object())
                     .count();
                 wanted == running
+            })
+        });
+        self.learn_names();
+        pod
+    }
+
+    /// Waits until the first container has been started, running or over.
+    #[track_caller]
+    pub fn wait_running_or_over(&self, name: &str) -> Value {
+        let pod = self.wait(&format!("{name} to start"), || {
+            self.try_pod(name).filter(|pod| {
+                statuses(pod).any(|status| {
+                    status["state"]["running"].is_object()
+                        || status["state"]["terminated"].is_object()
+                })
             })
         });
         self.learn_names();

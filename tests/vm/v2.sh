@@ -1,7 +1,8 @@
 # Run inside the machine of run-v2: pods with limits under a pure cgroup v2 hierarchy, an OOM kill that is
-# seen, the device filter, and nothing left over at the end. The last line says how many checks failed.
+# seen, exec, a restart, an engine that dies, the device filter, and nothing left over at the end. One line
+# per check, `ok` or `FAILED`; tests/vm/main.rs knows them all. The last line says how many failed.
 #
-#   tests/vm/run-v2 target/release/podtui tests/vm/v2.sh
+#   tests/vm/run-v2 target/debug/podtui tests/vm/v2.sh
 
 failures=0
 image=localhost/busybox:v2
@@ -46,8 +47,19 @@ field_is() { # POD JSONPATH EXPECTED
 says() { # EXPECTED COMMAND...
     expected=$1
     shift
-    found=$("$@" 2>&1)
-    [ "$found" = "$expected" ] || { echo "'$found', not '$expected'"; return 1; }
+    found=$("$@" 2>/tmp/complaint)
+    [ "$found" = "$expected" ] || { echo "'$found', not '$expected'"; cat /tmp/complaint; return 1; }
+}
+exits() { # CODE COMMAND...
+    expected=$1
+    shift
+    "$@"
+    code=$?
+    [ $code = "$expected" ] || { echo "exit code $code, not $expected"; return 1; }
+}
+kill_engine() {
+    pid=$(ps -o pid,args | awk '/podtui serve/ && !/awk/ { print $1 }')
+    [ -n "$pid" ] && kill -9 "$pid"
 }
 nothing_left() {
     left=$(
@@ -55,6 +67,7 @@ nothing_left() {
         ip -o link | grep -v ': lo:'
         grep -E 'overlay|/run/podtui|/var/lib/podtui' /proc/mounts
         ps -o args | grep -E '^/pause|__shim' | grep -v grep
+        find /run/podtui/pods /var/lib/podtui/pods -mindepth 1 2>/dev/null
     )
     [ -z "$left" ] || { echo "$left"; return 1; }
 }
@@ -89,6 +102,18 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
+metadata: {name: again}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: $image
+    imagePullPolicy: Never
+    command: [sh, -c, 'until [ -e /tmp/end ]; do sleep 0.1; done; exit 3']
+    resources: {limits: {memory: 48Mi}}
+---
+apiVersion: v1
+kind: Pod
 metadata: {name: hog}
 spec:
   restartPolicy: Never
@@ -97,27 +122,45 @@ spec:
   - name: main
     image: $image
     imagePullPolicy: Never
-    command: [sh, -c, 'sleep 1; exec tail /dev/zero']
+    command: [sh, -c, 'sleep 1; tail /dev/zero; echo survived; sleep 100000']
     resources: {limits: {memory: 24Mi}}
 END
-check "apply two pods" podtui apply -f /tmp/pods.yaml
-check "calm is ready" podtui wait --for=condition=Ready pod/calm --timeout=60s
+check "apply three pods" podtui apply -f /tmp/pods.yaml
+check "calm and again are ready" podtui wait --for=condition=Ready pod/calm pod/again --timeout=60s
 check "memory.max is the limit" has_value calm main memory.max $((64 * 1024 * 1024))
 check "cpu.max is the limit" has_value calm main cpu.max "50000 100000"
+# 250m are 256 shares; the curve from shares to weight is the one of runc 1.3.2 and crun 1.23.
+check "the request for cpu is the weight" has_value calm main cpu.weight 35
+check "no limit is no limit" has_value calm second memory.max max
 check "the container sees its own root" says "0::/" podtui exec calm -c main -- cat /proc/self/cgroup
+check "and its own limit" says $((64 * 1024 * 1024)) \
+    podtui exec calm -c main -- cat /sys/fs/cgroup/memory.max
+check "but cannot lift it" says "denied" podtui exec calm -c main -- \
+    sh -c '{ echo max >/sys/fs/cgroup/memory.max; } 2>/dev/null && echo lifted || echo denied'
 check "containers share localhost" says "root:x:0:0:root:/:/bin/sh" \
     podtui exec calm -c main -- wget -qO- localhost:8080/passwd
+check "exec gives the exit code" exits 7 podtui exec calm -c second -- sh -c 'exit 7'
 check "a device outside the list is denied" says "denied" podtui exec calm -c main -- \
     sh -c 'mknod /tmp/kmsg c 1 11; { head -c 1 </tmp/kmsg; } >/dev/null 2>&1 && echo open || echo denied'
 check "the usual devices work" says "1" podtui exec calm -c main -- sh -c 'head -c 1 /dev/urandom | wc -c'
-check "hog is killed for its memory" within 30 field_is hog \
+check "hog is killed for its child's memory" within 30 field_is hog \
     '{.status.containerStatuses[0].state.terminated.reason}' OOMKilled
 check "with exit code 137" field_is hog '{.status.containerStatuses[0].state.terminated.exitCode}' 137
+check "all of it at once" says "" podtui logs hog
+check "again is told to end" podtui exec again -- touch /tmp/end
+check "and is restarted" within 30 field_is again '{.status.containerStatuses[0].restartCount}' 1
+check "after exit code 3" field_is again \
+    '{.status.containerStatuses[0].lastState.terminated.exitCode}' 3
+check "it runs" podtui wait --for=condition=Ready pod/again --timeout=30s
+check "with its limit" has_value again main memory.max $((48 * 1024 * 1024))
+check "the engine is killed" kill_engine
+check "the next one finds calm running" says "calm:0" podtui get pod calm -o \
+    'jsonpath={.metadata.name}:{.status.containerStatuses[0].restartCount}'
+check "and enters it" says "calm" podtui exec calm -c main -- hostname
 podtui get pods -o wide
-podtui events | tail -n 20
-check "delete both" podtui delete pod calm hog --grace-period=0 --force
+check "delete all" podtui delete pod calm again hog --grace-period=0 --force
 check "stop the engine" podtui engine stop
-check "nothing is left" within 20 nothing_left
+check "nothing is left" nothing_left
 [ $failures = 0 ] || tail -n 40 /var/lib/podtui/log/* 2>/dev/null
 echo "$failures checks failed"
 [ $failures = 0 ]

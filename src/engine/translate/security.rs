@@ -1,54 +1,11 @@
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::container::TranslateError;
+use crate::base::CAPABILITIES;
 use crate::image::ImageConfig;
 use crate::wire::{CapabilitySets, ContainerUser, Seccomp};
 
-/// capabilities(7), by number.
-const NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-const ALL: u64 = (1 << NAMES.len()) - 1;
+const ALL: u64 = (1 << CAPABILITIES.len()) - 1;
 /// The 14 capabilities of Docker and containerd.
 const DEFAULT: u64 = 0xa804_25fb;
 
@@ -106,7 +63,7 @@ pub(super) fn is_privileged(container: &Container) -> bool {
 fn bit(name: &str) -> Option<u64> {
     let name = name.to_ascii_uppercase();
     let name = name.strip_prefix("CAP_").unwrap_or(&name);
-    NAMES
+    CAPABILITIES
         .iter()
         .position(|known| *known == name)
         .map(|number| 1 << number)

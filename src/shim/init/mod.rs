@@ -5,8 +5,8 @@
 //! [`report::Reporter`], ends by exec or `_exit`, and never returns into the shim's code.
 //!
 //! * [`container`] — the first process of a container, in new mount and (mostly) pid namespaces: joins the
-//!   sandbox's namespaces and its cgroup, builds the root ([`rootfs`], [`device`]), looks up its user
-//!   ([`user`]), gives up privileges and executes ([`program`]).
+//!   sandbox's namespaces and its cgroup, builds the root ([`rootfs`], [`overlay`],
+//!   [`device`]), looks up its user ([`user`]), gives up privileges and executes ([`program`]).
 //! * [`session`] — an exec session: joins all namespaces of a running container, then the same end.
 //! * [`pause`] — sets host name and sysctls in the new namespaces, leaves every file system behind, and
 //!   becomes pause.
@@ -16,6 +16,7 @@
 
 mod device;
 mod main;
+mod overlay;
 mod program;
 mod report;
 mod rootfs;

@@ -1,21 +1,21 @@
-//! The container's file tree: overlay, kernel file systems, the spec's mounts, masks.
+//! The container's file tree: the image's layers, kernel file systems, the spec's mounts, masks.
 //!
 //! Every mount point is opened beneath the root and the mount is attached to that descriptor. Nothing of
 //! the container runs yet, but a sibling may share volumes with it and swap a directory for a link at any
 //! moment (CVE-2021-30465), so no path is looked up twice.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, mkdirat, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, openat};
 
 use super::Plan;
 use super::device::{self, Devices};
+use super::overlay;
 use crate::linux::mount::{self, Attributes, Context, Propagation};
 use crate::linux::path::{self, Links};
 use crate::shim::fault::{At, refuse};
-use crate::wire::{self, Fault, MountSource, RootFs, Stage};
+use crate::wire::{self, Fault, MountSource, Stage};
 
 /// `PROC_SUPER_MAGIC` and `SYSFS_MAGIC`, statfs(2).
 const PROC_MAGIC: u64 = 0x9fa0;
@@ -26,7 +26,7 @@ const NO_NODES: Attributes = Attributes::NO_SUID
 
 /// Builds the tree in this process's mount namespace, makes it the root, and returns a descriptor of it.
 pub(super) fn build(plan: &Plan<'_>) -> Result<OwnedFd, Fault> {
-    let root = overlay(&plan.spec.rootfs)?;
+    let root = overlay::mount(&plan.spec.rootfs)?;
     let scratch = &plan.spec.rootfs.scratch;
     let place = open_host(scratch, Links::Refuse)
         .at(Stage::Rootfs, format_args!("open {}", scratch.display()))?;
@@ -73,100 +73,6 @@ pub(in crate::shim) fn open_host(path: &Path, links: Links) -> std::io::Result<O
             path::open(slash.as_fd(), path, OFlags::PATH, Links::Refuse)
         }
     }
-}
-
-/// The layers below a writable directory, as a detached mount.
-fn overlay(rootfs: &RootFs) -> Result<OwnedFd, Fault> {
-    let context = Context::open("overlay").at(Stage::Rootfs, "open overlay")?;
-    let scratch = open_host(&rootfs.scratch, Links::Refuse).at(
-        Stage::Rootfs,
-        format_args!("open {}", rootfs.scratch.display()),
-    )?;
-    for name in ["upper", "work"] {
-        let mode = Mode::from_raw_mode(0o755);
-        match mkdirat(&scratch, name, mode) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => {
-                return Err(error).at(
-                    Stage::Rootfs,
-                    format_args!("make {}/{name}", rootfs.scratch.display()),
-                );
-            }
-        }
-    }
-    configure(&context, rootfs).map_err(|fault| match context.complaint() {
-        Some(text) => Fault {
-            message: format!("{}: {text}", fault.message),
-            ..fault
-        },
-        None => fault,
-    })
-}
-
-fn configure(context: &Context, rootfs: &RootFs) -> Result<OwnedFd, Fault> {
-    // A layer comes from an image: what its extended attributes say about other paths is not believed.
-    for (key, value) in [("metacopy", "off"), ("redirect_dir", "nofollow")] {
-        context
-            .set(key, value)
-            .at(Stage::Rootfs, format_args!("overlay option {key}={value}"))?;
-    }
-    // The writable layer is lost with the container anyway: nothing has to be synced when it goes.
-    // Kernels before 5.10 do not know this and only lose time.
-    let _ = context.flag("volatile");
-    let (layers, held) = short_paths(&rootfs.layers)?;
-    let appended = layers
-        .iter()
-        .try_for_each(|layer| context.set("lowerdir+", layer.as_os_str().as_bytes()));
-    if appended.is_err() {
-        // Before Linux 6.5: one option, in which ':' and '\' are escaped.
-        let mut joined = Vec::new();
-        for layer in &layers {
-            if !joined.is_empty() {
-                joined.push(b':');
-            }
-            for byte in layer.as_os_str().as_bytes() {
-                if matches!(byte, b':' | b'\\') {
-                    joined.push(b'\\');
-                }
-                joined.push(*byte);
-            }
-        }
-        context
-            .set("lowerdir", joined.as_slice())
-            .at(Stage::Rootfs, "overlay layers")?;
-    }
-    let scratch = [rootfs.scratch.join("upper"), rootfs.scratch.join("work")];
-    let (scratch, also_held) = short_paths(&scratch)?;
-    for (key, path) in ["upperdir", "workdir"].into_iter().zip(&scratch) {
-        context.set(key, path.as_os_str().as_bytes()).at(
-            Stage::Rootfs,
-            format_args!("overlay {key} {}", path.display()),
-        )?;
-    }
-    let root = context
-        .mount(Attributes::NONE)
-        .at(Stage::Rootfs, "mount the overlay of the image's layers");
-    drop((held, also_held));
-    root
-}
-
-/// The kernel takes at most 255 bytes as one value (fsconfig(2)); a longer path is named through its
-/// descriptor, which has to stay open until the mount is made.
-fn short_paths(paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<OwnedFd>), Fault> {
-    use std::os::fd::AsRawFd;
-    let mut held = Vec::new();
-    let mut short = Vec::new();
-    for path in paths {
-        if path.as_os_str().len() < 200 {
-            short.push(path.clone());
-        } else {
-            let fd = open_host(path, Links::Refuse)
-                .at(Stage::Rootfs, format_args!("open {}", path.display()))?;
-            short.push(format!("/proc/self/fd/{}", fd.as_raw_fd()).into());
-            held.push(fd);
-        }
-    }
-    Ok((short, held))
 }
 
 /// The mount point of a kernel file system. A link there is the image's attempt to have it mounted
