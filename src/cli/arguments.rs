@@ -5,16 +5,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::verbs;
 use crate::config::{OnExit, Overrides};
 
+/// Options of every verb stand behind the verb's own in its help.
+const GLOBAL: &str = "Global options";
+
 /// Runs Kubernetes Pods on this machine and shows them in one terminal.
 ///
 /// Without a command the screen opens.
 #[derive(Debug, Parser)]
-#[command(
-    name = "podtui",
-    version,
-    disable_help_subcommand = true,
-    max_term_width = 100
-)]
+#[command(name = "podtui", version, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalArguments,
@@ -25,22 +23,22 @@ pub(crate) struct Arguments {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct GlobalArguments {
     /// Namespace of the request
-    #[arg(short = 'n', long, global = true, value_name = "NAMESPACE")]
+    #[arg(short = 'n', long, global = true, value_name = "NAMESPACE", help_heading = GLOBAL)]
     pub(crate) namespace: Option<String>,
     /// Objects, images and logs [env: PODTUI_STATE_DIR]
-    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "DIR", hide_short_help = true, help_heading = GLOBAL)]
     pub(crate) state_dir: Option<PathBuf>,
     /// Sockets and running pods [env: PODTUI_RUN_DIR]
-    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "DIR", hide_short_help = true, help_heading = GLOBAL)]
     pub(crate) run_dir: Option<PathBuf>,
     /// config.toml, keys.toml and themes [env: PODTUI_CONFIG_DIR]
-    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "DIR", hide_short_help = true, help_heading = GLOBAL)]
     pub(crate) config_dir: Option<PathBuf>,
     /// What podtui writes into its own log: error, warn, info, debug, or per room [env: PODTUI_LOG]
-    #[arg(long, global = true, value_name = "LEVEL", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "LEVEL", hide_short_help = true, help_heading = GLOBAL)]
     pub(crate) log_level: Option<String>,
     /// What leaving the screen does with running pods
-    #[arg(long, global = true, value_enum, hide_short_help = true)]
+    #[arg(long, global = true, value_enum, hide_short_help = true, help_heading = GLOBAL)]
     pub(crate) on_exit: Option<OnExitArgument>,
 }
 

@@ -82,26 +82,32 @@ fn decode_errors(document: &Document) -> (Vec<(String, String)>, Vec<String>) {
     }
 }
 
-/// Replaces the value at a path such as `spec.containers[0].command` by null, which means absent. `false`
-/// when there is nothing to replace.
+/// Removes the field at a path such as `spec.containers[0].command`; an element of a list becomes null, so
+/// that its neighbours keep their numbers. `false` when there is nothing to take out.
 fn take_out(value: &mut Value, path: &str) -> bool {
+    let path = path.replace('[', ".[");
+    let mut steps = path.split('.').filter(|step| !step.is_empty()).peekable();
     let mut current = value;
-    for step in path
-        .replace('[', ".[")
-        .split('.')
-        .filter(|step| !step.is_empty())
-    {
-        let index = step
+    while let Some(step) = steps.next() {
+        let key = step
             .strip_prefix('[')
             .and_then(|step| step.strip_suffix(']'));
-        let next = match index.and_then(|index| index.parse::<usize>().ok()) {
+        let index = key.and_then(|key| key.parse::<usize>().ok());
+        let key = key.unwrap_or(step);
+        if steps.peek().is_none()
+            && let Some(fields) = current.as_object_mut()
+        {
+            // Null would not do: the values of a map (limits, data) must not be null.
+            return fields.shift_remove(key).is_some();
+        }
+        let next = match index {
             Some(index) => current.get_mut(index),
-            None => current.get_mut(index.unwrap_or(step)),
+            None => current.get_mut(key),
         };
         let Some(next) = next else { return false };
         current = next;
     }
-    !current.is_null() && !std::mem::take(current).is_null()
+    !std::mem::take(current).is_null()
 }
 
 /// Why a document has no kind that exists here, in kubectl's words and with its place.

@@ -79,19 +79,46 @@ impl Manifest {
         }
         let mut lines: Vec<String> = Vec::new();
         for cause in error.causes.iter().filter(|cause| !cause.field.is_empty()) {
-            let line = format!(
-                "{}: {}: {}",
-                self.place(&cause.field),
-                cause.field,
-                cause.message
-            );
-            if !lines.contains(&line) {
+            let changed = changed_fields(&cause.message);
+            if changed.is_empty() {
+                lines.push(format!(
+                    "{}: {}: {}",
+                    self.place(&cause.field),
+                    cause.field,
+                    cause.message
+                ));
+            }
+            lines.extend(changed.iter().map(|field| {
+                format!(
+                    "{}: {field}: cannot be changed while the object exists; `podtui replace --force -f {source}` deletes and \
+                     recreates it",
+                    self.place(field)
+                )
+            }));
+        }
+        let mut said: Vec<&String> = Vec::new();
+        for line in &lines {
+            if !said.contains(&line) {
                 write!(text, "\n{line}").expect("writing to a String cannot fail");
-                lines.push(line);
+                said.push(line);
             }
         }
         Failure::Text(text)
     }
+}
+
+/// The fields in the difference that a refused update carries: `- spec.x: "old"` and `+ spec.x: "new"`.
+fn changed_fields(message: &str) -> Vec<&str> {
+    let mut fields = Vec::new();
+    for line in message.lines().skip(1) {
+        let change = line.strip_prefix("- ").or_else(|| line.strip_prefix("+ "));
+        if let Some((field, _)) = change.and_then(|change| change.split_once(": "))
+            && !fields.contains(&field)
+        {
+            fields.push(field);
+        }
+    }
+    fields
 }
 
 /// Reads and decodes all objects of the files. Every mistake of every file is reported at once; nothing
@@ -190,7 +217,11 @@ fn list(directory: &Path, recursive: bool, files: &mut Vec<PathBuf>) -> Result<(
         .map_err(failed)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
+        // `-f .` names files as `kubectl` does, without `./`.
         let path = entry.path();
+        let path = path
+            .strip_prefix(".")
+            .map_or_else(|_| path.clone(), Path::to_owned);
         // Symbolic links to files are followed, links to directories are not: they could form a circle.
         let kind = entry.file_type().map_err(failed)?;
         if kind.is_dir() {

@@ -169,6 +169,11 @@ impl Model {
         counts
     }
 
+    /// Keeps a message without showing it.
+    pub(super) fn note(&mut self, text: &str) {
+        self.notices.push(self.now, Level::Quiet, text);
+    }
+
     pub(super) fn say(&mut self, text: impl AsRef<str>) {
         self.notices.push(self.now, Level::Info, text.as_ref());
     }

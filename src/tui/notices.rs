@@ -11,6 +11,8 @@ const SHOWN_FOR: SignedDuration = SignedDuration::from_secs(6);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
+    /// Only among the messages, not in the bottom row.
+    Quiet,
     Info,
     Error,
 }
@@ -37,7 +39,11 @@ impl Notices {
     }
 
     pub(super) fn current(&self, now: Timestamp) -> Option<&Notice> {
-        let newest = self.kept.back()?;
+        let newest = self
+            .kept
+            .iter()
+            .rev()
+            .find(|notice| notice.level != Level::Quiet)?;
         (now.duration_since(newest.at) < SHOWN_FOR).then_some(newest)
     }
 

@@ -50,9 +50,14 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Resumed => return vec![Effect::Reenter],
         Msg::Tick(now) => sync::tick(model, now),
         Msg::Connected(info) => {
-            // Notes about this machine stay readable in the messages; one line of them is enough at the start.
+            // What this machine lacks is worth one line at the start, not the words of the kernel.
             for note in &info.notes {
-                model.say(note);
+                model.note(note);
+            }
+            match info.notes.len() {
+                0 => {}
+                1 => model.say("1 note about this machine: see :messages"),
+                count => model.say(format!("{count} notes about this machine: see :messages")),
             }
             model.session.connection = Connection::Up {
                 owns_engine: info.pid == std::process::id(),

@@ -113,7 +113,9 @@ pub(super) async fn session(
         Outcome::Ended(SessionEnd::Failed(message)) => Err(Failure::local(message)),
         // The code of the main process is the pod's matter, not this session's.
         Outcome::Ended(SessionEnd::Exited(_) | SessionEnd::Closed) | Outcome::Detached => {
-            if interactive && !attachment.quiet {
+            // As in kubectl: only a container that comes back can be attached to again.
+            let comes_back = restart_policy(attachment.pod) == "Always";
+            if interactive && comes_back && !attachment.quiet {
                 context.console.note(&format!(
                     "Session ended, resume using 'podtui attach {name} -c {} -i -t' command when the pod is running",
                     attachment.container
@@ -122,6 +124,14 @@ pub(super) async fn session(
             Ok(())
         }
     }
+}
+
+fn restart_policy(pod: &Pod) -> &str {
+    let policy = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.restart_policy.as_deref());
+    policy.unwrap_or("Always")
 }
 
 fn container_tty(pod: &Pod, name: &str) -> bool {

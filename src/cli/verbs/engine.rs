@@ -4,8 +4,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tokio::time::Instant;
 
+use super::containers::phase;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::client::{Client, ListOptions};
+use crate::model::{Kind, Object};
 use crate::printer::human_duration;
 
 #[derive(Debug, Args)]
@@ -58,19 +61,34 @@ async fn status(context: &mut Context) -> Result<(), Failure> {
 
 async fn stop(context: &mut Context, stop_pods: bool) -> Result<(), Failure> {
     const PATIENCE: Duration = Duration::from_secs(60);
+    const SILENCE: Duration = Duration::from_secs(1);
 
     let client = context.client().await?;
     let pods = client.engine_info().await?.pods;
+    let grace = if stop_pods {
+        longest_grace(&*client).await?
+    } else {
+        Duration::ZERO
+    };
     client.stop_engine(stop_pods).await?;
-    let deadline = Instant::now() + PATIENCE;
+    let begin = Instant::now();
+    let deadline = begin + PATIENCE + grace;
+    let mut is_silent = true;
     // Gone when its socket does not answer any more.
     while client.engine_info().await.is_ok() {
         if Instant::now() >= deadline {
             return Err(Failure::local(format!(
                 "the engine has not ended within {} s; its log is in {}",
-                PATIENCE.as_secs(),
+                begin.elapsed().as_secs(),
                 context.settings.log_dir().display()
             )));
+        }
+        if is_silent && !grace.is_zero() && begin.elapsed() >= SILENCE {
+            is_silent = false;
+            context.console.note(&format!(
+                "Waiting for the containers to end; what ignores SIGTERM is killed after its grace period ({} s at most).",
+                grace.as_secs()
+            ));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -80,4 +98,18 @@ async fn stop(context: &mut Context, stop_pods: bool) -> Result<(), Failure> {
         (false, pods) => format!(", {pods} pods go on running"),
     };
     context.console.print(&format!("engine stopped{rest}\n"))
+}
+
+/// The longest grace period of a pod that is not through yet.
+async fn longest_grace(client: &dyn Client) -> Result<Duration, Failure> {
+    let pods = client.list(Kind::Pod, ListOptions::default()).await?;
+    let grace = pods.items.iter().filter_map(|object| {
+        let Object::Pod(pod) = object else {
+            return None;
+        };
+        let seconds = pod.spec.as_ref()?.termination_grace_period_seconds;
+        let is_through = matches!(phase(pod), "Succeeded" | "Failed");
+        (!is_through).then(|| Duration::from_secs(seconds.unwrap_or(30).try_into().unwrap_or(0)))
+    });
+    Ok(grace.max().unwrap_or_default())
 }

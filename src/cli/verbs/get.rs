@@ -65,7 +65,9 @@ pub(crate) async fn get(context: &mut Context, args: GetArgs) -> Result<(), Fail
     let style = TableStyle {
         wide: args.output == Format::Wide,
         with_namespace: args.selector.all_namespaces,
-        with_kind: args.show_kind || kinds.len() > 1,
+        with_kind: args.show_kind
+            || kinds.len() > 1
+            || args.words.first().is_some_and(|word| word == "all"),
         show_labels: args.show_labels,
         label_columns: args.label_columns.clone(),
         no_headers: args.no_headers,

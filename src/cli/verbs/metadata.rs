@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -90,7 +92,20 @@ async fn change(
     let namespace = context.namespace();
     let client = context.client().await?;
     let mut found = find(&*client, &targets, &args.selector, &namespace).await?;
+    // kubectl has a word of its own for taking labels away, and none for annotations.
+    let only_removes = changes.iter().all(|(_, value)| value.is_none());
+    let changed = if field == "labels" && only_removes {
+        "unlabeled"
+    } else {
+        done
+    };
     for object in &found.objects {
+        for key in missing(object, field, &changes) {
+            let what = field.trim_end_matches('s');
+            context
+                .console
+                .note(&format!("{what} \"{key}\" not found."));
+        }
         match plan(object, field, &changes, args.overwrite) {
             Err(failure) => found.failures.push(failure),
             Ok(None) => args.write.report(
@@ -102,7 +117,7 @@ async fn change(
             Ok(Some(patch)) if args.write.dry_run == DryRun::Client => {
                 let _ = patch;
                 args.write
-                    .report(&mut context.console, &object.key(), done, Some(object))?;
+                    .report(&mut context.console, &object.key(), changed, Some(object))?;
             }
             Ok(Some(patch)) => {
                 let options = args.write.options(Validate::Strict);
@@ -115,7 +130,7 @@ async fn change(
                         args.write.report(
                             &mut context.console,
                             &object.key(),
-                            done,
+                            changed,
                             Some(&written.object),
                         )?;
                     }
@@ -127,6 +142,28 @@ async fn change(
     finish(&mut context.console, &found.failures)
 }
 
+fn existing<'a>(object: &'a Object, field: &str) -> Option<&'a BTreeMap<String, String>> {
+    let meta = object.meta();
+    if field == "labels" {
+        meta.labels.as_ref()
+    } else {
+        meta.annotations.as_ref()
+    }
+}
+
+/// Keys that are to be removed and are not there.
+fn missing<'a>(
+    object: &'a Object,
+    field: &'a str,
+    changes: &'a Changes,
+) -> impl Iterator<Item = &'a str> {
+    let has = move |key: &str| existing(object, field).is_some_and(|known| known.contains_key(key));
+    changes
+        .iter()
+        .filter(move |(key, value)| value.is_none() && !has(key))
+        .map(|(key, _)| key.as_str())
+}
+
 /// The merge patch, `None` when nothing would change.
 fn plan(
     object: &Object,
@@ -134,12 +171,7 @@ fn plan(
     changes: &Changes,
     overwrite: bool,
 ) -> Result<Option<Value>, Failure> {
-    let meta = object.meta();
-    let existing = if field == "labels" {
-        meta.labels.as_ref()
-    } else {
-        meta.annotations.as_ref()
-    };
+    let existing = existing(object, field);
     let mut patch = Map::new();
     for (key, value) in changes {
         let now = existing.and_then(|existing| existing.get(key));

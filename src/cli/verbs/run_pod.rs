@@ -126,6 +126,16 @@ fn pairs(texts: &[String], what: &str) -> Result<Map<String, Value>, Failure> {
         .collect()
 }
 
+/// The grammar of image names (distribution/reference); what the name stands for is the engine's business.
+fn is_image_name(text: &str) -> bool {
+    const GRAMMAR: &str = concat!(
+        r"^(?:(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+:[0-9]+|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?",
+        r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*",
+        r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[a-z0-9]+:[0-9a-fA-F]{32,})?$",
+    );
+    regex_lite::Regex::new(GRAMMAR).is_ok_and(|grammar| grammar.is_match(text))
+}
+
 fn manifest(args: &RunArgs, namespace: &str) -> Result<Value, Failure> {
     let mut container = json!({"image": args.image, "name": args.name, "resources": {}});
     if !args.arguments.is_empty() {
@@ -187,6 +197,12 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<(), Fail
         return Err(Failure::local(
             "--rm should only be used for attached containers",
         ));
+    }
+    if !is_image_name(&args.image) {
+        return Err(Failure::local(format!(
+            "Invalid image name \"{}\": invalid reference format",
+            args.image
+        )));
     }
     let namespace = context.namespace();
     let value = manifest(&args, &namespace)?;
@@ -346,5 +362,31 @@ async fn remove(
         }
         Err(error) if error.reason == Reason::NotFound => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_image_name;
+
+    #[track_caller]
+    fn check(text: &str, expected: bool) {
+        assert_eq!(is_image_name(text), expected, "{text}");
+    }
+
+    #[test]
+    fn image_names_follow_the_grammar() {
+        let digest = "0".repeat(64);
+        check("nginx", true);
+        check("localhost/toolbox:latest", true);
+        check("Registry.Example:5000/a/b_c.d:V1", true);
+        check("registry:5000/a", true);
+        check(&format!("quay.io/x/y@sha256:{digest}"), true);
+        check("[::1]:5000/x", true);
+        check("Nginx", false);
+        check("a b", false);
+        check("", false);
+        check("x:", false);
+        check("/x", false);
     }
 }

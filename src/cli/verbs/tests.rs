@@ -276,6 +276,37 @@ async fn every_mistake_has_a_place_and_nothing_is_created() {
 }
 
 #[tokio::test]
+async fn a_mistake_is_said_once_and_where_it_is() {
+    let shell = Shell::new();
+    let quantity = shell.file(
+        "a.yaml",
+        &format!("{WEB}    resources: {{limits: {{memory: 1Q}}}}\n"),
+    );
+    let ran = shell.run(&["apply", "-f", &quantity]).await;
+    let lines: Vec<&str> = ran.err.lines().collect();
+    let place = format!("{quantity}:9:26: spec.containers[0].resources.limits.memory: quantities");
+    assert_eq!(lines.len(), 2, "{}", ran.err);
+    assert!(lines[1].starts_with(&place), "{}", ran.err);
+    assert_eq!(
+        ran.err.matches("regular expression").count(),
+        2,
+        "{}",
+        ran.err
+    );
+
+    let web = shell.file("b.yaml", &format!("{WEB}    command: [a]\n"));
+    shell.run(&["apply", "-f", &web]).await;
+    let web = shell.file("b.yaml", &format!("{WEB}    command: [b]\n"));
+    let ran = shell.run(&["apply", "-f", &web]).await;
+    let last = format!(
+        "{web}:9:15: spec.containers[0].command[0]: cannot be changed while the object exists; `podtui replace --force -f \
+         {web}` deletes and recreates it"
+    );
+    assert_eq!(ran.err.lines().last(), Some(last.as_str()), "{}", ran.err);
+    assert_eq!(ran.err.matches("Forbidden").count(), 1, "{}", ran.err);
+}
+
+#[tokio::test]
 async fn get_prints_tables_and_formats() {
     let shell = Shell::new();
     for name in ["one", "two"] {
@@ -569,6 +600,12 @@ async fn run_makes_a_pod_of_its_flags() {
     );
     check(&shell.run(&words).await, 0, expected, "");
     check(
+        &shell.run(&["run", "p", "--image=Bad Image"]).await,
+        1,
+        "",
+        "error: Invalid image name \"Bad Image\": invalid reference format\n",
+    );
+    check(
         &shell.run(&["run", "p", "--image=i"]).await,
         0,
         "pod/p created\n",
@@ -652,8 +689,14 @@ async fn labels_and_annotations_change() {
     check(
         &shell.run(&["label", "pod/web", "tier-"]).await,
         0,
-        "pod/web labeled\n",
+        "pod/web unlabeled\n",
         "",
+    );
+    check(
+        &shell.run(&["label", "pod/web", "tier-"]).await,
+        0,
+        "pod/web not labeled\n",
+        "label \"tier\" not found.\n",
     );
     check(
         &shell.run(&["annotate", "pod/web", "note=x"]).await,
@@ -676,6 +719,13 @@ async fn top_images_and_engine() {
         0,
         "NAME   CPU(cores)   MEMORY(bytes)\nweb    2m           5Mi\n",
         "",
+    );
+    let ran = shell.run(&["top", "pod", "nope"]).await;
+    check(
+        &ran,
+        1,
+        "",
+        "Error from server (NotFound): pods \"nope\" not found\n",
     );
     let ran = shell.run(&["image", "ls"]).await;
     check(

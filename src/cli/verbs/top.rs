@@ -3,6 +3,7 @@ use clap::{Args, Subcommand};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::client::PodMetrics;
+use crate::model::ObjectKey;
 use crate::printer::Table;
 
 #[derive(Debug, Args)]
@@ -49,7 +50,10 @@ pub(crate) async fn top(context: &mut Context, args: TopArgs) -> Result<(), Fail
     let mut pods = client
         .pod_metrics((!all_namespaces).then_some(namespace.as_str()))
         .await?;
+    // A pod without a running container uses nothing that could be shown.
+    pods.retain(|pod| !pod.containers.is_empty());
     if let Some(name) = &name {
+        client.get(&ObjectKey::pod(&namespace, name)).await?;
         pods.retain(|pod| pod.name == *name);
     }
     if pods.is_empty() {

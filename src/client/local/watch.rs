@@ -27,9 +27,7 @@ impl Selection {
         let fields = FieldSelector::parse(kind, &options.field_selector);
         Ok(Self {
             namespace,
-            labels: labels.map_err(|error| {
-                ApiError::bad_request(format!("unable to parse requirement: {error}"))
-            })?,
+            labels: labels.map_err(|error| ApiError::bad_request(error.to_string()))?,
             fields: fields.map_err(|error| ApiError::bad_request(error.to_string()))?,
         })
     }

@@ -1,4 +1,4 @@
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::buffer::{LogBuffer, LogEntry, Origin};
 use super::row_starts;
@@ -70,6 +70,8 @@ pub(in crate::tui) struct LogPane {
     pub(in crate::tui) search: String,
     pub(in crate::tui) per_second: u64,
     received: u64,
+    /// Since when this target is shown.
+    opened: Option<Timestamp>,
     buffer: LogBuffer,
 }
 
@@ -87,6 +89,7 @@ impl Default for LogPane {
             search: String::new(),
             per_second: 0,
             received: 0,
+            opened: None,
             buffer: LogBuffer::default(),
         }
     }
@@ -104,8 +107,14 @@ pub(in crate::tui) struct Opening {
 
 impl LogPane {
     /// Starts over with another pod, or with none. Display choices stay.
-    pub(in crate::tui) fn retarget(&mut self, target: Option<Target>, facts: Option<&PodFacts>) {
+    pub(in crate::tui) fn retarget(
+        &mut self,
+        target: Option<Target>,
+        facts: Option<&PodFacts>,
+        now: Timestamp,
+    ) {
         self.generation += 1;
+        self.opened = Some(now);
         self.target = target;
         self.choice = None;
         self.position = Position::Follow;
@@ -158,7 +167,9 @@ impl LogPane {
     }
 
     pub(in crate::tui) fn add(&mut self, batch: Vec<LogEntry>) {
-        self.received += batch.len() as u64;
+        // What was written before the pane opened says nothing about how much is written now.
+        let is_new = |entry: &&LogEntry| entry.at.is_none_or(|at| Some(at) >= self.opened);
+        self.received += batch.iter().filter(is_new).count() as u64;
         self.buffer.extend(batch);
         if let Position::At(number) = self.position {
             self.position = Position::At(number.max(self.buffer.first_number()));
@@ -337,6 +348,20 @@ impl LogPane {
     }
 }
 
+/// Where the end of a container stands among its lines. Times of a status have whole seconds, so the last
+/// lines before the end are later than it says; the next start, if there was one, bounds them.
+fn end_of_output(at: Timestamp, next_start: Option<Timestamp>) -> Timestamp {
+    if at.subsec_nanosecond() != 0 {
+        return at;
+    }
+    let last = at
+        .checked_add(SignedDuration::from_millis(999))
+        .unwrap_or(at);
+    next_start
+        .filter(|&start| start >= at)
+        .map_or(last, |start| last.min(start))
+}
+
 fn markers_between(
     source: usize,
     before: Option<&ContainerFacts>,
@@ -367,7 +392,7 @@ fn markers_between(
         } else {
             format!("!EXIT  {name} {} exit {}", end.reason, end.exit_code)
         };
-        markers.push(marker(end.at, text));
+        markers.push(marker(end_of_output(end.at, now.started_at), text));
     }
     if let Some(at) = now
         .started_at

@@ -11,17 +11,25 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let styles = &model.look.theme.styles;
     let word = format!(" {} ", model.mode().word());
     let mut column = canvas.put(0, 0, &word, styles.mode) + 1;
+    let (mut fixed, mut hints) = hints(model);
+    let width_of = |hint: &(String, String)| hint.0.width() + 1 + hint.1.width() + 2;
     if let Some(notice) = model.notices.current(model.now) {
         let style = match notice.level {
-            Level::Info => styles.text,
+            Level::Quiet | Level::Info => styles.text,
             Level::Error => styles.bad,
         };
         let ellipsis = model.look.glyphs.ellipsis;
-        canvas.put_cut(column, 0, canvas.width(), &notice.text, style, ellipsis);
-        return;
+        // A message takes the place of the hints; how to get help stays beside it where both fit.
+        let kept: usize = fixed.iter().map(width_of).sum();
+        let end = canvas.width();
+        if column + notice.text.width() + 2 + kept > end + 2 {
+            canvas.put_cut(column, 0, end, &notice.text, style, ellipsis);
+            return;
+        }
+        canvas.put(column, 0, &notice.text, style);
+        column = end + 2 - kept;
+        hints.clear();
     }
-    let (mut fixed, mut hints) = hints(model);
-    let width_of = |hint: &(String, String)| hint.0.width() + 1 + hint.1.width() + 2;
     // How to get help and how to get out stay in sight; on a very narrow screen help alone.
     let mut end = canvas.width();
     while column + fixed.iter().map(width_of).sum::<usize>() > end + 2 && !fixed.is_empty() {

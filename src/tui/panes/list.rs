@@ -208,10 +208,12 @@ fn draw_heading(model: &Model, canvas: &mut Canvas<'_>, table: &Table<'_>) {
     }
     let filter = &list.filter;
     if !filter.is_empty() {
-        let text = format!("/{filter} ({})", list.rows().len());
-        if at + text.width() < canvas.width() {
-            canvas.put_right(canvas.width(), 0, &text, styles.prompt);
-        }
+        // A list that hides objects must say so, if need be in the place of the last headings.
+        let text = format!(" /{filter} ({})", list.rows().len());
+        let width = canvas.width();
+        let from = width.saturating_sub(text.width()).max(width.min(6));
+        let ellipsis = model.look.glyphs.ellipsis;
+        canvas.put_cut(from, 0, width, &text, styles.prompt, ellipsis);
     }
 }
 

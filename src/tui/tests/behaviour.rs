@@ -546,3 +546,79 @@ fn keys_as_text() {
     assert_eq!(parse_keys("j<enter><<ctrl-u>").len(), 4);
     assert_eq!(now().to_string(), "2026-01-02T03:00:00Z");
 }
+
+#[test]
+fn a_filter_is_always_in_sight() {
+    for width in [80, 40, 20] {
+        let mut screen = Screen::populated(width, 24);
+        screen.keys("/worker<enter>");
+        let text = screen.text();
+        assert!(text.contains("/worker (1)"), "{text}");
+    }
+}
+
+#[test]
+fn notes_about_the_machine_leave_the_way_to_help_in_sight() {
+    let mut screen = Screen::new(80, 24);
+    let mut info = crate::tui::testing::engine_info();
+    info.notes = vec!["oom_score_adj refused".to_owned(), "no nft".to_owned()];
+    screen.send(Msg::Connected(Box::new(info)));
+    let text = screen.text();
+    let last = text.lines().last().unwrap_or_default();
+    assert!(
+        last.contains("2 notes about this machine: see :messages"),
+        "{text}"
+    );
+    assert!(last.ends_with("? help  q quit"), "{text}");
+    screen.keys(":messages<enter>");
+    let text = screen.text();
+    assert!(text.contains("oom_score_adj refused"), "{text}");
+}
+
+#[test]
+fn what_was_logged_before_the_pane_opened_is_no_rate() {
+    let mut screen = Screen::populated(80, 24);
+    screen.log(0, &["old"; 50]);
+    screen.tick(1);
+    assert_eq!(screen.model.inspector.logs.per_second, 0);
+}
+
+#[test]
+fn the_end_of_a_container_stands_behind_its_last_line() {
+    let mut screen = Screen::populated(80, 24);
+    screen.keys("G");
+    // The container of this pod ended at 03:00:00, said in whole seconds.
+    let Object::Pod(pod) = crashing("worker-1") else {
+        unreachable!()
+    };
+    let ended = pod
+        .status
+        .as_ref()
+        .unwrap()
+        .container_statuses
+        .as_ref()
+        .unwrap()[0]
+        .last_state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref()?.finished_at.clone())
+        .unwrap()
+        .0;
+    let generation = screen.model.inspector.logs.generation;
+    let line = crate::tui::logs::LogEntry {
+        at: Some(ended + jiff::SignedDuration::from_millis(300)),
+        source: 0,
+        origin: crate::tui::logs::Origin::Output,
+        line: crate::tui::sanitize::output_line(b"last words"),
+    };
+    screen.send(Msg::Logs {
+        generation,
+        source: 0,
+        news: LogNews::Lines(vec![line]),
+    });
+    let text = screen.text();
+    let at = |what: &str| {
+        text.find(what)
+            .unwrap_or_else(|| panic!("{what} in {text}"))
+    };
+    assert!(at("last words") < at("!OOM"), "{text}");
+}

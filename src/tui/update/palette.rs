@@ -354,7 +354,7 @@ fn show_messages(model: &mut Model) {
             .strftime("%H:%M:%S")
             .to_string();
         let mark = match notice.level {
-            Level::Info => ' ',
+            Level::Quiet | Level::Info => ' ',
             Level::Error => '!',
         };
         format!("{time} {mark} {}", notice.text)

@@ -123,7 +123,7 @@ fn sync_logs(model: &mut Model, effects: &mut Vec<Effect>) {
     let wanted = wanted.filter(|wanted| is_shown || logs.target.as_ref() == Some(wanted));
     let facts = selected.as_ref().and_then(|row| row.pod.as_ref());
     if logs.target != wanted {
-        logs.retarget(wanted.clone(), facts);
+        logs.retarget(wanted.clone(), facts, model.now);
         effects.push(Effect::CloseLogs);
     }
     let (Some(target), Some(facts)) = (wanted, facts) else {
