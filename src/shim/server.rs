@@ -340,6 +340,8 @@ impl Shim {
         if attach.wrote
             && let Some(container) = self.container_mut(attach.container)
             && container.state.spec.stdin_once
+            // A terminal has no end of input; containerd, too, leaves it open for the next viewer.
+            && !container.state.spec.tty
             && let Some(running) = container.running.as_mut()
         {
             running.streams.input = None;

@@ -18,8 +18,16 @@ pub struct Engine {
     child: Child,
     state: PathBuf,
     run: PathBuf,
-    connection: RefCell<BufReader<UnixStream>>,
+    connection: RefCell<Connection>,
 }
+
+/// The engine closes connections that are silent for 30 s, and some peers take longer than that.
+struct Connection {
+    stream: BufReader<UnixStream>,
+    used: Instant,
+}
+
+const FRESH: Duration = Duration::from_secs(20);
 
 impl Engine {
     pub fn start(scratch: &Path) -> Self {
@@ -44,7 +52,10 @@ impl Engine {
             child,
             state,
             run,
-            connection: RefCell::new(BufReader::new(stream)),
+            connection: RefCell::new(Connection {
+                stream: BufReader::new(stream),
+                used: Instant::now(),
+            }),
         }
     }
 
@@ -61,12 +72,17 @@ impl Engine {
 
     fn request(&self, method: &str, path: &str, body: &str) -> Value {
         let mut connection = self.connection.borrow_mut();
-        write_request(connection.get_mut(), method, path, body);
-        let (code, length) = read_head(&mut connection);
+        if connection.used.elapsed() > FRESH {
+            let stream =
+                UnixStream::connect(self.run.join("api.sock")).expect("the socket answers");
+            connection.stream = BufReader::new(stream);
+        }
+        connection.used = Instant::now();
+        let stream = &mut connection.stream;
+        write_request(stream.get_mut(), method, path, body);
+        let (code, length) = read_head(stream);
         let mut answer = vec![0; length.expect("answers carry their length")];
-        connection
-            .read_exact(&mut answer)
-            .expect("the whole answer");
+        stream.read_exact(&mut answer).expect("the whole answer");
         let value: Value = serde_json::from_slice(&answer).expect("answers are JSON");
         assert!(code < 400, "{method} {path}: HTTP {code}: {value}");
         value
