@@ -1,8 +1,9 @@
 use std::fmt::Write as _;
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::containers::phase;
 use crate::cli::context::Context;
@@ -70,10 +71,20 @@ async fn stop(context: &mut Context, stop_pods: bool) -> Result<(), Failure> {
     } else {
         Duration::ZERO
     };
-    client.stop_engine(stop_pods).await?;
     let begin = Instant::now();
+    let mut stopping = pin!(client.stop_engine(stop_pods));
+    // The engine answers when its pods have ended.
+    match timeout(SILENCE, &mut stopping).await {
+        Ok(result) => result?,
+        Err(_) => {
+            context.console.note(&format!(
+                "Waiting for the containers to end; what ignores SIGTERM is killed after its grace period ({} s at most).",
+                grace.as_secs()
+            ));
+            stopping.await?;
+        }
+    }
     let deadline = begin + PATIENCE + grace;
-    let mut is_silent = true;
     // Gone when its socket does not answer any more.
     while client.engine_info().await.is_ok() {
         if Instant::now() >= deadline {
@@ -83,17 +94,12 @@ async fn stop(context: &mut Context, stop_pods: bool) -> Result<(), Failure> {
                 context.settings.log_dir().display()
             )));
         }
-        if is_silent && !grace.is_zero() && begin.elapsed() >= SILENCE {
-            is_silent = false;
-            context.console.note(&format!(
-                "Waiting for the containers to end; what ignores SIGTERM is killed after its grace period ({} s at most).",
-                grace.as_secs()
-            ));
-        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let rest = match (stop_pods, pods) {
         (_, 0) => String::new(),
+        (true, 1) => ", 1 pod stopped".to_owned(),
+        (false, 1) => ", 1 pod goes on running".to_owned(),
         (true, pods) => format!(", {pods} pods stopped"),
         (false, pods) => format!(", {pods} pods go on running"),
     };
