@@ -232,8 +232,9 @@ fn replace(table: &mut Table, engine: &Engine, floor: Option<&peers::Floor>) {
 }
 
 fn logs(table: &mut Table, engine: &Engine, floor: Option<&peers::Floor>, line: usize) {
-    // All of it fits the files that rotation keeps (5 x 10 MiB), so it can be read back whole.
-    let bytes = 40_000_000usize;
+    // Whole lines of both lengths, and with its prefixes all of it fits the files that rotation keeps
+    // (5 x 10 MiB), so it can be read back whole.
+    let bytes = 24_576_000usize;
     let script = format!(
         "yes {} | head -c {bytes}; exec sleep 1000000",
         "x".repeat(line - 1)
