@@ -2,6 +2,7 @@
 //! the engine, not a client library.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -530,22 +531,31 @@ pub fn cpu_milliseconds(pid: u32) -> u64 {
     (stat_field(pid, 14).unwrap_or(0) + stat_field(pid, 15).unwrap_or(0)) * 10
 }
 
-/// Voluntary switches of all threads: how often the process went to sleep again after waking.
-pub fn context_switches(pid: u32) -> u64 {
-    let threads = fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    threads
-        .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok())
-        .filter_map(|status| {
-            status.lines().find_map(|line| {
-                line.strip_prefix("voluntary_ctxt_switches:")?
-                    .trim()
-                    .parse::<u64>()
-                    .ok()
-            })
+/// Voluntary switches by thread: how often each went to sleep again after waking. Threads come and go, so two
+/// readings are compared thread by thread.
+pub fn context_switches(pids: &[u32]) -> HashMap<PathBuf, u64> {
+    pids.iter()
+        .flat_map(|pid| {
+            fs::read_dir(format!("/proc/{pid}/task"))
+                .into_iter()
+                .flatten()
+                .flatten()
         })
+        .filter_map(|thread| {
+            let status = fs::read_to_string(thread.path().join("status")).ok()?;
+            let count = status
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            Some((thread.path(), count.trim().parse().ok()?))
+        })
+        .collect()
+}
+
+/// Switches of the threads of `pids` since `before`.
+pub fn switches_since(before: &HashMap<PathBuf, u64>, pids: &[u32]) -> u64 {
+    let now = context_switches(pids);
+    now.iter()
+        .map(|(thread, count)| count - before.get(thread).copied().unwrap_or(0))
         .sum()
 }
 

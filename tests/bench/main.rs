@@ -306,15 +306,11 @@ fn idle(table: &mut Table, engine: &Engine) {
     engine.wait_running(&names);
     std::thread::sleep(Duration::from_secs(3));
     let helpers = engine.helper_processes();
-    let wakeups = |pids: &[u32]| {
-        pids.iter()
-            .map(|&pid| api::context_switches(pid))
-            .sum::<u64>()
-    };
-    let (cpu, engine_wakeups, shim_wakeups) = (
-        api::cpu_milliseconds(engine.pid()),
-        wakeups(&[engine.pid()]),
-        wakeups(&helpers),
+    let engine_only = [engine.pid()];
+    let cpu = api::cpu_milliseconds(engine.pid());
+    let (engine_before, helpers_before) = (
+        api::context_switches(&engine_only),
+        api::context_switches(&helpers),
     );
     std::thread::sleep(Duration::from_secs(20));
     table.plain(
@@ -322,8 +318,8 @@ fn idle(table: &mut Table, engine: &Engine) {
         &format!(
             "{:.2} % of a core, {:.2} wake-ups/s; shims and pauses {:.2} wake-ups/s",
             (api::cpu_milliseconds(engine.pid()) - cpu) as f64 / 200.0,
-            (wakeups(&[engine.pid()]) - engine_wakeups) as f64 / 20.0,
-            (wakeups(&helpers) - shim_wakeups) as f64 / 20.0,
+            api::switches_since(&engine_before, &engine_only) as f64 / 20.0,
+            api::switches_since(&helpers_before, &helpers) as f64 / 20.0,
         ),
     );
     if let Some((cpu, first_frame)) = engine.screen_cpu(Duration::from_secs(20)) {

@@ -363,7 +363,8 @@ fn check_kill_tree(fixture: Option<Fixture>) {
     let group = fixture.leaf(
         "a",
         &Limits {
-            pids_limit: Some(60),
+            // Far above what lives at once: a shell that cannot fork ends by itself.
+            pids_limit: Some(1000),
             ..Limits::default()
         },
     );
