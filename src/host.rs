@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::base::Clock;
 use crate::client::{Client, Local, Remote};
 use crate::config::Settings;
-use crate::engine::{self, EngineApi, EngineHandle};
+use crate::engine::{self, EngineApi, EngineHandle, NodeLimits};
 use crate::image::LocalImages;
 use crate::model::Kind;
 use crate::network::Allocator;
@@ -62,6 +62,7 @@ impl Host {
             runtime: Arc::new(ShimRuntime::new(settings.run_dir.clone(), program, true)),
             images: Arc::new(images),
             network,
+            limits: node_limits(settings),
             clock: clock.clone(),
             store: opened.store.clone(),
             status: opened.status,
@@ -283,6 +284,15 @@ fn sealed_copy() -> Result<OwnedFd> {
         SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
     )?;
     Ok(copy.into())
+}
+
+fn node_limits(settings: &Settings) -> NodeLimits {
+    NodeLimits {
+        log_max_size: settings.container_logs.max_size,
+        log_max_files: settings.container_logs.max_files,
+        pod_pids: settings.pod_pids_limit,
+        cgroup_root: settings.cgroup_root.clone(),
+    }
 }
 
 fn host_name() -> Result<String> {

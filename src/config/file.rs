@@ -17,6 +17,7 @@ pub(super) struct File {
     pub(super) network: Network,
     pub(super) container_logs: ContainerLogs,
     pub(super) cgroup: Cgroup,
+    pub(super) pods: Pods,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq)]
@@ -42,7 +43,15 @@ pub(super) struct ContainerLogs {
 #[derive(Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Cgroup {
-    pub(super) root: Option<PathBuf>,
+    /// A group below the mount points, e.g. `/podtui`.
+    pub(super) root: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Pods {
+    /// -1: no limit.
+    pub(super) pids_limit: Option<i64>,
 }
 
 /// A number of bytes, written as a number or with one of the suffixes Ki, Mi, Gi.

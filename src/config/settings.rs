@@ -54,7 +54,11 @@ pub(crate) struct Settings {
     pub(crate) node_name: Option<String>,
     pub(crate) on_exit: OnExit,
     pub(crate) container_logs: LogRotation,
-    pub(crate) cgroup_root: PathBuf,
+    /// Control groups, outermost first, beneath which all groups are made in every hierarchy, as kubelet's
+    /// `cgroupRoot`; none = directly below the mount points.
+    pub(crate) cgroup_root: Vec<String>,
+    /// Processes and threads of one pod, as kubelet's `podPidsLimit`; `None` = no limit.
+    pub(crate) pod_pids_limit: Option<i64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +161,12 @@ impl Settings {
             cgroup_root: file
                 .cgroup
                 .root
-                .unwrap_or_else(|| PathBuf::from("/sys/fs/cgroup")),
+                .iter()
+                .flat_map(|root| root.split('/'))
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            pod_pids_limit: file.pods.pids_limit.filter(|limit| *limit > 0),
         })
     }
 
@@ -220,6 +229,20 @@ fn check(path: &Path, file: &file::File) -> Result<(), ConfigError> {
             "it must be at least 4096 bytes",
         );
     }
+    if let Some(root) = &file.cgroup.root
+        && let Some(problem) = cgroup_problem(root)
+    {
+        return refuse("cgroup.root", format!("{root:?}"), problem);
+    }
+    if let Some(limit) = file.pods.pids_limit
+        && (limit < -1 || limit == 0)
+    {
+        return refuse(
+            "pods.pids_limit",
+            limit.to_string(),
+            "it must be at least 1, or -1 for no limit",
+        );
+    }
     if let Some(name) = &file.node.name
         && (name.is_empty()
             || name.len() > 253
@@ -234,6 +257,22 @@ fn check(path: &Path, file: &file::File) -> Result<(), ConfigError> {
         );
     }
     Ok(())
+}
+
+/// What keeps this from being the name of a control group below the mount points.
+fn cgroup_problem(root: &str) -> Option<&'static str> {
+    if root.starts_with("/sys/fs/cgroup") {
+        return Some("it is the name of a group below the mount points, such as \"/podtui\"");
+    }
+    let bad = |name: &str| {
+        name.len() > 255
+            || name.starts_with('.')
+            || name.starts_with("cgroup.")
+            || name.contains(['\0', '\n'])
+    };
+    root.split('/')
+        .any(bad)
+        .then_some("no part of it may begin with a dot or \"cgroup.\", or be longer than 255 bytes")
 }
 
 #[cfg(test)]
@@ -320,7 +359,7 @@ mod tests {
     #[test]
     fn the_file_sets_everything() {
         let text = "[node]\nname = \"box\"\n[network]\npod_range = \"10.9.0.0/16\"\n[container_logs]\nmax_size = \"1Mi\"\nmax_files = 3\n\
-                    [cgroup]\nroot = \"/cg\"\n";
+                    [cgroup]\nroot = \"/cg/pods\"\n[pods]\npids_limit = 300\n";
         let settings = with_file(text).unwrap();
         assert_eq!(settings.node_name.as_deref(), Some("box"));
         assert_eq!(settings.pod_range, Some("10.9.0.0/16".parse().unwrap()));
@@ -331,7 +370,13 @@ mod tests {
                 max_files: 3
             }
         );
-        assert_eq!(settings.cgroup_root, Path::new("/cg"));
+        assert_eq!(settings.cgroup_root, ["cg", "pods"]);
+        assert_eq!(settings.pod_pids_limit, Some(300));
+        let settings = with_file("[pods]\npids_limit = -1\n").unwrap();
+        assert_eq!(
+            (settings.pod_pids_limit, settings.cgroup_root),
+            (None, vec![])
+        );
     }
 
     #[test]
@@ -339,7 +384,7 @@ mod tests {
         check_error(
             "log_level = \"info\"\nstate = 1\n",
             ":2:1: unknown field `state`, expected one of `state_dir`, `run_dir`, `log_level`, `on_exit`, `node`, `network`, \
-             `container_logs`, `cgroup`",
+             `container_logs`, `cgroup`, `pods`",
         );
         check_error(
             "on_exit = \"never\"\n",
@@ -352,6 +397,18 @@ mod tests {
         check_error(
             "[node]\nname = \"Box!\"\n",
             ": node.name is \"Box!\": it must be a lower-case RFC 1123 subdomain",
+        );
+        check_error(
+            "[cgroup]\nroot = \"/sys/fs/cgroup/x\"\n",
+            ": cgroup.root is \"/sys/fs/cgroup/x\": it is the name of a group below the mount points, such as \"/podtui\"",
+        );
+        check_error(
+            "[cgroup]\nroot = \"/a/../b\"\n",
+            ": cgroup.root is \"/a/../b\": no part of it may begin with a dot or \"cgroup.\", or be longer than 255 bytes",
+        );
+        check_error(
+            "[pods]\npids_limit = 0\n",
+            ": pods.pids_limit is 0: it must be at least 1, or -1 for no limit",
         );
     }
 

@@ -1,7 +1,7 @@
 //! What is left on the machine of pods that no longer exist in the store. Looked for once, at start: while
 //! an engine runs, each worker removes what is its pod's.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,48 @@ pub(super) async fn remove_orphan_files(machine: Arc<Machine>, known: HashSet<Ui
     });
     if let Err(error) = done.await {
         tracing::warn!(%error, "looking for files of deleted pods was cut short");
+    }
+}
+
+/// Where control groups are mounted on every system: the cgroup2 tree itself, or a directory of trees.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// The groups of pods below `levels` in any tree of `root`, by uid: path from the outermost level.
+fn pod_groups(root: &Path, levels: &[String]) -> BTreeMap<Uid, Vec<String>> {
+    let below: PathBuf = levels.iter().collect();
+    let trees = children(root).into_iter().map(|(_, path)| path);
+    let mut found = BTreeMap::new();
+    for tree in trees.chain([root.to_owned()]) {
+        for (class, path) in children(&tree.join(&below)) {
+            for (name, _) in children(&path) {
+                if let Some(uid) = name.strip_prefix("pod") {
+                    let mut group = levels.to_vec();
+                    group.extend([class.clone(), name.clone()]);
+                    found.insert(Uid::new(uid.to_owned()), group);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Kills and removes what stands in a group of a pod without a living shim: a shim that was killed while
+/// it built the sandbox has left no record of it. Before any worker starts, so nothing new is met.
+pub(super) async fn remove_stray_groups(machine: &Machine, living: &HashSet<Uid>) {
+    for (uid, cgroup) in pod_groups(Path::new(CGROUPS), &machine.cgroup_root()) {
+        if living.contains(&uid) {
+            continue;
+        }
+        tracing::warn!(pod = %uid, ?cgroup, "removing a sandbox that left no record");
+        let what = Cleanup {
+            directory: machine.directories.sandbox(&uid),
+            cgroup,
+            host_interface: Some(machine.network.host_interface(&uid)),
+            bridge: None,
+        };
+        if let Err(error) = machine.runtime.clean_up(what).await {
+            tracing::warn!(pod = %uid, error = chain(&error), "it could not be removed");
+        }
     }
 }
 
@@ -110,5 +152,39 @@ impl Machine {
             }
             tokio::time::sleep(BRIDGE_RETRY).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_pods_are_found_in_every_tree() {
+        let root = tempfile::tempdir().unwrap();
+        for path in [
+            "cpu/outer/podtui-1/besteffort/pod7",
+            "memory/outer/podtui-1/besteffort/pod7/pause",
+            "pids/outer/podtui-1/burstable/pod8",
+            "outer/podtui-1/guaranteed/pod9",
+            "cpu/outer/podtui-2/besteffort/pod1",
+            "cpu/podtui-1/besteffort/pod2",
+            "cpu/outer/podtui-1/besteffort/other",
+        ] {
+            std::fs::create_dir_all(root.path().join(path)).unwrap();
+        }
+        let levels = ["outer", "podtui-1"].map(str::to_owned);
+        let found: Vec<String> = pod_groups(root.path(), &levels)
+            .into_iter()
+            .map(|(uid, group)| format!("{uid} {}", group.join("/")))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "7 outer/podtui-1/besteffort/pod7",
+                "8 outer/podtui-1/burstable/pod8",
+                "9 outer/podtui-1/guaranteed/pod9",
+            ]
+        );
     }
 }

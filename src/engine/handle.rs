@@ -6,12 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
 use super::api::{
     AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
     PodUsage,
 };
-use super::machine::{Board, ContainerEntry, Directories, Machine, PodEntry};
+use super::machine::{Board, ContainerEntry, Directories, Machine, NodeLimits, PodEntry};
 use super::node::{NodeFacts, node_object};
 use super::recorder::Recorder;
 use super::supervisor::{ShutDown, Supervisor};
@@ -34,6 +35,7 @@ pub(crate) struct Parts {
     pub(crate) runtime: Arc<dyn ContainerRuntime>,
     pub(crate) images: Arc<dyn ImageService>,
     pub(crate) network: Allocator,
+    pub(crate) limits: NodeLimits,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) status: StatusWriter,
@@ -76,9 +78,11 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
             state: parts.state_dir,
             run: parts.run_dir,
         },
+        limits: parts.limits,
         node,
         pulls: Mutex::new(()),
         board: Board::default(),
+        removals: TaskTracker::new(),
         started_at: now,
     });
     let (shut_down, requests) = mpsc::channel(1);

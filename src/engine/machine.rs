@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
 use super::node::NodeFacts;
 use super::observe::PodObservation;
@@ -26,11 +27,27 @@ pub(super) struct Machine {
     pub(super) status: Arc<StatusWriter>,
     pub(super) recorder: Recorder,
     pub(super) directories: Directories,
+    pub(super) limits: NodeLimits,
     pub(super) node: NodeFacts,
     /// Pulls are serialised, as the kubelet does by default.
     pub(super) pulls: tokio::sync::Mutex<()>,
     pub(super) board: Board,
+    /// Removals that nobody waits for before the engine ends.
+    pub(super) removals: TaskTracker,
     pub(super) started_at: Timestamp,
+}
+
+/// What the kubelet's configuration sets for all pods of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeLimits {
+    /// `containerLogMaxSize`, bytes.
+    pub(crate) log_max_size: u64,
+    /// `containerLogMaxFiles`.
+    pub(crate) log_max_files: u32,
+    /// `podPidsLimit`; `None` = no limit.
+    pub(crate) pod_pids: Option<i64>,
+    /// `cgroupRoot`: groups above those of this engine, outermost first.
+    pub(crate) cgroup_root: Vec<String>,
 }
 
 /// Where the files of pods are.
@@ -60,10 +77,19 @@ impl Directories {
         self.run.join("pods").join(uid.as_str())
     }
 
-    /// Name of the outermost cgroup of this engine: derived from the run directory, so that two engines
-    /// of one machine never share a group.
-    pub(super) fn cgroup_root(&self) -> String {
+    /// Name of the cgroup that holds all of this engine: derived from the run directory, so that two
+    /// engines of one machine never share a group.
+    fn cgroup(&self) -> String {
         format!("podtui-{:08x}", path_hash(&self.run))
+    }
+}
+
+impl Machine {
+    /// The levels above those of the QoS classes, outermost first.
+    pub(super) fn cgroup_root(&self) -> Vec<String> {
+        let mut levels = self.limits.cgroup_root.clone();
+        levels.push(self.directories.cgroup());
+        levels
     }
 }
 

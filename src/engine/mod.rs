@@ -42,4 +42,4 @@ pub(crate) use api::{AttachRequest, EngineApi, EngineError, ExecRequest, ImageVi
 #[cfg(test)]
 pub(crate) use api::{ContainerUsage, EngineStatus};
 pub(crate) use handle::{EngineHandle, Parts, start};
-pub(crate) use machine::path_hash;
+pub(crate) use machine::{NodeLimits, path_hash};

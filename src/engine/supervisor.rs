@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::gc::{remove_orphan_files, remove_orphan_sandbox};
+use super::gc::{remove_orphan_files, remove_orphan_sandbox, remove_stray_groups};
 use super::machine::Machine;
 use super::observe::label;
 use super::worker::{Desired, Found, PodWorker};
@@ -69,6 +69,12 @@ impl Supervisor {
                 }
             }
         }
+        let living = found
+            .iter()
+            .filter(|(_, found)| matches!(found, Found::Alive(_)))
+            .map(|(uid, _)| uid.clone())
+            .collect();
+        remove_stray_groups(&machine, &living).await;
         Ok(Self {
             machine,
             workers: HashMap::new(),
@@ -138,13 +144,15 @@ impl Supervisor {
         }
         for uid in orphans {
             if let Some(Found::Alive(state)) = self.found.remove(&uid) {
-                tokio::spawn(remove_orphan_sandbox(Arc::clone(&self.machine), *state));
+                self.machine
+                    .removals
+                    .spawn(remove_orphan_sandbox(Arc::clone(&self.machine), *state));
             }
         }
         if self.found.is_empty() {
             self.machine.remove_bridge_later();
         }
-        tokio::spawn(remove_orphan_files(
+        self.machine.removals.spawn(remove_orphan_files(
             Arc::clone(&self.machine),
             known.clone(),
         ));
@@ -240,6 +248,13 @@ impl Supervisor {
                 Some(Err(error)) => tracing::error!(pod = %uid, %error, "a worker ended badly"),
                 None => worker.task.abort(),
             }
+        }
+        let removals = &self.machine.removals;
+        removals.close();
+        if tokio::time::timeout(FINISH, removals.wait()).await.is_err() {
+            tracing::warn!(
+                "what is left of deleted pods is not all removed yet; the next start goes on"
+            );
         }
         self.machine.remove_bridge().await;
     }

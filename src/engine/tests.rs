@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{EngineApi, EngineHandle, Parts, path_hash, start};
+use super::{EngineApi, EngineHandle, NodeLimits, Parts, path_hash, start};
 use crate::admission::Admitted;
 use crate::base::Clock;
 use crate::image::{ImageConfig, ImageError, ImageRecord, ImageService};
@@ -122,6 +122,12 @@ async fn boot(
     let engine = start(Parts {
         network: Allocator::new(Some("10.199.0.0/24".parse().unwrap()), path_hash(&run_dir))
             .unwrap(),
+        limits: NodeLimits {
+            log_max_size: 10 << 20,
+            log_max_files: 5,
+            pod_pids: None,
+            cgroup_root: Vec::new(),
+        },
         state_dir,
         run_dir,
         node_name: "node".to_owned(),

@@ -350,7 +350,10 @@ impl ContainerRuntime for ShimRuntime {
     }
 
     async fn sandbox(&self, sandbox: &SandboxId) -> Result<SandboxState, RuntimeError> {
-        state_of(self.ask(sandbox, Request::State).await?)
+        let state = state_of(self.ask(sandbox, Request::State).await?)?;
+        // Whoever created a container may not have waited for the answer.
+        self.learn(&state);
+        Ok(state)
     }
 
     async fn stats(&self, sandbox: &SandboxId) -> Result<SandboxStats, RuntimeError> {

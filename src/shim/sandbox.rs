@@ -70,6 +70,10 @@ impl Sandbox {
             Stage::State,
             format_args!("open {}", spec.directory.display()),
         )?;
+        directory.claim().at(
+            Stage::State,
+            format_args!("lock {}", spec.directory.display()),
+        )?;
         let hierarchy = Hierarchy::detect(Path::new(init::CGROUP_ROOT))
             .at(Stage::Cgroup, "find the control groups")?;
         let mut sandbox = Self {

@@ -5,8 +5,11 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, openat, renameat_with, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, openat, renameat_with, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
@@ -23,6 +26,8 @@ const SHM: &str = "shm";
 const TMPFS: &str = "tmpfs";
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 64;
+const CLAIM_TRIES: u32 = 100;
+const CLAIM_AGAIN: Duration = Duration::from_millis(2);
 
 #[derive(Debug)]
 pub(super) struct StateDir {
@@ -43,6 +48,19 @@ impl StateDir {
             path: path.to_owned(),
             fd,
         })
+    }
+
+    /// Locks the directory for the life of this process, so that an engine sees that there is a shim before
+    /// its socket is there. An engine that looks holds a lock for a moment.
+    pub(super) fn claim(&self) -> io::Result<()> {
+        let mut tries = 0;
+        loop {
+            match rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) if tries < CLAIM_TRIES => tries += 1,
+                other => return Ok(other?),
+            }
+            std::thread::sleep(CLAIM_AGAIN);
+        }
     }
 
     pub(super) fn shm(&self) -> PathBuf {

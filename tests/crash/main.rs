@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod halfway;
 mod torn;
 
 use std::time::Duration;

@@ -18,4 +18,5 @@ mod hostile_images;
 mod isolation;
 mod lifecycle;
 mod sandbox;
+mod settings;
 mod streams;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use sha2::{Digest, Sha256};
 
+use super::super::machine::NodeLimits;
 use super::super::observe::label;
 use super::{command, env, resources, security};
 use crate::base::ContainerId;
@@ -12,9 +13,6 @@ use crate::model::pod::QosClass;
 use crate::volume::Scratch;
 use crate::wire::{ContainerSpec, Mount, Rlimit, RootFs};
 
-/// `containerLogMaxSize` and `containerLogMaxFiles` of the kubelet.
-const LOG_MAX_SIZE: u64 = 10 << 20;
-const LOG_MAX_FILES: u32 = 5;
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// A container that cannot be made from this manifest, in the kubelet's two classes.
@@ -54,6 +52,7 @@ pub(in crate::engine) struct ContainerInputs<'a> {
     pub(in crate::engine) mounts: Vec<Mount>,
     pub(in crate::engine) scratch: Scratch,
     pub(in crate::engine) log_path: PathBuf,
+    pub(in crate::engine) limits: &'a NodeLimits,
 }
 
 /// Changes exactly when the container must be replaced (kubelet: name and image only).
@@ -159,8 +158,8 @@ pub(in crate::engine) fn container_spec(
         stdin: container.stdin.unwrap_or(false),
         stdin_once: container.stdin_once.unwrap_or(false),
         log_path: inputs.log_path,
-        log_max_size: LOG_MAX_SIZE,
-        log_max_files: LOG_MAX_FILES,
+        log_max_size: inputs.limits.log_max_size,
+        log_max_files: inputs.limits.log_max_files,
         stop_signal: stop_signal(image),
         id: inputs.id,
     })

@@ -24,10 +24,12 @@ pub(in crate::engine) struct SandboxInputs<'a> {
     pub(in crate::engine) hostname: String,
     /// `None` with the host's network.
     pub(in crate::engine) network: Option<NetworkPlan>,
-    /// Name of the outermost cgroup.
-    pub(in crate::engine) cgroup_root: &'a str,
+    /// Names of the cgroups above those of the QoS classes.
+    pub(in crate::engine) cgroup_root: &'a [String],
     pub(in crate::engine) qos: QosClass,
     pub(in crate::engine) totals: QosTotals,
+    /// Of the whole pod.
+    pub(in crate::engine) pids_limit: Option<i64>,
 }
 
 pub(in crate::engine) fn sandbox_spec(inputs: SandboxInputs<'_>) -> SandboxSpec {
@@ -53,6 +55,7 @@ pub(in crate::engine) fn sandbox_spec(inputs: SandboxInputs<'_>) -> SandboxSpec 
         label::SANDBOX_ATTEMPT.to_owned(),
         inputs.attempt.to_string(),
     );
+    let cgroup = cgroup(&inputs, spec, uid);
     SandboxSpec {
         id: inputs.id,
         labels,
@@ -65,24 +68,32 @@ pub(in crate::engine) fn sandbox_spec(inputs: SandboxInputs<'_>) -> SandboxSpec 
             pid,
         },
         network: inputs.network,
-        cgroup: vec![
-            CgroupLevel {
-                name: inputs.cgroup_root.to_owned(),
-                limits: None,
-            },
-            CgroupLevel {
-                name: inputs.qos.as_str().to_ascii_lowercase(),
-                limits: Some(qos_limits(inputs.qos, inputs.totals)),
-            },
-            CgroupLevel {
-                name: format!("pod{uid}"),
-                limits: Some(limits_of_pod(spec, inputs.qos == QosClass::BestEffort)),
-            },
-        ],
+        cgroup,
         sysctls: sysctls(spec),
         shm_size: SHM_SIZE,
         oom_score_adj: SANDBOX_OOM_SCORE,
     }
+}
+
+/// From the outside inwards; the levels of the root belong to nobody, so they keep the limits they have.
+fn cgroup(inputs: &SandboxInputs<'_>, spec: &PodSpec, uid: &str) -> Vec<CgroupLevel> {
+    let mut pod = limits_of_pod(spec, inputs.qos == QosClass::BestEffort);
+    pod.pids_limit = inputs.pids_limit;
+    let own = [
+        CgroupLevel {
+            name: inputs.qos.as_str().to_ascii_lowercase(),
+            limits: Some(qos_limits(inputs.qos, inputs.totals)),
+        },
+        CgroupLevel {
+            name: format!("pod{uid}"),
+            limits: Some(pod),
+        },
+    ];
+    let root = inputs.cgroup_root.iter().map(|name| CgroupLevel {
+        name: name.clone(),
+        limits: None,
+    });
+    root.chain(own).collect()
 }
 
 /// The runtime's defaults (containerd `enable_unprivileged_ports`, `enable_unprivileged_icmp`), then the

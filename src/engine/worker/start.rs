@@ -98,7 +98,7 @@ impl PodWorker {
                 .filter_map(|pod| pod.spec.as_ref()),
         );
         let id = SandboxId::random();
-        let cgroup_root = self.machine.directories.cgroup_root();
+        let cgroup_root = self.machine.cgroup_root();
         let wanted = sandbox_spec(SandboxInputs {
             pod: &self.pod,
             id: id.clone(),
@@ -109,30 +109,63 @@ impl PodWorker {
             cgroup_root: &cgroup_root,
             qos: qos_class(&spec),
             totals,
+            pids_limit: self.machine.limits.pod_pids,
         });
         self.next_sandbox = self.next_sandbox.saturating_add(1);
         // Routed before it exists: no event of it is missed, and nobody takes it for the last one.
         self.machine.board.route(&id, &self.hint);
         let warm_up = self.warm_up(wanted.network.as_ref().map(|plan| plan.address.addr()));
-        let made = self.machine.runtime.run_pod_sandbox(wanted);
-        let (made, ()) = tokio::join!(made, warm_up);
-        match made {
-            Ok(state) => {
-                self.machine.board.note(&state.notes);
-                self.sandbox = Some(state);
+        let runtime = Arc::clone(&self.machine.runtime);
+        let building = tokio::spawn(async move { runtime.run_pod_sandbox(wanted).await });
+        self.building = Some((id, building));
+        let (built, ()) = tokio::join!(self.take_built(), warm_up);
+        match built {
+            Ok(()) => {
                 self.publish();
                 Ok(())
             }
-            Err(error) => {
+            Err(text) => Err(failed(self, text)),
+        }
+    }
+
+    /// Waits for the sandbox that is being built, if any, and takes it over. Cancel-safe.
+    async fn take_built(&mut self) -> Result<(), String> {
+        let Some((id, building)) = &mut self.building else {
+            return Ok(());
+        };
+        let built = match building.await {
+            Ok(built) => built.map_err(|error| chain(&error)),
+            Err(error) => Err(error.to_string()),
+        };
+        let id = id.clone();
+        self.building = None;
+        match built {
+            Ok(state) => {
+                self.machine.board.note(&state.notes);
+                self.sandbox = Some(state);
+                Ok(())
+            }
+            Err(text) => {
                 self.machine.board.unroute(&id);
-                Err(failed(self, chain(&error)))
+                Err(text)
             }
         }
+    }
+
+    /// Waits for what a dropped pass left under way, so that all there is of the pod is known.
+    pub(super) async fn settle(&mut self) {
+        if let Err(text) = self.take_built().await {
+            tracing::info!(pod = self.name(), text, "no sandbox was made");
+        }
+        self.work.close();
+        self.work.wait().await;
+        self.work.reopen();
     }
 
     /// Makes the files of the containers while the sandbox is being built. Each start ensures its files
     /// again, so a failure here shows there; on a slow disk this takes most of a start off its path.
     fn warm_up(&self, address: Option<Ipv4Addr>) -> impl Future<Output = ()> + use<> {
+        let tracker = self.work.clone();
         let mut work = Vec::new();
         if let (Some(prepared), Ok(hostname)) = (&self.prepared, self.hostname()) {
             let addresses: Vec<IpAddr> = match address {
@@ -159,7 +192,7 @@ impl PodWorker {
             }
         }
         async move {
-            let done = tokio::task::spawn_blocking(move || {
+            let done = tracker.spawn_blocking(move || {
                 for container in &work {
                     if let Err(error) = container.run() {
                         tracing::debug!(%error, "files could not be made ahead");
@@ -179,7 +212,10 @@ impl PodWorker {
         let pod = self.pod.clone();
         let directory = self.machine.directories.pod(&self.uid);
         let ceiling = MemoryCeiling(memory_ceiling(&pod, self.machine.node.memory));
-        let done = tokio::task::spawn_blocking(move || prepare(&pod, &directory, ceiling)).await;
+        let done = self
+            .work
+            .spawn_blocking(move || prepare(&pod, &directory, ceiling))
+            .await;
         let text = match done {
             Ok(Ok(prepared)) => {
                 for (volume, path, target) in prepared.resolved_host_paths() {
@@ -337,7 +373,9 @@ impl PodWorker {
             pod_directory: self.machine.directories.pod(&self.uid),
             log_directory: self.logs().join(&container.name),
         };
-        let made = tokio::task::spawn_blocking(move || work.run())
+        let made = self
+            .work
+            .spawn_blocking(move || work.run())
             .await
             .unwrap_or_else(|error| Err(TranslateError::Create(error.to_string())));
         let made = made.map_err(|error| refuse(self, error))?;
@@ -358,6 +396,7 @@ impl PodWorker {
             mounts: made.mounts,
             scratch: self.scratch(&container.name, attempt),
             log_path: self.log_path(&container.name, attempt),
+            limits: &self.machine.limits,
         })
         .map_err(|error| refuse(self, error))
     }
@@ -396,7 +435,7 @@ impl PodWorker {
         for (id, attempt) in old {
             let runtime = Arc::clone(&self.machine.runtime);
             let scratch = self.scratch(name, attempt);
-            tokio::spawn(async move {
+            self.work.spawn(async move {
                 if let Err(error) = runtime.remove_container(&id).await {
                     tracing::warn!(container = %id, error = chain(&error), "an old instance could not be removed");
                     return;

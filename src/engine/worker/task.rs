@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use super::publish::Publisher;
-use crate::base::{ContainerId, Uid};
+use crate::base::{ContainerId, SandboxId, Uid};
 use crate::engine::machine::Machine;
 use crate::engine::observe::{Instances, PodObservation};
 use crate::engine::recorder::{KUBELET, Level, SCHEDULER};
@@ -14,6 +16,7 @@ use crate::engine::restart::{Backoffs, backoff_key};
 use crate::engine::status::{History, is_terminal, pod_status};
 use crate::model::pod::{all_containers, node_name, qos_class};
 use crate::model::{Object, Resource, Support, unsupported};
+use crate::runtime::RuntimeError;
 use crate::volume::Prepared;
 use crate::wire::SandboxState;
 
@@ -64,6 +67,11 @@ pub(in crate::engine) struct PodWorker {
     pub(super) publisher: Option<Publisher>,
 
     pub(super) sandbox: Option<SandboxState>,
+    /// A sandbox that is being built. In a task of its own, because nothing else would tell of it when a
+    /// deletion drops the pass that wanted it.
+    pub(super) building: Option<(SandboxId, JoinHandle<Result<SandboxState, RuntimeError>>)>,
+    /// Blocking work on the pod's files; it goes on when the pass that began it is dropped.
+    pub(super) work: TaskTracker,
     /// Number of the next sandbox; 0 for the first.
     pub(super) next_sandbox: u32,
     /// Instances of earlier sandboxes.
@@ -134,6 +142,8 @@ impl PodWorker {
             hint,
             publisher: None,
             sandbox,
+            building: None,
+            work: TaskTracker::new(),
             next_sandbox,
             past,
             messages: HashMap::new(),
@@ -158,6 +168,7 @@ impl PodWorker {
             self.accept();
             self.syncing().await
         };
+        self.settle().await;
         match end {
             End::Leave => {}
             End::ShutDown => self.shut_down().await,
@@ -231,7 +242,7 @@ impl PodWorker {
                 return end;
             }
             let mut signal = self.desired.clone();
-            // Dropping a pass half-way is fine: the next observation tells how far it came.
+            // Dropping a pass half-way is fine: what it began goes on, and `settle` waits for that.
             let after = tokio::select! {
                 biased;
                 () = wait_for_end(&mut signal) => continue,
