@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-use super::observe::{Instance, Phase, PodObservation};
+use super::observe::{Instance, LOST_EXIT_CODE, Phase, PodObservation};
 use super::restart::{
-    Backoffs, RestartPolicy, Role, Wait, backoff_key, containers, init_role, restarts_after,
+    Backoffs, Role, Wait, backoff_key, containers, init_role, may_restart, restarts_after,
 };
 use super::translate::container_hash;
 use crate::base::ContainerId;
@@ -84,6 +84,43 @@ pub(super) fn plan(
     planner.plan
 }
 
+/// What one pass does to the containers of a pod that has its sandbox.
+#[derive(Default)]
+struct Work<'a> {
+    kills: Vec<PodAction>,
+    starts: Vec<(&'a Container, Role)>,
+}
+
+impl Work<'_> {
+    fn is_empty(&self) -> bool {
+        self.kills.is_empty() && self.starts.is_empty()
+    }
+}
+
+/// Where the init sequence stands.
+enum InitSequence<'a> {
+    /// A container failed that is not restarted: the pod has failed.
+    Failed,
+    Runs(Work<'a>),
+    /// The application may run; the work is that of sidecars.
+    Over(Work<'a>),
+}
+
+enum InitState {
+    Failed,
+    Wait,
+    /// The next one may be begun.
+    Done,
+}
+
+fn kill(container: &Container, instance: &Instance, message: String) -> PodAction {
+    PodAction::KillContainer {
+        name: container.name.clone(),
+        id: instance.id.clone(),
+        message,
+    }
+}
+
 struct Planner<'a> {
     pod: &'a Pod,
     observation: &'a PodObservation,
@@ -92,8 +129,8 @@ struct Planner<'a> {
     plan: PodPlan,
 }
 
-impl Planner<'_> {
-    fn spec(&self) -> &k8s_openapi::api::core::v1::PodSpec {
+impl<'a> Planner<'a> {
+    fn spec(&self) -> &'a k8s_openapi::api::core::v1::PodSpec {
         // Admission refuses a pod without spec.
         static EMPTY: std::sync::LazyLock<k8s_openapi::api::core::v1::PodSpec> =
             std::sync::LazyLock::new(Default::default);
@@ -131,20 +168,43 @@ impl Planner<'_> {
     }
 
     fn compute(&mut self) {
-        let spec = self.pod.spec.clone().unwrap_or_default();
+        let spec = self.spec();
         if let Some(attempt) = self.new_sandbox_attempt() {
             self.compute_without_sandbox(attempt);
             return;
         }
-        if !self.compute_init(spec.init_containers.as_deref().unwrap_or_default()) {
+        let init = match self.compute_init() {
+            InitSequence::Failed => {
+                self.plan.actions.push(PodAction::StopSandbox);
+                return;
+            }
+            InitSequence::Runs(work) => {
+                self.carry_out(work);
+                return;
+            }
+            InitSequence::Over(work) => work,
+        };
+        let mut kept = 0;
+        let mut app = Work::default();
+        for container in &spec.containers {
+            kept += usize::from(self.compute_app(container, &mut app));
+        }
+        if kept == 0 && app.is_empty() {
+            // Nothing of the application runs or will run: sidecars do not keep the pod alive.
+            self.plan.actions.push(PodAction::StopSandbox);
             return;
         }
-        let mut kept = 0;
-        for container in &spec.containers {
-            kept += usize::from(self.compute_app(container));
-        }
-        if kept == 0 && self.plan.actions.is_empty() && self.plan.crash_loops.is_empty() {
-            self.plan.actions.push(PodAction::StopSandbox);
+        self.carry_out(Work {
+            kills: [init.kills, app.kills].concat(),
+            starts: [init.starts, app.starts].concat(),
+        });
+    }
+
+    /// Kills come first; init containers are begun before application containers.
+    fn carry_out(&mut self, work: Work<'_>) {
+        self.plan.actions.extend(work.kills);
+        for (container, role) in work.starts {
+            self.start(container, role);
         }
     }
 
@@ -165,137 +225,171 @@ impl Planner<'_> {
     }
 
     fn compute_without_sandbox(&mut self, attempt: u32) {
-        let spec = self.pod.spec.clone().unwrap_or_default();
-        let stop_first = self.observation.sandbox.is_some();
-        if stop_first {
+        let spec = self.spec();
+        if self.observation.sandbox.is_some() {
             self.plan.actions.push(PodAction::StopSandbox);
         }
-        let policy = RestartPolicy::of_pod(&spec);
         let ran_before = !self.observation.instances.is_empty();
-        let to_start: Vec<&Container> = spec
-            .containers
-            .iter()
-            .filter(|container| {
-                let succeeded = self
-                    .observation
-                    .instances
-                    .newest(&container.name)
-                    .and_then(Instance::exit_code)
-                    == Some(0);
-                !(policy == RestartPolicy::OnFailure && succeeded)
-            })
-            .collect();
         let app_ran = spec
             .containers
             .iter()
-            .any(|container| self.observation.instances.newest(&container.name).is_some());
-        if (policy == RestartPolicy::Never && ran_before) || (to_start.is_empty() && app_ran) {
+            .any(|container| self.newest(container).is_some());
+        let to_start: Vec<&Container> = spec
+            .containers
+            .iter()
+            .filter(|container| self.runs_in_new_sandbox(container))
+            .collect();
+        if (!may_restart(spec) && ran_before) || (to_start.is_empty() && app_ran) {
             self.plan.actions.push(PodAction::Finish);
             return;
         }
-        let mut starts = Vec::new();
+        self.plan.actions.push(PodAction::CreateSandbox { attempt });
         match spec.init_containers.iter().flatten().next() {
             // A new sandbox runs the whole init sequence again.
-            Some(first) => starts.push((first, init_role(first))),
-            None => starts.extend(to_start.into_iter().map(|container| (container, Role::App))),
-        }
-        self.plan.actions.push(PodAction::CreateSandbox { attempt });
-        for (container, role) in starts {
-            self.start(container, role);
-        }
-    }
-
-    /// Returns whether the application may run.
-    fn compute_init(&mut self, init: &[Container]) -> bool {
-        let spec_containers = self.spec().containers.clone();
-        let initialized = spec_containers.iter().any(|container| {
-            self.observation
-                .instances
-                .newest(&container.name)
-                .is_some_and(|instance| instance.current)
-        });
-        for container in init {
-            let role = init_role(container);
-            let newest = self
-                .observation
-                .instances
-                .newest(&container.name)
-                .filter(|instance| instance.current)
-                .cloned();
-            match (role, newest) {
-                (Role::Sidecar, Some(instance)) if instance.is_running() => {
-                    if self.has_changed(container, &instance) {
-                        self.kill(
-                            container,
-                            &instance,
-                            format!("Init container {} definition changed", container.name),
-                        );
-                        self.start(container, role);
-                    }
-                }
-                (Role::Sidecar, _) => {
-                    self.start(container, role);
-                    if !initialized {
-                        return false;
-                    }
-                }
-                (Role::Init | Role::App, _) if initialized => {}
-                (Role::Init | Role::App, Some(instance)) => match instance.exit_code() {
-                    Some(0) => {}
-                    Some(code) => {
-                        if restarts_after(self.spec(), container, role, code) {
-                            self.start(container, role);
-                        } else {
-                            self.plan.actions.push(PodAction::StopSandbox);
-                        }
-                        return false;
-                    }
-                    None => {
-                        if instance.phase == Phase::Created {
-                            self.start(container, role);
-                        }
-                        return false;
-                    }
-                },
-                (Role::Init | Role::App, None) => {
-                    self.start(container, role);
-                    return false;
+            Some(first) => self.start(first, init_role(first)),
+            None => {
+                for container in to_start {
+                    self.start(container, Role::App);
                 }
             }
         }
-        true
+    }
+
+    /// What is still running dies with the old sandbox, by SIGKILL.
+    fn runs_in_new_sandbox(&self, container: &Container) -> bool {
+        self.newest(container).is_none_or(|instance| {
+            instance.phase == Phase::Created
+                || restarts_after(
+                    self.spec(),
+                    container,
+                    Role::App,
+                    instance.exit_code().unwrap_or(LOST_EXIT_CODE),
+                )
+        })
+    }
+
+    fn newest(&self, container: &Container) -> Option<&'a Instance> {
+        self.observation.instances.newest(&container.name)
+    }
+
+    /// The newest instance in the present sandbox: earlier ones say nothing about initialisation.
+    fn current(&self, container: &Container) -> Option<&'a Instance> {
+        self.newest(container).filter(|instance| instance.current)
+    }
+
+    /// Looks at the init containers from the last to the first: the last one that was begun tells how far the
+    /// sequence has come, and those before it matter only if they are sidecars.
+    fn compute_init(&self) -> InitSequence<'a> {
+        let spec = self.spec();
+        let list = spec.init_containers.as_deref().unwrap_or_default();
+        let mut over = list.is_empty()
+            || spec
+                .containers
+                .iter()
+                .any(|container| self.current(container).is_some());
+        let mut begun = over;
+        let mut work = Work::default();
+        for (index, container) in list.iter().enumerate().rev() {
+            let role = init_role(container);
+            let Some(instance) = self.current(container) else {
+                if begun && role == Role::Sidecar {
+                    work.starts.push((container, role));
+                }
+                continue;
+            };
+            if begun && role != Role::Sidecar {
+                continue;
+            }
+            let done = match self.compute_init_container(container, role, instance, &mut work) {
+                InitState::Failed => return InitSequence::Failed,
+                InitState::Done => true,
+                InitState::Wait => false,
+            };
+            if done && !begun {
+                match list.get(index + 1) {
+                    Some(next) => work.starts.push((next, init_role(next))),
+                    None => over = true,
+                }
+            }
+            begun = true;
+        }
+        if !begun && let Some(first) = list.first() {
+            work.starts.push((first, init_role(first)));
+        }
+        work.starts.reverse();
+        if over {
+            InitSequence::Over(work)
+        } else {
+            InitSequence::Runs(work)
+        }
+    }
+
+    fn compute_init_container(
+        &self,
+        container: &'a Container,
+        role: Role,
+        instance: &Instance,
+        work: &mut Work<'a>,
+    ) -> InitState {
+        match (role, &instance.phase) {
+            (_, Phase::Created) => {
+                work.starts.push((container, role));
+                InitState::Wait
+            }
+            (Role::Sidecar, Phase::Running { .. }) => {
+                if self.has_changed(container, instance) {
+                    let text = format!("Init container {} definition changed", container.name);
+                    work.kills.push(kill(container, instance, text));
+                    work.starts.push((container, role));
+                }
+                InitState::Done
+            }
+            (_, Phase::Running { .. }) => InitState::Wait,
+            (Role::Sidecar, Phase::Exited(_) | Phase::Lost { .. }) => {
+                work.starts.push((container, role));
+                InitState::Wait
+            }
+            (_, Phase::Exited(_) | Phase::Lost { .. }) => {
+                let code = instance.exit_code().unwrap_or_default();
+                if code == 0 {
+                    InitState::Done
+                } else if restarts_after(self.spec(), container, role, code) {
+                    work.starts.push((container, role));
+                    InitState::Wait
+                } else {
+                    InitState::Failed
+                }
+            }
+        }
     }
 
     /// Returns whether the container runs on as it is.
-    fn compute_app(&mut self, container: &Container) -> bool {
-        let Some(instance) = self.observation.instances.newest(&container.name).cloned() else {
-            self.start(container, Role::App);
+    fn compute_app(&self, container: &'a Container, work: &mut Work<'a>) -> bool {
+        let Some(instance) = self.newest(container) else {
+            work.starts.push((container, Role::App));
             return false;
         };
         match instance.phase {
             Phase::Running { .. } => {
-                if self.has_changed(container, &instance) {
-                    self.kill(
-                        container,
-                        &instance,
-                        format!(
-                            "Container {} definition changed, will be restarted",
-                            container.name
-                        ),
+                if self.has_changed(container, instance) {
+                    let text = format!(
+                        "Container {} definition changed, will be restarted",
+                        container.name
                     );
-                    self.start(container, Role::App);
+                    work.kills.push(kill(container, instance, text));
+                    work.starts.push((container, Role::App));
                     return false;
                 }
                 true
             }
             Phase::Created => {
-                self.start(container, Role::App);
+                work.starts.push((container, Role::App));
                 false
             }
             Phase::Exited(_) | Phase::Lost { .. } => {
                 let code = instance.exit_code().unwrap_or_default();
                 if restarts_after(self.spec(), container, Role::App, code) {
-                    self.start(container, Role::App);
+                    work.starts.push((container, Role::App));
                 }
                 false
             }
@@ -304,14 +398,6 @@ impl Planner<'_> {
 
     fn has_changed(&self, container: &Container, instance: &Instance) -> bool {
         !instance.hash.is_empty() && instance.hash != container_hash(container)
-    }
-
-    fn kill(&mut self, container: &Container, instance: &Instance, message: String) {
-        self.plan.actions.push(PodAction::KillContainer {
-            name: container.name.clone(),
-            id: instance.id.clone(),
-            message,
-        });
     }
 
     /// Starts the container now, or notes for how long its back-off forbids it.
@@ -590,19 +676,166 @@ mod tests {
     }
 
     #[test]
+    fn an_init_sequence_that_is_over_is_not_looked_at_again() {
+        let mut changed = pod("Always", vec![container("i"), sidecar("s")], &["a"]);
+        changed
+            .spec
+            .as_mut()
+            .unwrap()
+            .init_containers
+            .as_mut()
+            .unwrap()[0]
+            .image = Some("other".to_owned());
+        let ok: &[Was] = &[Was::Exited(0, 90)];
+        let bad: &[Was] = &[Was::Exited(1, 90)];
+        let running: &[Was] = &[Was::Running];
+        for init in [ok, bad, running, &[]] {
+            check(
+                &changed,
+                Box::Ready,
+                &[("i", init), ("s", running), ("a", running)],
+                "",
+            );
+        }
+        // While it runs, a changed image means nothing either.
+        check(&changed, Box::Ready, &[("i", running)], "");
+        // An application container that has ended shows as well that the sequence was over.
+        check(
+            &changed,
+            Box::Ready,
+            &[("i", bad), ("s", running), ("a", bad)],
+            "start:a#1",
+        );
+    }
+
+    #[test]
+    fn a_failed_init_container_follows_its_policy() {
+        let bad: &[Was] = &[Was::Exited(1, 90)];
+        let started: &[Was] = &[Was::Failed(90)];
+        let lost: &[Was] = &[Was::Exited(137, 90)];
+        for (pod_policy, own, expected) in [
+            ("Always", None, "start:i#1"),
+            ("OnFailure", None, "start:i#1"),
+            ("Never", None, "stop"),
+            ("Never", Some("OnFailure"), "start:i#1"),
+            ("Always", Some("Never"), "stop"),
+            ("OnFailure", Some("Never"), "stop"),
+        ] {
+            let mut init = container("i");
+            init.restart_policy = own.map(str::to_owned);
+            let pod = pod(pod_policy, vec![init, container("j")], &["a"]);
+            for was in [bad, started, lost] {
+                check(&pod, Box::Ready, &[("i", was)], expected);
+            }
+        }
+        let with_sidecar = pod("Never", vec![sidecar("s"), container("i")], &["a"]);
+        check(
+            &with_sidecar,
+            Box::Ready,
+            &[("s", &[Was::Running]), ("i", bad)],
+            "stop",
+        );
+    }
+
+    #[test]
     fn sidecars_stay_up() {
         let pod = pod("Never", vec![sidecar("s"), container("i")], &["a"]);
         let ok: &[Was] = &[Was::Exited(0, 90)];
         let running: &[Was] = &[Was::Running];
         check(&pod, Box::Ready, &[], "start:s");
+        check(&pod, Box::Ready, &[("s", &[Was::Created])], "resume:s-0");
         check(&pod, Box::Ready, &[("s", ok)], "start:s#1");
         check(&pod, Box::Ready, &[("s", running)], "start:i");
+        check(&pod, Box::Ready, &[("s", running), ("i", running)], "");
         check(&pod, Box::Ready, &[("s", running), ("i", ok)], "start:a");
         check(
             &pod,
             Box::Ready,
             &[("s", ok), ("i", ok), ("a", running)],
             "start:s#1",
+        );
+        // It was started once, so the sequence goes on while it is restarted.
+        check(&pod, Box::Ready, &[("s", ok), ("i", running)], "start:s#1");
+        check(
+            &pod,
+            Box::Ready,
+            &[("s", ok), ("i", ok)],
+            "start:s#1 start:a",
+        );
+    }
+
+    #[test]
+    fn sidecars_do_not_keep_a_pod_alive() {
+        let ok: &[Was] = &[Was::Exited(0, 90)];
+        let bad: &[Was] = &[Was::Exited(1, 90)];
+        let running: &[Was] = &[Was::Running];
+        for (policy, sidecar_was, app, expected) in [
+            ("Never", running, ok, "stop"),
+            ("Never", running, bad, "stop"),
+            ("Never", bad, ok, "stop"),
+            ("OnFailure", bad, ok, "stop"),
+            ("OnFailure", bad, bad, "start:s#1 start:a#1"),
+            ("Always", running, ok, "start:a#1"),
+        ] {
+            let pod = pod(policy, vec![sidecar("s")], &["a"]);
+            check(
+                &pod,
+                Box::Ready,
+                &[("s", sidecar_was), ("a", app)],
+                expected,
+            );
+        }
+    }
+
+    #[test]
+    fn a_changed_sidecar_is_restarted_in_place() {
+        let mut changed = pod("Never", vec![sidecar("s")], &["a"]);
+        changed
+            .spec
+            .as_mut()
+            .unwrap()
+            .init_containers
+            .as_mut()
+            .unwrap()[0]
+            .image = Some("other".to_owned());
+        let seen = observation(
+            Box::Ready,
+            &[("s", &[Was::Running]), ("a", &[Was::Running])],
+        );
+        let plan = plan(&changed, &seen, &Backoffs::default(), at(100));
+        assert_eq!(words(&plan), "kill:s start:s#1");
+        assert!(matches!(
+            &plan.actions[0],
+            PodAction::KillContainer { message, .. } if message == "Init container s definition changed"
+        ));
+    }
+
+    #[test]
+    fn a_new_sandbox_starts_only_what_may_run_again() {
+        let ok: &[Was] = &[Was::Exited(0, 90)];
+        let bad: &[Was] = &[Was::Exited(1, 90)];
+        let running: &[Was] = &[Was::Running];
+        let mut own = pod("Always", vec![], &["a", "b"]);
+        own.spec.as_mut().unwrap().containers[0].restart_policy = Some("Never".to_owned());
+        check(
+            &own,
+            Box::NotReady,
+            &[("a", bad), ("b", running)],
+            "stop sandbox#4 start:b#1",
+        );
+        let mut rescued = pod("Never", vec![], &["a", "b"]);
+        rescued.spec.as_mut().unwrap().containers[1].restart_policy = Some("OnFailure".to_owned());
+        check(
+            &rescued,
+            Box::NotReady,
+            &[("a", bad), ("b", running)],
+            "stop sandbox#4 start:b#1",
+        );
+        check(
+            &rescued,
+            Box::NotReady,
+            &[("a", bad), ("b", ok)],
+            "stop finish",
         );
     }
 

@@ -16,7 +16,7 @@ const SEQUENCE: BackoffSequence =
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RestartPolicy {
+enum RestartPolicy {
     Always,
     OnFailure,
     Never,
@@ -31,7 +31,7 @@ impl RestartPolicy {
         }
     }
 
-    pub(super) fn of_pod(spec: &PodSpec) -> Self {
+    fn of_pod(spec: &PodSpec) -> Self {
         spec.restart_policy
             .as_deref()
             .map_or(Self::Always, Self::parse)
@@ -80,7 +80,7 @@ pub(super) fn containers(spec: &PodSpec) -> impl Iterator<Item = (&Container, Ro
 
 /// The policy that holds when no rule matches: the container's own, else the pod's. Init containers end
 /// with success, so `Always` means `OnFailure` for them.
-pub(super) fn effective_policy(spec: &PodSpec, container: &Container, role: Role) -> RestartPolicy {
+fn effective_policy(spec: &PodSpec, container: &Container, role: Role) -> RestartPolicy {
     let policy = container
         .restart_policy
         .as_deref()
@@ -111,6 +111,18 @@ pub(super) fn restarts_after(
         })
     });
     matched || effective_policy(spec, container, role).restarts(exit_code)
+}
+
+/// Whether any container of the pod may run a second time, by its own policy, a rule or the pod's.
+pub(super) fn may_restart(spec: &PodSpec) -> bool {
+    containers(spec).any(|(container, role)| {
+        role != Role::Sidecar
+            && (effective_policy(spec, container, role) != RestartPolicy::Never
+                || container
+                    .restart_policy_rules
+                    .as_ref()
+                    .is_some_and(|rules| !rules.is_empty()))
+    })
 }
 
 /// Back-off state of one pod: which key has taken how many steps, and when the last one.

@@ -69,16 +69,23 @@ pub(super) fn pod_status(
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let old = pod.status.clone().unwrap_or_default();
-    let init = statuses(
+    let mut init = statuses(
         pod,
         spec.init_containers.as_deref().unwrap_or_default(),
         true,
         observation,
         history,
     );
-    let app = statuses(pod, &spec.containers, false, observation, history);
+    let mut app = statuses(pod, &spec.containers, false, observation, history);
+    if history.terminated {
+        mark_unknown_ends(spec, &mut init, &mut app);
+    }
 
     let mut computed = phase(spec, &init, &app, history.terminated);
+    if history.terminated && !is_terminal(Some(computed)) {
+        // It ended before it was initialized.
+        computed = FAILED;
+    }
     let mut why = None;
     if let Some(failed) = &history.failed {
         computed = FAILED;
@@ -164,6 +171,52 @@ pub(super) fn pod_status(
     }
 }
 
+/// The pod is finished, but some of its containers never told an end. What was never begun because the
+/// initialisation did not come that far stays as it is (kubelet `TerminatePod`).
+fn mark_unknown_ends(spec: &PodSpec, init: &mut [ContainerStatus], app: &mut [ContainerStatus]) {
+    let moved = |status: &ContainerStatus| {
+        last_end(status).is_some()
+            || status
+                .state
+                .as_ref()
+                .is_some_and(|state| state.waiting.is_none())
+    };
+    let initialized = init.is_empty()
+        || app.iter().any(moved)
+        || spec
+            .init_containers
+            .iter()
+            .flatten()
+            .zip(init.iter())
+            .last()
+            .is_some_and(|(container, status)| match init_role(container) {
+                Role::Sidecar => status.started == Some(true),
+                Role::Init | Role::App => status.ready,
+            });
+    let begun = init
+        .iter()
+        .rposition(moved)
+        .map_or(1, |last| last + 1)
+        .min(init.len());
+    let ended = if initialized { app } else { &mut [] };
+    for status in init[..begun].iter_mut().chain(ended) {
+        let state = status.state.take().unwrap_or_default();
+        status.state = Some(if state.terminated.is_some() {
+            state
+        } else {
+            status.ready = false;
+            status.started = Some(false);
+            terminated(lost(
+                state
+                    .running
+                    .and_then(|running| running.started_at)
+                    .map(|time| time.0),
+                None,
+            ))
+        });
+    }
+}
+
 fn sorted_by_name(mut statuses: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
     statuses.sort_by(|a, b| a.name.cmp(&b.name));
     statuses
@@ -206,16 +259,7 @@ fn container_status(
         .get(1)
         .map(state_of)
         .filter(|state| state.terminated.is_some());
-    if history.terminated && state.terminated.is_none() {
-        // The pod is finished but this container never told an end.
-        state = terminated(lost(
-            newest.and_then(|instance| match instance.phase {
-                Phase::Running { started_at } => Some(started_at),
-                _ => None,
-            }),
-            None,
-        ));
-    } else if !history.terminated
+    if !history.terminated
         && history.failed.is_none()
         && let Some(why) = history.waiting.get(name)
         && state.running.is_none()
@@ -695,6 +739,67 @@ mod tests {
             Some("CrashLoopBackOff"),
             true,
             "Error:1/ #0",
+        );
+    }
+
+    /// `i,s/a` states of a pod with init container `i`, sidecar `s` and application `a` that is over.
+    #[track_caller]
+    fn check_over(containers: &[(&str, &[Was])], expected: &str) {
+        let pod = pod("Always", vec![container("i"), sidecar("s")], &["a"]);
+        let history = History {
+            terminated: true,
+            ..History::default()
+        };
+        let seen = observation(Box::None, containers);
+        let status = pod_status(&pod, &seen, &history, at(100));
+        let words = |list: &[ContainerStatus]| -> Vec<String> {
+            let reason = |status: &ContainerStatus| {
+                let state = status.state.clone().unwrap();
+                state
+                    .terminated
+                    .and_then(|end| end.reason)
+                    .or(state.waiting.and_then(|waiting| waiting.reason))
+                    .unwrap()
+            };
+            list.iter().map(reason).collect()
+        };
+        let found = format!(
+            "{} {}/{}",
+            status.phase.unwrap(),
+            words(&status.init_container_statuses.unwrap()).join(","),
+            words(&status.container_statuses.unwrap()).join(",")
+        );
+        assert_eq!(found, expected, "{containers:?}");
+    }
+
+    #[test]
+    fn only_what_was_begun_ends_unknown() {
+        let ok: &[Was] = &[Was::Exited(0, 9)];
+        let bad: &[Was] = &[Was::Exited(3, 9)];
+        let never = "PodInitializing";
+        let lost = "ContainerStatusUnknown";
+        check_over(&[], &format!("Failed {lost},{never}/{never}"));
+        check_over(&[("i", bad)], &format!("Failed Error,{never}/{never}"));
+        check_over(&[("i", ok)], &format!("Failed Completed,{never}/{never}"));
+        check_over(
+            &[("i", ok), ("s", &[Was::Lost(9)])],
+            &format!("Failed Completed,{lost}/{never}"),
+        );
+        check_over(
+            &[("i", ok), ("s", bad)],
+            &format!("Failed Completed,Error/{never}"),
+        );
+        check_over(
+            &[("i", ok), ("s", ok), ("a", ok)],
+            "Succeeded Completed,Completed/Completed",
+        );
+        check_over(
+            &[("i", ok), ("s", bad), ("a", ok)],
+            "Succeeded Completed,Error/Completed",
+        );
+        check_over(
+            &[("s", ok), ("a", bad)],
+            &format!("Failed {lost},Completed/Error"),
         );
     }
 

@@ -8,8 +8,6 @@ use k8s_openapi::api::core::v1::{
     VolumeMount,
 };
 
-use super::pod::is_sidecar;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Support {
     /// The pod runs as if the field were absent.
@@ -27,7 +25,7 @@ pub(crate) struct Unsupported {
     pub(crate) support: Support,
 }
 
-/// `spec.initContainers: not supported yet: …`.
+/// `spec.hostUsers: not supported yet: …`.
 impl std::fmt::Display for Unsupported {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: not supported yet: {}", self.path, self.why)
@@ -95,12 +93,11 @@ impl List {
             self.volume(&format!("spec.volumes[{index}]"), volume);
         }
         for (index, container) in spec.init_containers.iter().flatten().enumerate() {
-            let why = if is_sidecar(container) {
-                "sidecars are not started, so the pod is held and no container starts"
-            } else {
-                "init containers are not run, so the pod is held and no container starts"
-            };
-            self.blocks(true, format!("spec.initContainers[{index}]"), why);
+            let path = format!("spec.initContainers[{index}]");
+            if spec.host_network != Some(true) {
+                self.host_ports(&path, container);
+            }
+            self.container(&path, container);
         }
         for (index, container) in spec.containers.iter().enumerate() {
             let path = format!("spec.containers[{index}]");
@@ -484,6 +481,7 @@ mod tests {
                     "securityContext": {"runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
                 }],
                 "volumes": [{"name": "v", "hostPath": {"path": "/x"}}, {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+                "initContainers": [{"name": "i", "image": "x"}, {"name": "s", "image": "x", "restartPolicy": "Always"}],
                 "hostNetwork": true, "shareProcessNamespace": true, "hostAliases": [], "nodeSelector": {},
                 "serviceAccountName": "default", "schedulerName": "default-scheduler",
             }),
@@ -506,7 +504,7 @@ mod tests {
                     "lifecycle": {"preStop": {}},
                     "securityContext": {"seccompProfile": {"type": "Localhost"}},
                 }],
-                "initContainers": [{"name": "i"}],
+                "initContainers": [{"name": "i", "envFrom": [{}]}],
                 "volumes": [{"name": "v", "configMap": {}}, {"name": "d", "emptyDir": {"sizeLimit": "1Mi"}}],
                 "securityContext": {"fsGroup": 5},
                 "priorityClassName": "high",
@@ -514,7 +512,7 @@ mod tests {
             &[
                 ("spec.volumes[0].configMap", Support::Blocks),
                 ("spec.volumes[1].emptyDir.sizeLimit", Support::Ignored),
-                ("spec.initContainers[0]", Support::Blocks),
+                ("spec.initContainers[0].envFrom", Support::Blocks),
                 ("spec.containers[0].ports[0].hostPort", Support::Ignored),
                 ("spec.containers[0].envFrom", Support::Blocks),
                 ("spec.containers[0].env[0].valueFrom", Support::Blocks),

@@ -15,6 +15,7 @@ mod support;
 mod doors;
 mod exhaustion;
 mod hostile_images;
+mod init;
 mod isolation;
 mod lifecycle;
 mod sandbox;

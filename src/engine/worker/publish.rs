@@ -10,7 +10,9 @@ use crate::store::{StatusWriter, StoreError};
 
 /// Writes the newest status of one pod, from a task of its own.
 pub(super) struct Publisher {
-    latest: watch::Sender<Option<PodStatus>>,
+    latest: watch::Sender<(u64, Option<PodStatus>)>,
+    /// Number of the newest status that is in the store.
+    written: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
 
@@ -22,30 +24,44 @@ impl Publisher {
         uid: Uid,
         bind: Option<String>,
     ) -> Self {
-        let (latest, mut changes) = watch::channel(None::<PodStatus>);
+        let (latest, mut changes) = watch::channel((0, None::<PodStatus>));
+        let (done, written) = watch::channel(0);
         let task = tokio::spawn(async move {
             if let Some(node) = bind {
                 report(writer.bind(&key, &uid, &node).await.err());
             }
             // After the sender is gone the last value is still delivered.
             while changes.changed().await.is_ok() {
-                let status = changes.borrow_and_update().clone();
+                let (number, status) = changes.borrow_and_update().clone();
                 if let Some(status) = status {
                     report(writer.pod_status(&key, &uid, status).await.err());
                 }
+                done.send_replace(number);
             }
         });
-        Self { latest, task }
+        Self {
+            latest,
+            written,
+            task,
+        }
     }
 
     pub(super) fn publish(&self, status: &PodStatus) {
         self.latest.send_if_modified(|latest| {
-            let changed = latest.as_ref() != Some(status);
+            let changed = latest.1.as_ref() != Some(status);
             if changed {
-                *latest = Some(status.clone());
+                *latest = (latest.0 + 1, Some(status.clone()));
             }
             changed
         });
+    }
+
+    /// Returns when everything published so far is in the store, or cannot be written.
+    pub(super) async fn flush(&self) {
+        let wanted = self.latest.borrow().0;
+        let mut written = self.written.clone();
+        // An error means that the writer is gone: there is nothing to wait for.
+        let _ = written.wait_for(|number| *number >= wanted).await;
     }
 
     /// Returns after everything published so far has been written.

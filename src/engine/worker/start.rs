@@ -173,7 +173,7 @@ impl PodWorker {
                 None => self.addresses(),
             };
             let seen = self.observation();
-            for container in self.pod.spec.iter().flat_map(|spec| &spec.containers) {
+            for container in self.first_starts() {
                 let newest = seen.instances.newest(&container.name);
                 let logs = self.logs().join(&container.name);
                 work.push(FileWork {
@@ -202,6 +202,18 @@ impl PodWorker {
             if let Err(error) = done.await {
                 tracing::warn!(%error, "making files ahead was cut short");
             }
+        }
+    }
+
+    /// What a new sandbox starts with. The others must not be looked at yet: their mounts may lead to what
+    /// the init containers will have made.
+    fn first_starts(&self) -> Vec<&Container> {
+        let Some(spec) = &self.pod.spec else {
+            return Vec::new();
+        };
+        match spec.init_containers.iter().flatten().next() {
+            Some(first) => vec![first],
+            None => spec.containers.iter().collect(),
         }
     }
 

@@ -16,12 +16,7 @@ impl PodWorker {
     pub(super) async fn sync(&mut self) -> Result<Option<Duration>, End> {
         self.observe().await;
         self.publish();
-        if is_terminal(
-            self.pod
-                .status
-                .as_ref()
-                .and_then(|status| status.phase.as_deref()),
-        ) {
+        if is_terminal(self.phase()) {
             return Err(End::Completion);
         }
         if self.is_held() && self.sandbox.is_none() {
@@ -76,6 +71,10 @@ impl PodWorker {
             sooner(after);
         }
         self.publish();
+        // The sandbox may have been stopped just now, and with it the last that ran.
+        if is_terminal(self.phase()) {
+            return Err(End::Completion);
+        }
         Ok(again)
     }
 

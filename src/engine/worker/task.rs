@@ -197,7 +197,7 @@ impl PodWorker {
         )
     }
 
-    fn phase(&self) -> Option<&str> {
+    pub(super) fn phase(&self) -> Option<&str> {
         self.pod.status.as_ref()?.phase.as_deref()
     }
 

@@ -112,6 +112,11 @@ impl PodWorker {
         if self.sandbox.is_none() {
             return Ok(());
         }
+        // The records of the shim go with it: what they say must be in the store first.
+        self.publish();
+        if let Some(publisher) = &self.publisher {
+            publisher.flush().await;
+        }
         if let Err(error) = stopped.and(self.machine.runtime.remove_pod_sandbox(&id, None).await) {
             self.event(
                 Level::Warning,
