@@ -202,6 +202,7 @@ pub(crate) fn screen(settings: &Settings, namespace: Option<String>) -> Result<(
         }
     });
     let mut screen = TuiSettings::from_env(settings.on_exit, |name| std::env::var(name).ok());
+    screen.config_dir = Some(settings.config_dir.clone());
     screen.namespace = Some(namespace.unwrap_or_else(|| "default".to_owned()));
     let client = async move {
         ready_rx

@@ -18,6 +18,15 @@ pub(super) struct File {
     pub(super) container_logs: ContainerLogs,
     pub(super) cgroup: Cgroup,
     pub(super) pods: Pods,
+    pub(super) screen: Screen,
+}
+
+/// What the screen is told; it takes changes over while it runs.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Screen {
+    /// A theme of the binary, or the name of a file in `themes/` without `.toml`.
+    pub(crate) theme: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq)]

@@ -7,10 +7,11 @@
 //!
 //! `config.toml` refuses unknown keys and reports the line and column of every mistake. Keys:
 //! `state_dir`, `run_dir`, `log_level`, `on_exit`, `[node] name`, `[network] pod_range`,
-//! `[container_logs] max_size, max_files`, `[cgroup] root`.
+//! `[container_logs] max_size, max_files`, `[cgroup] root`, `[screen] theme`.
 //!
 //! Loading reads files and creates nothing; [`Settings::ensure_directories`] makes the directories, mode
-//! 0700. Deliberately absent: key bindings and themes (`tui` reads them from [`Settings::config_dir`]).
+//! 0700. Deliberately absent: key bindings and themes (`tui` reads them from [`Settings::config_dir`]); the
+//! `[screen]` table is checked here and read by `tui`, which follows its changes.
 
 mod directories;
 mod file;

@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 use serde::Deserialize;
 
 use super::directories::{Defaults, ensure, is_root};
-use super::file;
+use super::file::{self, Screen};
 
 /// What leaving the screen does with running pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -168,6 +168,16 @@ impl Settings {
                 .collect(),
             pod_pids_limit: file.pods.pids_limit.filter(|limit| *limit > 0),
         })
+    }
+
+    /// The `[screen]` table of a `config.toml` with this text.
+    ///
+    /// # Errors
+    /// The text is wrong, there or anywhere else.
+    pub(crate) fn screen_of(path: &Path, text: &str) -> Result<Screen, ConfigError> {
+        let file = file::parse(path, text)?;
+        check(path, &file)?;
+        Ok(file.screen)
     }
 
     /// The API socket of the engine that owns these directories.
@@ -384,7 +394,7 @@ mod tests {
         check_error(
             "log_level = \"info\"\nstate = 1\n",
             ":2:1: unknown field `state`, expected one of `state_dir`, `run_dir`, `log_level`, `on_exit`, `node`, `network`, \
-             `container_logs`, `cgroup`, `pods`",
+             `container_logs`, `cgroup`, `pods`, `screen`",
         );
         check_error(
             "on_exit = \"never\"\n",

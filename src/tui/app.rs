@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,17 +16,18 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::effect::{Effect, ExitChoice};
-use super::model::{Connection, Look, Model, Session};
+use super::look::Look;
+use super::model::{Connection, Model, Session};
 use super::msg::{Msg, Reply};
 use super::panes::view;
 use super::record::Record;
 use super::screenshot;
 use super::tasks::{
-    LogRequest, WatchRequest, create, expand_home, follow_kind, follow_logs, list_paths,
-    poll_metrics, terminal_input, watch_signals,
+    LogRequest, WatchRequest, create, expand_home, follow_kind, follow_logs, follow_personal,
+    list_paths, poll_metrics, read_personal, terminal_input, watch_signals,
 };
 use super::terminal::{self, FrameBackend, TerminalGuard};
-use super::theme::{Glyphs, Theme};
+use super::theme::{Depth, Glyphs};
 use super::update::update;
 use crate::base::Clock;
 use crate::client::Client;
@@ -46,11 +48,13 @@ pub(crate) struct TuiSettings {
     /// `None` = all namespaces.
     pub(crate) namespace: Option<String>,
     pub(crate) on_exit: OnExit,
-    pub(crate) theme: String,
     /// `NO_COLOR` is set and not empty.
     pub(crate) no_color: bool,
     /// The terminal shows only ASCII.
     pub(crate) ascii: bool,
+    pub(super) depth: Depth,
+    /// `config.toml`, `keys.toml` and `themes/` are read from here and followed; `None` = none of them.
+    pub(crate) config_dir: Option<PathBuf>,
 }
 
 impl TuiSettings {
@@ -67,9 +71,10 @@ impl TuiSettings {
             context: "local".to_owned(),
             namespace: Some("default".to_owned()),
             on_exit,
-            theme: "default".to_owned(),
             no_color: set("NO_COLOR").is_some(),
             ascii: !is_utf8,
+            depth: Depth::from_env(&variable),
+            config_dir: None,
         }
     }
 }
@@ -78,8 +83,6 @@ impl TuiSettings {
 pub(crate) enum TuiError {
     #[error("cannot use this terminal")]
     Terminal(#[source] io::Error),
-    #[error("there is no theme {0:?}")]
-    UnknownTheme(String),
     /// The text is the engine's; the screen has shown it.
     #[error("{0}")]
     Engine(String),
@@ -92,7 +95,15 @@ pub(crate) async fn run(
     settings: TuiSettings,
     client: impl Future<Output = Result<Arc<dyn Client>, String>> + Send + 'static,
 ) -> Result<ExitChoice, TuiError> {
-    let model = initial_model(&settings, Clock::system().now(), TimeZone::system())?;
+    let mut model = initial_model(&settings, Clock::system().now(), TimeZone::system());
+    if let Some(directory) = &settings.config_dir {
+        // A few small files, before the terminal is touched: the first frame has the right colours.
+        update(
+            &mut model,
+            Msg::Personal(Box::new(read_personal(directory))),
+        );
+    }
+    let personal = model.personal.clone();
     let _guard = TerminalGuard::take().map_err(TuiError::Terminal)?;
     let terminal = Terminal::new(FrameBackend::stdout()).map_err(TuiError::Terminal)?;
     let mut app = App::new(
@@ -113,29 +124,24 @@ pub(crate) async fn run(
             tracing::error!(%error, "signals cannot be watched");
         }
     }));
+    let changes = app.messages_tx.clone();
+    let _personal = settings.config_dir.map(|directory| {
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Err(error) = follow_personal(directory, personal, changes).await {
+                tracing::warn!(%error, "changes of the configuration are not seen");
+            }
+        }))
+    });
     app.run(client).await
 }
 
-pub(super) fn initial_model(
-    settings: &TuiSettings,
-    now: jiff::Timestamp,
-    zone: TimeZone,
-) -> Result<Model, TuiError> {
-    let theme = Theme::built_in(&settings.theme)
-        .ok_or_else(|| TuiError::UnknownTheme(settings.theme.clone()))?;
-    let look = Look {
-        theme: if settings.no_color {
-            theme.without_colors()
-        } else {
-            theme
-        },
-        glyphs: if settings.ascii {
-            Glyphs::ASCII
-        } else {
-            Glyphs::UNICODE
-        },
-        no_color: settings.no_color,
+pub(super) fn initial_model(settings: &TuiSettings, now: jiff::Timestamp, zone: TimeZone) -> Model {
+    let glyphs = if settings.ascii {
+        Glyphs::ASCII
+    } else {
+        Glyphs::UNICODE
     };
+    let look = Look::new(glyphs, settings.no_color, settings.depth);
     let session = Session {
         context: settings.context.clone(),
         zone,
@@ -143,7 +149,7 @@ pub(super) fn initial_model(
         on_exit: settings.on_exit,
         connection: Connection::Starting,
     };
-    Ok(Model::new(session, look, settings.namespace.clone(), now))
+    Model::new(session, look, settings.namespace.clone(), now)
 }
 
 /// What only the real terminal can do.

@@ -32,6 +32,30 @@ pub(super) enum ColumnId {
     Printed(usize),
 }
 
+impl ColumnId {
+    /// How commands and `keys.toml` call it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::Name => "name",
+            Self::Ready => "ready",
+            Self::Status => "status",
+            Self::Restarts => "restarts",
+            Self::Last => "last",
+            Self::Cpu => "cpu",
+            Self::CpuPercent => "cpu-percent",
+            Self::Memory => "memory",
+            Self::MemoryPercent => "memory-percent",
+            Self::Age => "age",
+            Self::MemoryGraph => "memory-graph",
+            Self::Ip => "ip",
+            Self::Node => "node",
+            Self::Why => "why",
+            Self::Printed(_) => "printed",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) id: ColumnId,

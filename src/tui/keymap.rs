@@ -1,4 +1,7 @@
 //! Which key does what, as a table. Hints and help are made from the live table, so they cannot lie.
+//! `keys.toml` changes the table ([`Keymap::from_file`]).
+
+mod file;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -46,12 +49,70 @@ pub(super) enum Cmd {
     Suspend,
 }
 
+impl Cmd {
+    /// How `keys.toml` and the help call it.
+    pub(super) fn name(self) -> String {
+        let fixed = match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Left => "left",
+            Self::Right => "right",
+            Self::Top => "top",
+            Self::Bottom => "bottom",
+            Self::HalfPageUp => "half-page-up",
+            Self::HalfPageDown => "half-page-down",
+            Self::PageUp => "page-up",
+            Self::PageDown => "page-down",
+            Self::Open => "open",
+            Self::Back => "back",
+            Self::Quit => "quit",
+            Self::NextFocus => "next-focus",
+            Self::PreviousFocus => "previous-focus",
+            Self::Show(tab) => return tab.title().to_lowercase(),
+            Self::TabNumber(number) => return format!("tab-{number}"),
+            Self::NextTab => "next-tab",
+            Self::PreviousTab => "previous-tab",
+            Self::Palette => "palette",
+            Self::Filter => "filter",
+            Self::Help => "help",
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::AllNamespaces => "all-namespaces",
+            Self::Sort(column) => return format!("sort-{}", column.name()),
+            Self::Wide => "wide",
+            Self::Zoom => "zoom",
+            Self::Follow => "follow",
+            Self::Wrap => "wrap",
+            Self::Timestamps => "timestamps",
+            Self::Container => "container",
+            Self::NextMatch => "next-match",
+            Self::PreviousMatch => "previous-match",
+            Self::Redraw => "redraw",
+            Self::Suspend => "suspend",
+        };
+        fixed.to_owned()
+    }
+}
+
 /// Where a binding holds. A more special place wins over `Anywhere`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Anywhere,
     List,
     Logs,
+}
+
+impl Place {
+    const ALL: [Self; 3] = [Self::Anywhere, Self::List, Self::Logs];
+
+    /// Its table in `keys.toml`.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Anywhere => "anywhere",
+            Self::List => "list",
+            Self::Logs => "logs",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,6 +312,12 @@ impl Keymap {
         bound(place)
             .or_else(|| bound(Place::Anywhere))
             .map(|binding| binding.cmd)
+    }
+
+    /// The first key that does this there, for texts that name it.
+    pub(super) fn key_of(&self, place: Place, cmd: Cmd) -> Option<Key> {
+        let mut live = self.live(place).filter(|binding| binding.cmd == cmd);
+        live.find_map(|binding| binding.keys.first().copied())
     }
 
     /// The bindings that work in `place`, in the order of the table.

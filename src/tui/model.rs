@@ -10,9 +10,10 @@ use super::keymap::{Keymap, Place};
 use super::layout::{Areas, areas};
 use super::list::List;
 use super::logs::LogPane;
+use super::look::Look;
 use super::notices::{Level, Notices};
 use super::overlay::{Focus, Mode, Overlay};
-use super::theme::{Glyphs, Theme};
+use super::personal::PersonalFiles;
 use crate::base::Uid;
 use crate::config::OnExit;
 use crate::model::{Kind, ObjectKey};
@@ -32,6 +33,8 @@ pub(super) struct Model {
     pub(super) notices: Notices,
     pub(super) look: Look,
     pub(super) keymap: Keymap,
+    /// The files that look and keys come from.
+    pub(super) personal: PersonalFiles,
     pub(super) pending: Pending,
 }
 
@@ -53,14 +56,6 @@ pub(super) enum Connection {
         owns_engine: bool,
     },
     Failed(String),
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Look {
-    pub(super) theme: Theme,
-    pub(super) glyphs: Glyphs,
-    /// Themes may not bring colours back.
-    pub(super) no_color: bool,
 }
 
 /// What the loop around the model still has to do.
@@ -100,6 +95,7 @@ impl Model {
             notices: Notices::default(),
             look,
             keymap: Keymap::default(),
+            personal: PersonalFiles::default(),
             pending: Pending {
                 is_dirty: true,
                 ..Pending::default()

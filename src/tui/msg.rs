@@ -4,6 +4,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use jiff::Timestamp;
 
 use super::logs::LogEntry;
+use super::personal::PersonalFiles;
 use crate::client::{EngineInfo, PodMetrics, WatchEvent};
 use crate::model::{Kind, Object, ObjectKey};
 
@@ -38,6 +39,8 @@ pub(super) enum Msg {
         news: LogNews,
     },
     Metrics(Result<Vec<PodMetrics>, String>),
+    /// The files of the configuration directory changed.
+    Personal(Box<PersonalFiles>),
     Reply(Reply),
 }
 

@@ -68,6 +68,18 @@ fn summary(msg: &Msg) -> String {
             format!("logs #{generation}/{source}: {news}")
         }
         Msg::Metrics(result) => format!("metrics of {:?} pods", result.as_ref().map(Vec::len)),
+        Msg::Personal(files) => {
+            let read = |text: &super::personal::FileText| match text {
+                Ok(Some(text)) => format!("{} bytes", text.len()),
+                Ok(None) => "none".to_owned(),
+                Err(problem) => problem.clone(),
+            };
+            let (config, keys) = (read(&files.config), read(&files.keys));
+            format!(
+                "config.toml {config}, keys.toml {keys}, {} themes",
+                files.themes.len()
+            )
+        }
         Msg::Reply(reply) => match reply {
             Reply::Deleted(key, result) => format!("deleted {key}: {result:?}"),
             Reply::Created {

@@ -16,6 +16,7 @@ use super::model::Model;
 use super::msg::{LogNews, Msg, WatchNews};
 use super::panes::view;
 use super::sanitize::output_line;
+use super::theme::Depth;
 use super::update::update;
 use crate::client::{ContainerMetrics, EngineInfo, PodMetrics};
 use crate::config::OnExit;
@@ -143,9 +144,10 @@ pub(super) fn settings() -> TuiSettings {
         context: "local".to_owned(),
         namespace: Some("default".to_owned()),
         on_exit: OnExit::Ask,
-        theme: "default".to_owned(),
         no_color: false,
         ascii: false,
+        depth: Depth::True,
+        config_dir: None,
     }
 }
 
@@ -175,7 +177,7 @@ impl Screen {
     }
 
     pub(super) fn with(settings: TuiSettings, columns: u16, rows: u16) -> Self {
-        let mut model = initial_model(&settings, now(), TimeZone::UTC).unwrap();
+        let mut model = initial_model(&settings, now(), TimeZone::UTC);
         model.session.cpus = 4;
         let mut screen = Self {
             model,

@@ -1,10 +1,20 @@
-//! Colours and glyphs. A theme is a TOML file; the default one is part of the binary and uses the
-//! terminal's own 16 colours and background.
+//! Colours and glyphs. A theme is a TOML file: those in `themes/` are part of the binary, others are read from
+//! the configuration directory. The default one uses the terminal's own 16 colours and background.
+//!
+//! What a terminal cannot show is replaced once, when a theme is put to use ([`Depth`]), not while drawing.
+
+mod catalog;
+#[cfg(test)]
+mod contrast;
+mod depth;
+mod glyphs;
 
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
-const DEFAULT: &str = include_str!("../../themes/default.toml");
+pub(super) use catalog::Catalog;
+pub(super) use depth::Depth;
+pub(super) use glyphs::Glyphs;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ThemeError {
@@ -201,18 +211,6 @@ impl Theme {
         })
     }
 
-    /// The names of the themes inside the binary.
-    pub(super) const BUILT_IN: [&str; 2] = ["default", "mono"];
-
-    pub(super) fn built_in(name: &str) -> Option<Self> {
-        let default = || Self::parse("default", DEFAULT).expect("a test parses the embedded theme");
-        match name {
-            "default" => Some(default()),
-            "mono" => Some(default().without_colors()),
-            _ => None,
-        }
-    }
-
     /// What <https://no-color.org> asks for: attributes stay, colours go.
     pub(super) fn without_colors(self) -> Self {
         let plain = |style: Style| Style {
@@ -222,9 +220,23 @@ impl Theme {
             ..style
         };
         Self {
-            name: "mono".to_owned(),
+            name: self.name,
             containers: vec![Style::new()],
             styles: self.styles.map(plain),
+        }
+    }
+
+    /// The same with the nearest colours a terminal of this depth has.
+    pub(super) fn at_depth(self, depth: Depth) -> Self {
+        let nearest = |style: Style| Style {
+            fg: style.fg.map(|color| depth.nearest(color)),
+            bg: style.bg.map(|color| depth.nearest(color)),
+            ..style
+        };
+        Self {
+            containers: self.containers.into_iter().map(nearest).collect(),
+            styles: self.styles.map(nearest),
+            name: self.name,
         }
     }
 
@@ -233,73 +245,22 @@ impl Theme {
     }
 }
 
-/// Every sign beyond ASCII and what stands for it where the terminal has only ASCII.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Glyphs {
-    pub(super) rule: char,
-    /// The rule of the region that has the focus: not told by colour alone.
-    pub(super) rule_focused: char,
-    pub(super) bar: char,
-    pub(super) bar_focused: char,
-    pub(super) cursor: char,
-    pub(super) ellipsis: char,
-    pub(super) ascending: char,
-    pub(super) descending: char,
-    pub(super) spark: [char; 8],
-}
-
-impl Glyphs {
-    pub(super) const UNICODE: Self = Self {
-        rule: '─',
-        rule_focused: '━',
-        bar: '│',
-        bar_focused: '┃',
-        cursor: '▶',
-        ellipsis: '…',
-        ascending: '↑',
-        descending: '↓',
-        spark: ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
-    };
-
-    pub(super) const ASCII: Self = Self {
-        rule: '-',
-        rule_focused: '=',
-        bar: '|',
-        bar_focused: '#',
-        cursor: '>',
-        ellipsis: '~',
-        ascending: '^',
-        descending: 'v',
-        spark: ['.', '.', ':', '-', '=', '+', '#', '|'],
-    };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_embedded_theme_parses_and_uses_only_terminal_colours() {
-        let theme = Theme::parse("default", DEFAULT).unwrap();
-        let true_colour =
-            |color: Option<Color>| matches!(color, Some(Color::Rgb(..) | Color::Indexed(_)));
-        theme.styles.map(|style| {
-            assert!(
-                !true_colour(style.fg) && !true_colour(style.bg),
-                "{style:?}"
-            );
-            style
-        });
-    }
+    const DEFAULT: &str = include_str!("../../themes/default.toml");
 
     #[test]
     fn no_color_leaves_no_colour() {
-        let theme = Theme::built_in("mono").unwrap();
-        assert_eq!(theme.container(5), Style::new());
-        theme.styles.map(|style| {
-            assert_eq!((style.fg, style.bg), (None, None));
-            style
-        });
+        for name in ["default", "ember", "mono"] {
+            let theme = Catalog::default().find(name).unwrap().without_colors();
+            assert_eq!(theme.container(5), Style::new());
+            theme.styles.map(|style| {
+                assert_eq!((style.fg, style.bg), (None, None));
+                style
+            });
+        }
     }
 
     #[track_caller]

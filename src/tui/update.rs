@@ -13,6 +13,7 @@ use super::effect::{Effect, ExitChoice};
 use super::keymap::Key;
 use super::model::{Connection, Model};
 use super::msg::{LogNews, Msg, WatchNews};
+use super::personal;
 use crate::config::OnExit;
 use crate::model::Kind;
 
@@ -90,6 +91,11 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         // Usage is then shown as `-`; a cause worth telling shows in the watches as well.
         Msg::Metrics(Err(_)) => model.metrics.update(Vec::new()),
+        Msg::Personal(files) => {
+            let before = std::mem::replace(&mut model.personal, *files);
+            let now = model.personal.clone();
+            personal::apply(model, &now, &before);
+        }
         Msg::Reply(reply) => return replies::on_reply(model, reply),
     }
     Vec::new()

@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use super::canvas::Canvas;
 use crate::tui::columns::{Cell, CellSource, Column, ColumnId, columns_of, row_cells};
 use crate::tui::data::{Health, Liveness, Row};
+use crate::tui::keymap::{Cmd, Place};
 use crate::tui::model::{Connection, Model};
 use crate::tui::overlay::Focus;
 use crate::tui::theme::Styles;
@@ -289,14 +290,20 @@ fn draw_empty(model: &Model, canvas: &mut Canvas<'_>, line: usize) {
                 list.filter
             )
         }
-        (_, Some(Liveness::Live)) => match &list.namespace {
-            Some(namespace) if list.kind.is_namespaced() => {
-                format!(
-                    "no {plural} in namespace {namespace}   (n creates from a file, 0 shows all namespaces)"
-                )
+        (_, Some(Liveness::Live)) => {
+            let key = |cmd| model.keymap.key_of(Place::List, cmd);
+            let create = key(Cmd::Create).map(|key| format!("{key} creates from a file"));
+            match &list.namespace {
+                Some(namespace) if list.kind.is_namespaced() => {
+                    let all =
+                        key(Cmd::AllNamespaces).map(|key| format!("{key} shows all namespaces"));
+                    let hints: Vec<String> = create.into_iter().chain(all).collect();
+                    let hints = hints.join(", ");
+                    format!("no {plural} in namespace {namespace}   ({hints})")
+                }
+                _ => format!("no {plural}   ({})", create.unwrap_or_default()),
             }
-            _ => format!("no {plural}   (n creates from a file)"),
-        },
+        }
     };
     canvas.put_cut(
         1,

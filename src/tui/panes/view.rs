@@ -16,6 +16,7 @@ pub(in crate::tui) fn view(model: &Model, frame: &mut Frame<'_>) {
         model.is_zoomed.then_some(model.focus),
     );
     let buffer = frame.buffer_mut();
+    buffer.set_style(screen, model.look.theme.styles.text);
     let mut canvas = Canvas::new(buffer, screen);
     header::draw(model, &mut canvas.part(areas.header));
     if let Connection::Failed(problem) = &model.session.connection {

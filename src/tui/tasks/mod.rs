@@ -6,6 +6,7 @@ mod input;
 mod logs;
 mod metrics;
 mod paths;
+mod personal;
 mod watch;
 
 pub(super) use create::create;
@@ -13,4 +14,5 @@ pub(super) use input::{terminal_input, watch_signals};
 pub(super) use logs::{LogRequest, follow_logs};
 pub(super) use metrics::poll_metrics;
 pub(super) use paths::{expand_home, list_paths};
+pub(super) use personal::{follow_personal, read_personal};
 pub(super) use watch::{WatchRequest, follow_kind};

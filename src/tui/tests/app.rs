@@ -141,7 +141,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let model = initial_model(&settings(), now(), TimeZone::UTC).unwrap();
+        let model = initial_model(&settings(), now(), TimeZone::UTC);
         let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         let host = Host {
             suspend: || Ok(()),

@@ -542,6 +542,66 @@ fn a_mistake_in_the_palette_keeps_the_line() {
 }
 
 #[test]
+fn a_theme_shows_itself_while_it_is_chosen() {
+    let mut screen = Screen::populated(80, 24);
+    screen.keys(":theme ");
+    assert_eq!(screen.model.look.theme.name, "default");
+    screen.keys("<tab>");
+    assert_eq!(screen.model.look.theme.name, "default");
+    screen.keys("<tab>");
+    assert_eq!(screen.model.look.theme.name, "dune");
+    screen.keys("<esc>");
+    assert_eq!(screen.model.look.theme.name, "default");
+    screen.keys(":theme paper<enter>");
+    assert_eq!(screen.model.look.theme.name, "paper");
+}
+
+#[test]
+fn personal_files_change_keys_and_colours_while_the_screen_runs() {
+    use crate::tui::msg::Msg;
+    use crate::tui::personal::PersonalFiles;
+    let mut screen = Screen::populated(80, 24);
+    let send = |screen: &mut Screen, config: &str, keys: &str| {
+        screen.send(Msg::Personal(Box::new(PersonalFiles {
+            config: Ok(Some(config.to_owned())),
+            keys: Ok(Some(keys.to_owned())),
+            themes: Vec::new(),
+        })));
+    };
+    send(
+        &mut screen,
+        "[screen]\ntheme = \"harbor\"\n",
+        "[list]\ncreate = \"+\"\n",
+    );
+    assert_eq!(screen.model.look.theme.name, "harbor");
+    assert!(
+        screen.keys("").text().contains("+ new"),
+        "{}",
+        screen.text()
+    );
+    // The theme chosen on the screen survives a change of the keys, a mistake changes nothing.
+    screen.keys(":theme paper<enter>");
+    send(
+        &mut screen,
+        "[screen]\ntheme = \"harbor\"\n",
+        "[list]\nnope = \"+\"\n",
+    );
+    assert!(
+        screen
+            .text()
+            .contains("keys.toml:2:1: there is no command \"nope\"")
+    );
+    assert_eq!(screen.model.look.theme.name, "paper");
+    send(&mut screen, "[screen]\ntheme = \"nope\"\n", "");
+    assert!(
+        screen
+            .text()
+            .contains("config.toml: [screen] theme: there is no theme")
+    );
+    assert_eq!(screen.model.look.theme.name, "paper");
+}
+
+#[test]
 fn keys_as_text() {
     assert_eq!(parse_keys("j<enter><<ctrl-u>").len(), 4);
     assert_eq!(now().to_string(), "2026-01-02T03:00:00Z");

@@ -8,6 +8,12 @@ use crate::tui::model::Model;
 use crate::tui::overlay::{AnswerAction, Overlay, PickAction, PromptKind};
 
 pub(super) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let effects = dispatch_key(model, key);
+    palette::preview(model);
+    effects
+}
+
+fn dispatch_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
     if key.code == KeyCode::Esc || is_interrupt {
         pop(model);

@@ -9,7 +9,6 @@ use crate::tui::keymap::Cmd;
 use crate::tui::model::Model;
 use crate::tui::notices::Level;
 use crate::tui::overlay::{Completion, Overlay, Prompt, PromptKind, TextBox};
-use crate::tui::theme::Theme;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verb {
@@ -121,6 +120,19 @@ pub(super) fn refresh(model: &mut Model) -> Vec<Effect> {
     path.into_iter().collect()
 }
 
+/// A theme shows itself while its name stands in the line.
+pub(super) fn preview(model: &mut Model) {
+    let typed = match model.overlays.last() {
+        Some(Overlay::Prompt(prompt)) if prompt.kind == PromptKind::Palette => prompt.line.text(),
+        _ => "",
+    };
+    let theme = match typed.trim().split_once(' ') {
+        Some((verb, name)) if verb_of(verb) == Ok(Verb::Theme) => name.trim().to_owned(),
+        _ => String::new(),
+    };
+    model.look.try_theme(&theme);
+}
+
 /// The path that is being typed, for verbs that take one.
 pub(super) fn path_argument(text: &str) -> Option<&str> {
     let (verb, argument) = text.trim_start().split_once(' ')?;
@@ -147,10 +159,10 @@ fn complete(model: &Model, text: &str) -> Vec<Completion> {
                 .chain(names)
                 .collect()
         }
-        Ok(Verb::Theme) => Theme::BUILT_IN
-            .iter()
-            .map(|name| ((*name).to_owned(), ""))
-            .collect(),
+        Ok(Verb::Theme) => {
+            let names = model.look.theme_names().into_iter();
+            names.map(|name| (name.to_owned(), "")).collect()
+        }
         Ok(Verb::Sort) => SORT_COLUMNS
             .iter()
             .map(|(name, _)| ((*name).to_owned(), ""))
@@ -267,20 +279,7 @@ fn run(model: &mut Model, verb: Verb, argument: &str) -> Result<Vec<Effect>, Str
                 name.clone_into(&mut model.list.home_namespace);
             }
         },
-        Verb::Theme => {
-            let theme = Theme::built_in(argument).ok_or_else(|| {
-                format!(
-                    "there is no theme {argument:?}: {}",
-                    Theme::BUILT_IN.join(", ")
-                )
-            })?;
-            let no_color = model.look.no_color;
-            model.look.theme = if no_color {
-                theme.without_colors()
-            } else {
-                theme
-            };
-        }
+        Verb::Theme => model.look.set_theme(argument)?,
         Verb::Sort => {
             let known = SORT_COLUMNS.iter().find(|(name, _)| *name == argument);
             let (_, column) = known.ok_or_else(|| {
