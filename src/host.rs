@@ -45,8 +45,11 @@ struct Host {
 impl Host {
     async fn open(settings: &Settings, lock: File) -> Result<Self> {
         let clock = Clock::system();
-        let opened = store::open(&settings.state_dir.join("objects"))?;
-        let images = LocalImages::open(&settings.state_dir.join("images"))?;
+        let opened = store::open(&settings.state_dir.join("objects"))
+            .with_context(|| cannot_use(&settings.state_dir.join("objects")))?;
+        let images = LocalImages::open(&settings.state_dir.join("images"))
+            .with_context(|| cannot_use(&settings.state_dir.join("images")))?;
+        let damage = opened.damage.into_iter().chain(images.repaired()).collect();
         let network = Allocator::new(settings.pod_range, engine::path_hash(&settings.run_dir))?;
         let program = sealed_copy().map_or_else(
             |error| {
@@ -66,6 +69,7 @@ impl Host {
             clock: clock.clone(),
             store: opened.store.clone(),
             status: opened.status,
+            damage,
         })
         .await?;
         let engine = Arc::new(engine);
@@ -285,6 +289,14 @@ fn sealed_copy() -> Result<OwnedFd> {
         SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
     )?;
     Ok(copy.into())
+}
+
+/// Said where podtui cannot mend by itself what it keeps.
+fn cannot_use(directory: &Path) -> String {
+    format!(
+        "{0} cannot be used. To go on without what is in it: mv {0} {0}.bad",
+        directory.display()
+    )
 }
 
 fn node_limits(settings: &Settings) -> NodeLimits {

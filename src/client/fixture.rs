@@ -44,6 +44,7 @@ impl Fixture {
             store,
             spec,
             status,
+            ..
         } = open_with(&directory.path().join("objects"), settings).unwrap();
         let engine = Arc::new(FakeEngine {
             logs: directory.path().join("logs"),

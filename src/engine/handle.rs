@@ -14,7 +14,7 @@ use super::api::{
 };
 use super::machine::{Board, ContainerEntry, Directories, Machine, NodeLimits, PodEntry};
 use super::node::{NodeFacts, node_object};
-use super::recorder::Recorder;
+use super::recorder::{Level, Recorder};
 use super::supervisor::{ShutDown, Supervisor};
 use crate::base::{Clock, ContainerId, SessionStream, Uid, chain};
 use crate::image::{ImageRecord, ImageService};
@@ -39,6 +39,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) status: StatusWriter,
+    /// What was found damaged and mended or left out before the engine began.
+    pub(crate) damage: Vec<String>,
 }
 
 /// The front of a running engine. Dropping it ends nothing; [`EngineApi::shut_down`] does.
@@ -85,6 +87,12 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         removals: TaskTracker::new(),
         started_at: now,
     });
+    machine.board.note(&parts.damage);
+    for text in parts.damage {
+        machine
+            .recorder
+            .node(&machine.node.name, Level::Warning, "StateDamaged", text);
+    }
     let (shut_down, requests) = mpsc::channel(1);
     let supervisor = Supervisor::new(Arc::clone(&machine), requests)
         .await
@@ -344,7 +352,15 @@ impl EngineApi for EngineHandle {
             state_dir: self.machine.directories.state.clone(),
             run_dir: self.machine.directories.run.clone(),
             cgroup: self.machine.node.cgroup.clone(),
-            notes: self.machine.board.notes(),
+            notes: self
+                .machine
+                .store
+                .unsaved()
+                .borrow()
+                .iter()
+                .cloned()
+                .chain(self.machine.board.notes())
+                .collect(),
         }
     }
 

@@ -118,6 +118,23 @@ impl Recorder {
         });
     }
 
+    /// Something about the node itself; `name` is also its uid, as in the kubelet's events.
+    pub(super) fn node(&self, name: &str, level: Level, reason: &str, message: String) {
+        self.record(Happening {
+            at: self.clock.now(),
+            component: KUBELET,
+            object: ObjectReference {
+                kind: Some("Node".to_owned()),
+                name: Some(name.to_owned()),
+                uid: Some(name.to_owned()),
+                ..ObjectReference::default()
+            },
+            level,
+            reason: reason.to_owned(),
+            message,
+        });
+    }
+
     fn record(&self, happening: Happening) {
         if let Err(error) = self.queue.try_send(happening) {
             tracing::warn!(%error, "an event was dropped");

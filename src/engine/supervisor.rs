@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::gc::{remove_orphan_files, remove_orphan_sandbox, remove_stray_groups};
 use super::machine::Machine;
 use super::observe::label;
+use super::recorder::Level;
 use super::worker::{Desired, Found, PodWorker};
 use crate::base::Uid;
 use crate::model::{Kind, Resource};
@@ -44,6 +45,8 @@ pub(super) struct Supervisor {
     /// What was found at start and not yet handed to a worker.
     found: HashMap<Uid, Found>,
     events: mpsc::Receiver<RuntimeEvent>,
+    /// As told last.
+    is_unsaved: bool,
     shut_down: mpsc::Receiver<ShutDown>,
 }
 
@@ -80,6 +83,7 @@ impl Supervisor {
             workers: HashMap::new(),
             found,
             events,
+            is_unsaved: false,
             shut_down,
         })
     }
@@ -87,6 +91,9 @@ impl Supervisor {
     /// Runs until the engine is shut down.
     pub(super) async fn run(mut self) {
         let mut watcher = self.relist(true);
+        let mut unsaved = self.machine.store.unsaved();
+        // The store may have been unable to write before anybody looked.
+        unsaved.mark_changed();
         loop {
             // All arms are cancel-safe: each takes a message only when it returns it.
             tokio::select! {
@@ -100,6 +107,10 @@ impl Supervisor {
                     Err(_) => watcher = self.relist(false),
                 },
                 Some(event) = self.events.recv() => self.wake(event),
+                Ok(()) = unsaved.changed() => {
+                    let why = unsaved.borrow_and_update().clone();
+                    self.tell_unsaved(why);
+                }
                 Some(request) = self.shut_down.recv() => {
                     self.end(request.stop_pods).await;
                     let _ = request.done.send(());
@@ -107,6 +118,23 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    fn tell_unsaved(&mut self, why: Option<String>) {
+        let was = std::mem::replace(&mut self.is_unsaved, why.is_some());
+        let (level, reason, text) = match why {
+            Some(why) => (Level::Warning, "StateNotSaved", why),
+            None if was => (
+                Level::Normal,
+                "StateSaved",
+                "everything is on the disk again".to_owned(),
+            ),
+            None => return,
+        };
+        let machine = &self.machine;
+        machine
+            .recorder
+            .node(&machine.node.name, level, reason, text);
     }
 
     /// Brings the workers to what the store has now, and watches from there.

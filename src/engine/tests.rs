@@ -110,6 +110,7 @@ async fn boot(
         store,
         spec,
         status,
+        damage,
     } = open_with(
         &state_dir.join("objects"),
         Settings {
@@ -136,6 +137,7 @@ async fn boot(
         clock: clock.clone(),
         store: store.clone(),
         status,
+        damage,
     })
     .await
     .unwrap();

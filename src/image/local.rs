@@ -24,6 +24,11 @@ impl LocalImages {
         })
     }
 
+    /// What was mended when the store was opened, for the user.
+    pub(crate) fn repaired(&self) -> Option<String> {
+        self.store.repaired.clone()
+    }
+
     /// File work happens on threads that may block.
     async fn run<T: Send + 'static>(
         &self,

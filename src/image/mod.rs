@@ -20,6 +20,7 @@ mod load;
 mod local;
 mod reference;
 mod remove;
+mod repair;
 mod store;
 #[cfg(test)]
 mod tests;

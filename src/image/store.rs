@@ -17,13 +17,13 @@ use super::{ImageError, ImageRecord};
 
 /// Raised when an older podtui could misread the file; an unknown version is refused, not guessed. New
 /// optional fields keep the version: old readers ignore them.
-const INDEX_VERSION: u32 = 1;
+pub(super) const INDEX_VERSION: u32 = 1;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct IndexFile {
-    version: u32,
-    images: Vec<StoredImage>,
+pub(super) struct IndexFile {
+    pub(super) version: u32,
+    pub(super) images: Vec<StoredImage>,
 }
 
 /// One image as the index keeps it. The configuration itself is a blob.
@@ -57,7 +57,7 @@ struct Cache {
 
 /// The files below `images/`:
 ///
-/// * `index.json` — which images there are; replaced as a whole.
+/// * `index.json` — which images there are; replaced as a whole. `index.backup.json` — the same once more.
 /// * `blobs/sha256/<hex>` — image configurations.
 /// * `layers/<hex of the diff id>/` — unpacked layers, complete from the moment they have this name.
 /// * `tmp/` — what is being made; emptied when a store is opened and nobody else is writing.
@@ -67,6 +67,8 @@ pub(super) struct Store {
     root: PathBuf,
     cache: Mutex<Cache>,
     counter: AtomicU64,
+    /// What was mended when it was opened.
+    pub(super) repaired: Option<String>,
 }
 
 /// Held while the store is changed, across processes and threads.
@@ -123,12 +125,14 @@ impl Store {
                 .create(&path)
                 .map_err(io_error("create", &path))?;
         }
-        let store = Self {
+        let mut store = Self {
+            repaired: None,
             root: root.to_owned(),
             cache: Mutex::new(Cache::default()),
             counter: AtomicU64::new(0),
         };
         if let Some(lock) = store.try_lock()? {
+            store.repaired = store.repair(&lock)?;
             store.sweep(&lock)?;
         }
         Ok(store)
@@ -290,6 +294,7 @@ impl Store {
         let text =
             serde_json::to_vec_pretty(&file).expect("the index holds only strings and numbers");
         self.write_atomically(lock, &self.index_path(), &text)?;
+        self.write_atomically(lock, &self.backup_path(), &text)?;
         self.remove_unused()
     }
 
@@ -297,8 +302,16 @@ impl Store {
         self.root.join("layers").join(diff_id.hex())
     }
 
-    fn index_path(&self) -> PathBuf {
+    pub(super) fn index_path(&self) -> PathBuf {
         self.root.join("index.json")
+    }
+
+    pub(super) fn backup_path(&self) -> PathBuf {
+        self.root.join("index.backup.json")
+    }
+
+    pub(super) fn blobs(&self) -> PathBuf {
+        self.root.join("blobs/sha256")
     }
 
     pub(super) fn disk_limits(&self) -> Result<Limits, ImageError> {
@@ -309,7 +322,7 @@ impl Store {
         ))
     }
 
-    fn write_atomically(
+    pub(super) fn write_atomically(
         &self,
         lock: &WriteLock,
         path: &Path,
@@ -481,7 +494,7 @@ impl Store {
     }
 }
 
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, ImageError> {
+pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, ImageError> {
     fs::read_dir(directory)
         .and_then(|list| list.map(|entry| entry.map(|entry| entry.path())).collect())
         .map_err(io_error("list", directory))

@@ -496,6 +496,41 @@ async fn a_damaged_image_does_not_hide_the_others() {
     assert!(fixture.images.status("bad").await.unwrap().is_some());
 }
 
+#[tokio::test]
+async fn a_damaged_index_is_made_anew() {
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let tar = fixture.write("root.tar", &Tar::default().file("x", b"abc").bytes());
+    let record = fixture.images.import(&tar, "kept").await.unwrap();
+    let reopen = || LocalImages::open(&fixture.path("images")).unwrap();
+    assert_eq!(reopen().repaired(), None);
+    for damage in [&b""[..], b"{\"version\":", b"\xff\xfe\0", b"[]"] {
+        let index = fixture.write("images/index.json", damage);
+        let images = reopen();
+        let told = images.repaired().unwrap();
+        assert!(told.contains("its backup"), "{told}");
+        assert_eq!(images.status("kept").await.unwrap().as_ref(), Some(&record));
+        let aside = index.with_extension("json.damaged");
+        assert_eq!(std::fs::read(aside).unwrap(), damage);
+    }
+    std::fs::remove_file(fixture.path("images/index.json")).unwrap();
+    assert!(reopen().repaired().unwrap().contains("missing"));
+
+    // Without a backup the names are lost, nothing else.
+    fixture.write("images/index.json", b"?");
+    fixture.write("images/index.backup.json", b"?");
+    let images = reopen();
+    let told = images.repaired().unwrap();
+    assert!(told.contains("1 images were found again"), "{told}");
+    let found = images.status(&record.id).await.unwrap().unwrap();
+    assert_eq!((&found.layers, found.size), (&record.layers, 3));
+    assert!(found.names.is_empty());
+    let again = images.import(&tar, "kept").await.unwrap();
+    assert_eq!(again.layers, record.layers);
+    assert_eq!(reopen().repaired(), None);
+}
+
 fn chroot(root: &Path, script: &str) -> String {
     let output = Command::new("chroot")
         .arg(root)

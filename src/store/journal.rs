@@ -24,6 +24,8 @@ use crate::model::{Object, ObjectKey, ResourceVersion};
 pub(super) struct Replayed {
     pub(super) objects: BTreeMap<ObjectKey, Object>,
     pub(super) version: ResourceVersion,
+    /// What could not be read and was left out, for the user.
+    pub(super) damage: Vec<String>,
 }
 
 impl Replayed {
@@ -376,6 +378,11 @@ fn read_file(path: &Path, replayed: &mut Replayed) -> Result<u64, StoreError> {
         let copied = fs::copy(path, &aside).is_ok();
         warn!(path = %path.display(), lines = damaged, copied, aside = %aside.display(),
             "skipped damaged records of the store");
+        replayed.damage.push(format!(
+            "{} had {damaged} damaged lines; the objects in them are as they were before or gone. The file as it was is {}",
+            path.display(),
+            aside.display()
+        ));
     }
     Ok(u64::try_from(good_end).unwrap_or(u64::MAX))
 }

@@ -10,12 +10,15 @@
 //!
 //! A write is appended to the journal before anybody sees it, so what a watcher saw survives a crash of
 //! podtui. The answer to a [`SpecWriter`] also waits for the disk; all writes that wait share one sync.
-//! A write that finds no space is refused and leaves nothing behind, in memory or on disk.
+//! What a user wants is refused when it finds no space, and leaves nothing behind, in memory or on disk. What
+//! the engine sees, and a deletion, which may be the way to get space, goes on in memory; it is written as
+//! soon as there is room, before anything else is, and [`Store::unsaved`] tells of it until then.
 //! Secrets are on disk in clear, as on a control plane without encryption at rest; directory 0700, files 0600.
 //!
 //! Deliberately absent: policy. What may be written is decided in `admission`, when a pod is finally removed
 //! in `engine`.
 
+mod backlog;
 mod error;
 mod handle;
 mod journal;

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::state::Shared;
 use super::{Gone, Watcher};
 use crate::model::{Kind, Object, ObjectKey, Resource, ResourceVersion};
@@ -56,6 +58,11 @@ impl Store {
     pub(crate) fn watch(&self, kind: Kind, from: ResourceVersion) -> Result<Watcher, Gone> {
         self.shared.read().check_watchable(kind, from)?;
         Ok(Watcher::new(Arc::clone(&self.shared), kind, from))
+    }
+
+    /// Why the newest state is in memory only, while that is so; `None` in good times.
+    pub(crate) fn unsaved(&self) -> watch::Receiver<Option<String>> {
+        self.shared.unsaved.subscribe()
     }
 
     pub(crate) fn resource_version(&self) -> ResourceVersion {

@@ -13,6 +13,8 @@ pub(super) struct Shared {
     state: RwLock<State>,
     /// Told the newest version of its kind after every change.
     changed: BTreeMap<Kind, watch::Sender<ResourceVersion>>,
+    /// Why what is in memory is not on the disk, while that is so.
+    pub(super) unsaved: watch::Sender<Option<String>>,
 }
 
 impl Shared {
@@ -24,6 +26,7 @@ impl Shared {
         Self {
             state: RwLock::new(state),
             changed,
+            unsaved: watch::Sender::new(None),
         }
     }
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Namespace, NamespaceSpec, NamespaceStatus, PodStatus};
@@ -10,16 +11,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::warn;
 
+use super::backlog::{self, Backlog};
 use super::handle::WriterHandle;
 use super::journal::Journal;
 use super::rules::{Decision, decide, last_seen};
 use super::state::{Shared, State};
-use super::{SpecWriter, StatusWriter, Store, StoreError};
+use super::{Change, SpecWriter, StatusWriter, Store, StoreError};
 use crate::base::{Clock, Uid, chain};
 use crate::model::{Kind, Object, ObjectKey, Resource, ResourceVersion};
 
 /// Writers wait when this many requests are queued.
 const QUEUE: usize = 256;
+/// How often a journal that took nothing is tried again.
+const RETRY: Duration = Duration::from_secs(2);
 /// Namespaces that exist from the beginning.
 const NAMESPACES: [&str; 2] = ["default", "kube-system"];
 
@@ -28,6 +32,8 @@ pub(crate) struct Opened {
     pub(crate) store: Store,
     pub(crate) spec: SpecWriter,
     pub(crate) status: StatusWriter,
+    /// What of the files could not be read and was left out.
+    pub(crate) damage: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -97,7 +103,8 @@ pub(crate) fn open(directory: &Path) -> Result<Opened, StoreError> {
 }
 
 pub(crate) fn open_with(directory: &Path, settings: Settings) -> Result<Opened, StoreError> {
-    let (journal, replayed) = Journal::open(directory)?;
+    let (journal, mut replayed) = Journal::open(directory)?;
+    let damage = std::mem::take(&mut replayed.damage);
     let state = State::new(replayed.objects, replayed.version, settings.history);
     let shared = Arc::new(Shared::new(state));
     let (sender, requests) = mpsc::channel(QUEUE);
@@ -107,6 +114,7 @@ pub(crate) fn open_with(directory: &Path, settings: Settings) -> Result<Opened, 
         compact_at: settings.compact_at,
         next_compaction: settings.compact_at,
         journal,
+        backlog: Backlog::default(),
         waiting: Vec::new(),
         syncing: None,
         compacting: None,
@@ -118,6 +126,7 @@ pub(crate) fn open_with(directory: &Path, settings: Settings) -> Result<Opened, 
         store: Store { shared },
         spec: SpecWriter(WriterHandle::new(sender.clone())),
         status: StatusWriter(WriterHandle::new(sender)),
+        damage,
     })
 }
 
@@ -139,6 +148,7 @@ struct WriterTask {
     shared: Arc<Shared>,
     clock: Clock,
     journal: Journal,
+    backlog: Backlog,
     compact_at: u64,
     next_compaction: u64,
     waiting: Vec<Held>,
@@ -160,6 +170,10 @@ impl WriterTask {
                 result = joined(self.syncing.as_mut().map(|syncing| &mut syncing.job)) => self.synced(result),
                 // Cancel-safe for the same reason.
                 result = joined(self.compacting.as_mut()) => self.compacted(result),
+                () = tokio::time::sleep(RETRY), if open && self.is_unsaved() => {
+                    // Told already; the next try comes.
+                    let _ = self.flush();
+                }
             }
             self.start_sync();
             self.start_compaction();
@@ -173,7 +187,7 @@ impl WriterTask {
                 write,
                 durable,
                 reply,
-            } => match self.write(write) {
+            } => match self.write(write, durable) {
                 Ok(object) if durable && self.has_unsynced() => {
                     self.waiting.push(Held { object, reply });
                 }
@@ -187,17 +201,52 @@ impl WriterTask {
         }
     }
 
-    fn write(&mut self, write: Write) -> Result<Object, StoreError> {
+    fn write(&mut self, write: Write, durable: bool) -> Result<Object, StoreError> {
         let decision = decide(&self.shared.read(), write, self.clock.now())?;
         match decision {
             Decision::Nothing(object) => Ok(object),
             Decision::Write(change) => {
-                self.journal.append(&change)?;
+                self.record(&change, durable)?;
                 let object = change.object.clone();
                 self.shared.publish(change);
                 Ok(object)
             }
         }
+    }
+
+    /// Into the journal, or into the backlog where that may be.
+    fn record(&mut self, change: &Change, durable: bool) -> Result<(), StoreError> {
+        let written = self.flush().and_then(|()| self.journal.append(change));
+        let Err(error) = written else { return Ok(()) };
+        let ends = change.deleted || change.object.meta().deletion_timestamp.is_some();
+        if durable && !ends {
+            return Err(error);
+        }
+        if self.backlog.is_empty() {
+            warn!(error = chain(&error), "the store goes on in memory");
+        }
+        self.backlog.push(change.clone());
+        let text = backlog::told(&error);
+        self.shared.unsaved.send_if_modified(|told| {
+            let news = told.is_none();
+            told.get_or_insert(text);
+            news
+        });
+        Ok(())
+    }
+
+    fn is_unsaved(&self) -> bool {
+        self.shared.unsaved.borrow().is_some()
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let journal = &mut self.journal;
+        self.backlog.flush(|change| journal.append(change))?;
+        if self.is_unsaved() {
+            warn!("the store's journal is complete again");
+            self.shared.unsaved.send_replace(None);
+        }
+        Ok(())
     }
 
     fn has_unsynced(&self) -> bool {
@@ -279,18 +328,19 @@ impl WriterTask {
             .map(|event| event.key())
             .collect();
         for key in &old {
-            self.write(Write::Remove {
+            let write = Write::Remove {
                 key: key.clone(),
                 uid: None,
                 version: None,
-            })?;
+            };
+            self.write(write, false)?;
         }
         Ok(old.len())
     }
 
     fn create_namespaces(&mut self) -> Result<(), StoreError> {
         for name in NAMESPACES {
-            match self.write(Write::Create(namespace(name))) {
+            match self.write(Write::Create(namespace(name)), false) {
                 Ok(_) | Err(StoreError::AlreadyExists(_)) => {}
                 Err(error) => return Err(error),
             }

@@ -101,6 +101,7 @@ async fn update_keeps_identity_and_status_and_counts_generations() {
             spec,
             status,
             store,
+            ..
         },
     ) = opened().await;
     let created = spec.create(admitted(pod("web"))).await.unwrap();
@@ -175,6 +176,7 @@ async fn a_pod_with_finalizers_stays_until_they_are_gone() {
             spec,
             status,
             store,
+            ..
         },
     ) = opened().await;
     let mut object = pod("web");
@@ -303,8 +305,10 @@ async fn a_full_disk_refuses_writes_whole_and_recovers() {
         spec,
         store,
         status,
+        ..
     } = open(&directory).unwrap();
     let kept = spec.create(admitted(pod("kept"))).await.unwrap();
+    let gone = spec.create(admitted(pod("gone"))).await.unwrap();
     let ballast = disk.0.path().join("ballast");
     // Ends with an error when nothing is left, which is the point.
     let _ = std::fs::write(&ballast, vec![0u8; 1 << 20]);
@@ -323,13 +327,33 @@ async fn a_full_disk_refuses_writes_whole_and_recovers() {
     }
     assert_eq!(refused, 3);
     assert!(store.get::<ConfigMap>("default", "c0").is_none());
+    assert_eq!(*store.unsaved().borrow(), None);
 
-    std::fs::remove_file(&ballast).unwrap();
-    spec.create(admitted(config_map("after", &big)))
+    // What the engine sees goes on, and so does a deletion.
+    let mut seen = phase("Running");
+    seen.message = Some(big.clone());
+    status
+        .pod_status(&kept.key(), &kept.uid(), seen)
         .await
         .unwrap();
-    status
-        .pod_status(&kept.key(), &kept.uid(), phase("Running"))
+    let told = store.unsaved().borrow().clone().unwrap();
+    assert!(told.contains("no space left for"), "{told}");
+    spec.remove(&gone.key(), None, None).await.unwrap();
+    assert!(store.get_object(&gone.key()).is_none());
+    // A user's wish must not overtake it in the journal.
+    spec.create(admitted(config_map("small", "x")))
+        .await
+        .unwrap_err();
+
+    std::fs::remove_file(&ballast).unwrap();
+    tokio::time::timeout(
+        std::time::Duration::from_secs(10),
+        store.unsaved().wait_for(Option::is_none),
+    )
+    .await
+    .expect("the journal is tried again")
+    .unwrap();
+    spec.create(admitted(config_map("after", &big)))
         .await
         .unwrap();
     let (expected, _) = store.list_objects(Kind::Pod, None);
@@ -388,6 +412,7 @@ async fn apply(opened: &Opened, step: Step) {
         store,
         spec,
         status,
+        ..
     } = opened;
     let key = |name: u8| ObjectKey::pod("default", &format!("p{name}"));
     // Refusals (absent, existing) are part of the history that is tried; they must change nothing.

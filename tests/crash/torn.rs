@@ -169,54 +169,37 @@ fn garbled_sandbox_state_is_replaced() {
     podtui.delete_all();
 }
 
-/// The index of the images: damaged, cut, gone.
+/// The index of the images: cut, damaged, then it and its backup at once. The engine mends it and says so.
 #[test]
-fn a_garbled_image_store_says_so_or_heals() {
+fn a_garbled_image_index_is_mended_and_told() {
     require_root!();
     let podtui = Podtui::start();
     podtui.apply(&sleeper("first"));
     podtui.wait_running("first");
     podtui.ok(&["delete", "pod", "first", "--grace-period=0", "--force"]);
-    let files: Vec<PathBuf> = walkdir::WalkDir::new(podtui.state().join("images"))
-        .max_depth(2)
-        .into_iter()
-        .flatten()
-        .filter(|entry| {
-            entry.file_type().is_file() && entry.path().extension().is_some_and(|end| end == "json")
-        })
-        .map(walkdir::DirEntry::into_path)
-        .collect();
-    assert!(!files.is_empty(), "the image store has no index");
+    let index = podtui.state().join("images/index.json");
+    let backup = podtui.state().join("images/index.backup.json");
     for (round, damage) in [&b""[..], b"{\"version\":", b"\xff\xfe\0"]
         .into_iter()
         .enumerate()
     {
         podtui.kill_engine();
-        let before: Vec<Vec<u8>> = files
-            .iter()
-            .map(|path| fs::read(path).expect("readable"))
-            .collect();
-        for path in &files {
-            fs::write(path, damage).expect("written");
-        }
-        let mut child = podtui
-            .command(&["serve"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("podtui starts");
-        std::thread::sleep(Duration::from_millis(1500));
-        if let Some(ended) = child.try_wait().expect("ours") {
-            let output = child.wait_with_output().expect("ours");
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(!ended.success() && text.contains("images"), "{text}");
-        } else {
-            child.kill().expect("ours");
-            child.wait().expect("ours");
-        }
-        for (path, bytes) in files.iter().zip(before) {
-            fs::write(path, bytes).expect("written");
+        fs::write(&index, damage).expect("written");
+        if round == 2 {
+            fs::write(&backup, damage).expect("written");
         }
         podtui.serve();
+        let told = podtui.ok(&["engine", "status"]);
+        assert!(
+            told.contains("index.json was damaged") && told.contains("index.json.damaged"),
+            "{told}"
+        );
+        podtui.wait("the event", || {
+            podtui
+                .ok(&["events", "-A"])
+                .contains("StateDamaged")
+                .then_some(())
+        });
         let name = format!("again{round}");
         podtui.apply(&sleeper(&name));
         podtui.wait_running(&name);
@@ -385,6 +368,37 @@ fn a_full_disk_is_said_and_survived() {
     assert!(is_alive(pid), "the container died of a full disk");
     assert_eq!(status(&podtui.pod("logger"), "c")["restartCount"], 0);
     podtui.ok(&["exec", "logger", "--", "true"]);
+    // A pod is refused with the way out. What happens is still seen, and said to be unsaved.
+    let output = podtui.apply_output(&sleeper("big").replace(
+        "name: big",
+        &format!("name: big, annotations: {{a: {}}}", "y".repeat(50_000)),
+    ));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && text.contains("Free some space and try again"),
+        "{text}"
+    );
+    crate::support::kill(pid);
+    podtui.wait("the restart to be seen", || {
+        let pod = podtui.try_pod("logger")?;
+        let status = status(&pod, "c");
+        (status["restartCount"] == 1 && status["state"]["running"].is_object()).then_some(())
+    });
+    podtui.wait("the full disk to be told", || {
+        let told = podtui.ok(&["engine", "status"]);
+        let event = podtui.ok(&["events", "-A"]);
+        (told.contains("kept in memory only") && event.contains("StateNotSaved")).then_some(())
+    });
+    disk.free();
+    podtui.wait("everything to be saved", || {
+        let event = podtui.ok(&["events", "-A"]);
+        event
+            .contains("everything is on the disk again")
+            .then_some(())
+    });
+    assert!(!podtui.ok(&["engine", "status"]).contains("in memory only"));
+    let pid = podtui.container_pid("logger", "c");
+    disk.fill();
     // An engine that dies now comes back.
     podtui.kill_engine();
     disk.free();
@@ -394,6 +408,7 @@ fn a_full_disk_is_said_and_survived() {
         "configmap/before\n"
     );
     assert_eq!(podtui.container_pid("logger", "c"), pid);
+    assert_eq!(status(&podtui.pod("logger"), "c")["restartCount"], 1);
     podtui.apply(&map("after", 100_000));
     // The log goes on, in whole lines.
     let count = || podtui.ok(&["logs", "logger", "--tail=1"]);
