@@ -61,7 +61,7 @@ struct Readings {
 /// Adopts what runs already and starts to work. Returns when everything that was found has been looked at.
 pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     let status = Arc::new(parts.status);
-    let node = NodeFacts::read(parts.node_name);
+    let node = NodeFacts::read(parts.node_name, &parts.state_dir);
     let recorder = Recorder::start(Arc::clone(&status), node.name.clone(), parts.clock.clone());
     let now = parts.clock.now();
     status

@@ -14,6 +14,7 @@ use super::observe::PodObservation;
 use super::recorder::Recorder;
 use crate::base::{Clock, ContainerId, SandboxId, Uid};
 use crate::image::ImageService;
+use crate::model::{Kind, ObjectKey};
 use crate::network::Allocator;
 use crate::runtime::ContainerRuntime;
 use crate::store::{StatusWriter, Store};
@@ -112,6 +113,8 @@ struct Inner {
     pods: HashMap<Uid, PodEntry>,
     routes: HashMap<SandboxId, Arc<Notify>>,
     notes: BTreeSet<String>,
+    /// Workers to wake when an object changes.
+    wants: HashMap<ObjectKey, HashMap<Uid, Arc<Notify>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +133,15 @@ pub(super) struct ContainerEntry {
     pub(super) image_id: String,
     /// `None` unless it runs.
     pub(super) started_at: Option<Timestamp>,
+}
+
+impl Inner {
+    fn unwant(&mut self, uid: &Uid) {
+        self.wants.retain(|_, workers| {
+            workers.remove(uid);
+            !workers.is_empty()
+        });
+    }
 }
 
 impl Board {
@@ -189,6 +201,35 @@ impl Board {
 
     pub(super) fn wake(&self, sandbox: &SandboxId) {
         if let Some(worker) = self.lock().routes.get(sandbox) {
+            worker.notify_one();
+        }
+    }
+
+    /// Changes of these objects wake this worker from now on, and those of no others.
+    pub(super) fn want(&self, uid: &Uid, objects: BTreeSet<ObjectKey>, worker: &Arc<Notify>) {
+        let mut inner = self.lock();
+        inner.unwant(uid);
+        for key in objects {
+            let workers = inner.wants.entry(key).or_default();
+            workers.insert(uid.clone(), Arc::clone(worker));
+        }
+    }
+
+    pub(super) fn unwant(&self, uid: &Uid) {
+        self.lock().unwant(uid);
+    }
+
+    pub(super) fn object_changed(&self, key: &ObjectKey) {
+        for worker in self.lock().wants.get(key).into_iter().flatten() {
+            worker.1.notify_one();
+        }
+    }
+
+    /// Any object of this kind may have changed.
+    pub(super) fn objects_changed(&self, kind: Kind) {
+        let inner = self.lock();
+        let concerned = inner.wants.iter().filter(|(key, _)| key.kind == kind);
+        for worker in concerned.flat_map(|(_, workers)| workers.values()) {
             worker.notify_one();
         }
     }

@@ -8,6 +8,7 @@
 //! * `recorder` is the only writer of Events; workers are the only writers of pod status.
 //! * [`EngineApi`] is what front ends may ask of a running engine beside the store.
 //!
+//! * `references` knows which objects a pod is made of beside itself and wakes its worker when they change.
 //! * `observe` is what a worker sees, `restart` who runs again and when, `gc` what deleted pods left behind,
 //!   `node` the one Node, `machine` what all workers share.
 //!
@@ -30,6 +31,7 @@ mod node;
 mod observe;
 mod plan;
 mod recorder;
+mod references;
 mod restart;
 mod status;
 mod supervisor;

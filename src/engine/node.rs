@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::status::time;
+use crate::model::downward::Allocatable;
 
 const PODS: &str = "110";
 /// `memory.available` of the kubelet's default hard eviction threshold.
@@ -25,6 +26,8 @@ pub(super) struct NodeFacts {
     pub(super) cpus: usize,
     /// Bytes.
     pub(super) memory: i64,
+    /// Size of the file system of the state directory, bytes.
+    pub(super) storage: i64,
     /// `v2`, `v1` or `hybrid`.
     pub(super) cgroup: String,
 }
@@ -53,6 +56,12 @@ fn memory(meminfo: &str) -> i64 {
         .map_or(0, |kib| kib.saturating_mul(1024))
 }
 
+fn storage(state_dir: &Path) -> i64 {
+    rustix::fs::statvfs(state_dir).map_or(0, |found| {
+        i64::try_from(found.f_blocks.saturating_mul(found.f_frsize)).unwrap_or(i64::MAX)
+    })
+}
+
 /// From `/proc/self/mountinfo`-like lines of `/proc/self/mounts`: which cgroup file systems are there.
 fn cgroup_mode(mounts: &str) -> &'static str {
     let types = |wanted: &str| {
@@ -68,13 +77,28 @@ fn cgroup_mode(mounts: &str) -> &'static str {
 }
 
 impl NodeFacts {
-    pub(super) fn read(name: String) -> Self {
+    pub(super) fn read(name: String, state_dir: &Path) -> Self {
         Self {
             name,
             addresses: vec![own_address().unwrap_or_else(|| "127.0.0.1".to_owned())],
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             memory: memory(&read("/proc/meminfo")),
+            storage: storage(state_dir),
             cgroup: cgroup_mode(&read("/proc/self/mounts")).to_owned(),
+        }
+    }
+}
+
+impl NodeFacts {
+    /// What pods may use: the machine less what the kubelet's default eviction thresholds keep free
+    /// (`memory.available` 100Mi, `nodefs.available` 10%).
+    pub(super) fn allocatable(&self) -> Allocatable {
+        Allocatable {
+            cpu_milli: i64::try_from(self.cpus)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1000),
+            memory: (self.memory - EVICTION_MEMORY).max(0),
+            ephemeral_storage: self.storage - self.storage / 10,
         }
     }
 }
@@ -116,10 +140,12 @@ fn condition(
 pub(super) fn node_object(facts: &NodeFacts, now: Timestamp) -> Node {
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let kib = |bytes: i64| Quantity(format!("{}Ki", bytes / 1024));
-    let amounts = |memory: i64| -> BTreeMap<String, Quantity> {
+    let allocatable = facts.allocatable();
+    let amounts = |memory: i64, storage: Quantity| -> BTreeMap<String, Quantity> {
         [
             ("cpu".to_owned(), Quantity(facts.cpus.to_string())),
             ("memory".to_owned(), kib(memory)),
+            ("ephemeral-storage".to_owned(), storage),
             ("pods".to_owned(), Quantity(PODS.to_owned())),
         ]
         .into()
@@ -154,8 +180,11 @@ pub(super) fn node_object(facts: &NodeFacts, now: Timestamp) -> Node {
         spec: Some(NodeSpec::default()),
         status: Some(NodeStatus {
             addresses: Some(addresses),
-            capacity: Some(amounts(facts.memory)),
-            allocatable: Some(amounts((facts.memory - EVICTION_MEMORY).max(0))),
+            capacity: Some(amounts(facts.memory, kib(facts.storage))),
+            allocatable: Some(amounts(
+                allocatable.memory,
+                Quantity(allocatable.ephemeral_storage.to_string()),
+            )),
             conditions: Some(vec![
                 condition(
                     "MemoryPressure",

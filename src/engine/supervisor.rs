@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::gc::{remove_orphan_files, remove_orphan_sandbox, remove_stray_groups};
 use super::machine::Machine;
 use super::observe::label;
 use super::recorder::Level;
+use super::references;
 use super::worker::{Desired, Found, PodWorker};
 use crate::base::Uid;
 use crate::model::{Kind, Resource};
@@ -90,6 +91,12 @@ impl Supervisor {
 
     /// Runs until the engine is shut down.
     pub(super) async fn run(mut self) {
+        // Ends with this function, whichever way that ends.
+        let mut followers = JoinSet::new();
+        for kind in references::KINDS {
+            let from = self.machine.store.resource_version();
+            followers.spawn(references::follow(Arc::clone(&self.machine), kind, from));
+        }
         let mut watcher = self.relist(true);
         let mut unsaved = self.machine.store.unsaved();
         // The store may have been unable to write before anybody looked.

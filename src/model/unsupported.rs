@@ -300,18 +300,6 @@ impl List {
             format!("{path}.restartPolicyRules"),
             "the restart policy of the pod alone decides",
         );
-        self.blocks(
-            container.env_from.given(),
-            format!("{path}.envFrom"),
-            "the variables cannot be read, so the container is not started",
-        );
-        for (index, env) in container.env.iter().flatten().enumerate() {
-            self.blocks(
-                env.value_from.is_some(),
-                format!("{path}.env[{index}].valueFrom"),
-                "the value cannot be read, so the container is not started",
-            );
-        }
         self.container_resources(path, container);
         for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
             self.mount(&format!("{path}.volumeMounts[{index}]"), mount);
@@ -474,7 +462,7 @@ mod tests {
             json!({
                 "containers": [{
                     "name": "c", "image": "x", "command": ["a"], "args": ["b"], "workingDir": "/", "stdin": true, "tty": true,
-                    "env": [{"name": "A", "value": "1"}],
+                    "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {}}], "envFrom": [{}],
                     "ports": [{"containerPort": 80, "hostPort": 80}],
                     "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
                     "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": true, "mountPropagation": "HostToContainer"}],
@@ -496,15 +484,13 @@ mod tests {
                 "containers": [{
                     "name": "c",
                     "ports": [{"containerPort": 80, "hostPort": 80}],
-                    "envFrom": [{}],
-                    "env": [{"name": "A", "valueFrom": {}}],
                     "resources": {"limits": {"example.com/foo": "1"}, "requests": {"example.com/foo": "1", "ephemeral-storage": "1Gi"}},
                     "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "x"}],
                     "livenessProbe": {},
                     "lifecycle": {"preStop": {}},
                     "securityContext": {"seccompProfile": {"type": "Localhost"}},
                 }],
-                "initContainers": [{"name": "i", "envFrom": [{}]}],
+                "initContainers": [{"name": "i", "volumeDevices": [{"devicePath": "/d", "name": "v"}]}],
                 "volumes": [{"name": "v", "configMap": {}}, {"name": "d", "emptyDir": {"sizeLimit": "1Mi"}}],
                 "securityContext": {"fsGroup": 5},
                 "priorityClassName": "high",
@@ -512,10 +498,8 @@ mod tests {
             &[
                 ("spec.volumes[0].configMap", Support::Blocks),
                 ("spec.volumes[1].emptyDir.sizeLimit", Support::Ignored),
-                ("spec.initContainers[0].envFrom", Support::Blocks),
+                ("spec.initContainers[0].volumeDevices", Support::Blocks),
                 ("spec.containers[0].ports[0].hostPort", Support::Ignored),
-                ("spec.containers[0].envFrom", Support::Blocks),
-                ("spec.containers[0].env[0].valueFrom", Support::Blocks),
                 (
                     "spec.containers[0].resources.limits[example.com/foo]",
                     Support::Ignored,

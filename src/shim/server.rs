@@ -176,7 +176,12 @@ impl Shim {
         if self.removed.is_some() {
             return;
         }
-        if let Err(error) = self.sandbox.directory.write(&self.state()) {
+        let mut state = self.state();
+        for container in &mut state.containers {
+            // Values of secrets may be among them, and nobody needs them of a dead shim.
+            container.spec.env.clear();
+        }
+        if let Err(error) = self.sandbox.directory.write(&state) {
             let text = format!("writing the state failed: {}", error_text(&error));
             self.emit(EventKind::Note {
                 container: None,

@@ -20,6 +20,13 @@ pub(crate) enum VolumeError {
         container: String,
         reason: String,
     },
+    /// A file that a variable is taken from.
+    #[error("failed to read file \"{path}\" of volume \"{volume}\": {reason}")]
+    ReadFile {
+        volume: String,
+        path: String,
+        reason: String,
+    },
     #[error("{operation} {path}")]
     Io {
         operation: &'static str,

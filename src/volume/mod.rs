@@ -21,12 +21,15 @@ mod empty_dir;
 mod error;
 mod host_path;
 mod mounts;
+mod objects;
 mod prepare;
+mod read;
 mod scratch;
 mod subpath;
 mod tree;
 
 pub(crate) use error::VolumeError;
+pub(crate) use objects::Objects;
 pub(crate) use prepare::{MemoryCeiling, Prepared, prepare};
 pub(crate) use scratch::{Scratch, ensure_scratch, read_termination_log};
 pub(crate) use tree::remove_tree;

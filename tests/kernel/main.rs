@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod configuration;
 mod doors;
 mod exhaustion;
 mod hostile_images;

@@ -42,6 +42,7 @@ pub(in crate::engine) struct ContainerInputs<'a> {
     pub(in crate::engine) id: ContainerId,
     pub(in crate::engine) attempt: u32,
     pub(in crate::engine) image: &'a ImageRecord,
+    pub(in crate::engine) variables: &'a env::Variables,
     /// Kernel host name of the sandbox.
     pub(in crate::engine) hostname: &'a str,
     pub(in crate::engine) qos: QosClass,
@@ -105,8 +106,8 @@ pub(in crate::engine) fn container_spec(
     let empty = k8s_openapi::api::core::v1::PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let user = security::user(pod, spec, container, &image.config)?;
-    let declared = env::declared(container);
-    let argv = command::argv(container, &image.config, &declared);
+    let variables = inputs.variables;
+    let argv = command::argv(container, &image.config, variables.values());
     if argv.is_empty() {
         return Err(TranslateError::Create("no command specified".to_owned()));
     }
@@ -130,7 +131,7 @@ pub(in crate::engine) fn container_spec(
         cgroup_leaf: container.name.clone(),
         limits: resources::container_limits(spec, container),
         oom_score_adj: resources::oom_score(spec, container, inputs.qos, inputs.node_memory),
-        env: env::environment(container, &image.config, inputs.hostname, &declared),
+        env: env::environment(container, &image.config, inputs.hostname, variables),
         argv,
         cwd: cwd.to_owned(),
         user,
@@ -167,11 +168,10 @@ pub(in crate::engine) fn container_spec(
 
 /// Expands a `subPathExpr`: here an undefined or empty variable is an error.
 pub(in crate::engine) fn expand_sub_path(
-    container: &Container,
+    variables: &env::Variables,
     text: &str,
 ) -> Result<String, String> {
-    let variables = env::declared(container);
-    command::expand_strictly(text, &variables)
+    command::expand_strictly(text, variables.values())
 }
 
 fn labels(

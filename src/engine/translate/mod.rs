@@ -1,7 +1,7 @@
-//! The only place that turns a Pod into wire specs. Pure but for nothing: everything that was looked up
-//! (image, address, prepared volumes) comes in as an argument.
+//! The only place that turns a Pod into wire specs. Everything that was looked up (image, address, prepared
+//! volumes, objects) comes in as an argument; nothing but a `fileKeyRef` reads a file.
 //!
-//! * `command` — `$(VAR)` expansion and the command matrix; `env` — the variables of a container.
+//! * `command` — `$(VAR)` expansion and the command matrix; `env`, `env_file` — the variables of a container.
 //! * `resources` — cgroup values, cgroup levels, OOM score.
 //! * `security` — user, capabilities, masks, seccomp.
 //! * `container`, `sandbox` — the two specs.
@@ -9,6 +9,7 @@
 mod command;
 mod container;
 mod env;
+mod env_file;
 mod resources;
 mod sandbox;
 mod security;
@@ -16,5 +17,6 @@ mod security;
 pub(super) use container::{
     ContainerInputs, TranslateError, container_hash, container_spec, expand_sub_path,
 };
+pub(super) use env::{EnvInputs, Variables, variables};
 pub(super) use resources::qos_totals;
 pub(super) use sandbox::{SandboxInputs, sandbox_spec};

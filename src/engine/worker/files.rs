@@ -5,7 +5,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use crate::base::chain;
-use crate::engine::translate::{TranslateError, expand_sub_path};
+use crate::engine::machine::Machine;
+use crate::engine::translate::{EnvInputs, TranslateError, Variables, expand_sub_path, variables};
 use crate::network::{
     ClusterDns, EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf,
 };
@@ -42,6 +43,7 @@ pub(super) async fn remove_directory(path: PathBuf) {
 
 /// All blocking file work of one container start, in one go.
 pub(super) struct FileWork {
+    pub(super) machine: Arc<Machine>,
     pub(super) pod: Pod,
     pub(super) container: Container,
     pub(super) attempt: u32,
@@ -53,6 +55,7 @@ pub(super) struct FileWork {
 }
 
 pub(super) struct Made {
+    pub(super) variables: Variables,
     pub(super) mounts: Vec<Mount>,
     pub(super) warnings: Vec<(&'static str, String)>,
 }
@@ -60,11 +63,20 @@ pub(super) struct Made {
 impl FileWork {
     pub(super) fn run(&self) -> Result<Made, TranslateError> {
         let create = |text: String| TranslateError::Create(text);
+        let node = &self.machine.node;
+        let variables = variables(&EnvInputs {
+            pod: &self.pod,
+            container: &self.container,
+            objects: &self.machine.store,
+            allocatable: node.allocatable(),
+            pod_addresses: &self.addresses,
+            node_name: &node.name,
+            host_addresses: &node.addresses,
+            volumes: &self.prepared,
+        })?;
         let mut mounts = self
             .prepared
-            .mounts_for(&self.container, &|text| {
-                expand_sub_path(&self.container, text)
-            })
+            .mounts_for(&self.container, &|text| expand_sub_path(&variables, text))
             .map_err(|error| TranslateError::Config(chain(&error)))?;
         ensure_scratch(&self.pod_directory, &self.container.name, self.attempt)
             .map_err(|error| create(chain(&error)))?;
@@ -112,6 +124,10 @@ impl FileWork {
             .filter(|warning| warning.reason != "MissingClusterDNS")
             .map(|warning| (warning.reason, warning.message))
             .collect();
-        Ok(Made { mounts, warnings })
+        Ok(Made {
+            variables,
+            mounts,
+            warnings,
+        })
     }
 }

@@ -177,6 +177,7 @@ impl PodWorker {
                 let newest = seen.instances.newest(&container.name);
                 let logs = self.logs().join(&container.name);
                 work.push(FileWork {
+                    machine: Arc::clone(&self.machine),
                     pod: self.pod.clone(),
                     container: container.clone(),
                     attempt: newest.map_or_else(
@@ -376,6 +377,7 @@ impl PodWorker {
             .hostname()
             .map_err(|text| refuse(self, TranslateError::Config(text)))?;
         let work = FileWork {
+            machine: Arc::clone(&self.machine),
             pod: self.pod.clone(),
             container: container.clone(),
             attempt,
@@ -401,6 +403,7 @@ impl PodWorker {
             id: ContainerId::random(),
             attempt,
             image,
+            variables: &made.variables,
             hostname: &hostname.kernel,
             qos: qos_class(&spec),
             node_memory: self.machine.node.memory,

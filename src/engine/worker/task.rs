@@ -12,6 +12,7 @@ use crate::base::{ContainerId, SandboxId, Uid};
 use crate::engine::machine::Machine;
 use crate::engine::observe::{Instances, PodObservation};
 use crate::engine::recorder::{KUBELET, Level, SCHEDULER};
+use crate::engine::references::references;
 use crate::engine::restart::{Backoffs, backoff_key};
 use crate::engine::status::{History, is_terminal, pod_status};
 use crate::model::pod::{all_containers, node_name, qos_class};
@@ -183,6 +184,7 @@ impl PodWorker {
                 self.remove_object().await;
             }
         }
+        self.machine.board.unwant(&self.uid);
         if let Some(publisher) = self.publisher.take() {
             publisher.finish().await;
         }
@@ -224,9 +226,16 @@ impl PodWorker {
             self.uid.clone(),
             bind.then_some(node),
         ));
+        self.want_objects();
         if let Some(sandbox) = &self.sandbox {
             self.machine.board.route(&sandbox.spec.id, &self.hint);
         }
+    }
+
+    /// Changes of the objects that the pod refers to wake this worker.
+    fn want_objects(&self) {
+        let board = &self.machine.board;
+        board.want(&self.uid, references(&self.pod), &self.hint);
     }
 
     /// A pod with a field that must not be ignored is held: it stays as it is and nothing starts.
@@ -272,8 +281,12 @@ impl PodWorker {
             Desired::ShutDown { stop: false } => Some(End::Leave),
             Desired::Pod(pod) => {
                 let status = self.pod.status.take();
+                let same_spec = self.pod.spec == pod.spec;
                 self.pod = Pod::clone(&pod);
                 self.pod.status = status;
+                if !same_spec {
+                    self.want_objects();
+                }
                 if self.pod.metadata.deletion_timestamp.is_some() {
                     return Some(End::Deletion);
                 }
