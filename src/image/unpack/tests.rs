@@ -551,6 +551,8 @@ fn apply_by_the_book(lower: &Model, steps: &[Step]) -> Option<Model> {
                 let below = format!("{path}/");
                 own.retain(|known, _| !known.starts_with(&below));
                 own.insert(path.clone(), Some(*byte));
+                // It hides what is there below, also when a directory of this layer replaces it.
+                hidden.push(path.clone());
             }
             Step::Dir(path) => {
                 own.insert(path.clone(), None);

@@ -325,7 +325,8 @@ impl<'a> LayerWriter<'a> {
     }
 
     /// Removes what an earlier entry of this layer put where `name` goes, except a directory when a
-    /// directory comes (`keep_directory`). `true` when a whiteout stood there.
+    /// directory comes (`keep_directory`). `true` when that hid what lower layers have there: a whiteout, or
+    /// anything else that was no directory (a directory in its place must not show them again).
     fn clear_place(
         &mut self,
         entry: &Entry,
@@ -341,7 +342,7 @@ impl<'a> LayerWriter<'a> {
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             rfs::unlinkat(parent, name, AtFlags::empty())
                 .map_err(|error| fail("replace", error))?;
-            return Ok(is_whiteout(&stat));
+            return Ok(true);
         }
         if keep_directory {
             return Ok(false);
