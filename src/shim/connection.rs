@@ -69,6 +69,11 @@ impl Connection {
         })
     }
 
+    /// Before it is dropped.
+    pub(super) fn unwatch(&self, reactor: &Reactor) {
+        reactor.remove(self.socket.as_fd());
+    }
+
     /// Reads once; `false` when the other side has closed.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         match recv(&self.socket, &mut *buffer, RecvFlags::empty()) {

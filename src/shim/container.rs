@@ -263,7 +263,6 @@ impl Container {
         let Some(running) = self.running.as_mut() else {
             return Ok(());
         };
-        running.reports = None;
         self.state.notes.extend(told.notes);
         if let Some((user, home)) = told.identity {
             self.state.user = Some(user);
@@ -329,6 +328,7 @@ impl Container {
         stream: u8,
         buffer: &mut [u8],
         lines: &mut Vec<u8>,
+        reactor: &Reactor,
         mut view: impl FnMut(&[u8]),
     ) -> Pumped {
         let mut pumped = Pumped::default();
@@ -341,7 +341,7 @@ impl Container {
             READS_PER_TURN
         };
         for _ in 0..turns {
-            match running.streams.read(stream, buffer) {
+            match running.streams.read(stream, buffer, reactor) {
                 Got::Bytes(length) => {
                     let now = Timestamp::now();
                     lines.clear();
@@ -403,8 +403,12 @@ impl Container {
     }
 
     /// Frees the name of the cgroup for the next instance; after [`Self::finish`].
-    pub(super) fn release(&mut self) {
-        if let Some(running) = self.running.take() {
+    pub(super) fn release(&mut self, reactor: &Reactor) {
+        if let Some(mut running) = self.running.take() {
+            running.streams.close(reactor);
+            if let Some(oom) = &running.oom {
+                reactor.remove(oom.as_fd());
+            }
             // What cannot be removed now is removed with the sandbox.
             let _ = running.cgroup.remove();
         }

@@ -34,7 +34,7 @@ impl Shim {
         if self.sessions.contains_key(&key) {
             return self.session_started(key);
         }
-        let Some(container) = self.container_mut(key) else {
+        let Some(container) = self.containers.iter_mut().find(|found| found.key == key) else {
             return;
         };
         let Some(reports) = container
@@ -44,6 +44,7 @@ impl Shim {
         else {
             return;
         };
+        self.reactor.remove(reports.as_fd());
         let id = container.state.spec.id.clone();
         let started = container.started(reports.told());
         self.dirty = true;
@@ -99,6 +100,7 @@ impl Shim {
         let Some(reports) = session.reports.take() else {
             return;
         };
+        self.reactor.remove(reports.as_fd());
         let told = reports.told();
         let watched = session.started(&self.reactor);
         let Some(connection) = session.connection else {
@@ -121,7 +123,7 @@ impl Shim {
             (None, Some(_), Ok(())) => None,
         };
         let role = if fault.is_some() {
-            session.abandon();
+            session.abandon(&self.reactor);
             Role::Control { subscribed: false }
         } else {
             Role::Exec(key)
@@ -236,8 +238,8 @@ impl Shim {
             }
         }
         self.end_viewers(key);
-        if let Some(container) = self.container_mut(key) {
-            container.release();
+        if let Some(container) = self.containers.iter_mut().find(|found| found.key == key) {
+            container.release(&self.reactor);
         }
         self.advance_stop();
     }
@@ -297,8 +299,11 @@ impl Shim {
             .filter_map(|(key, session)| Some((*key, session.outcome(now)?)))
             .collect();
         for (key, code) in over {
-            let session = self.sessions.remove(&key);
-            if let Some(connection) = session.and_then(|session| session.connection) {
+            let Some(mut session) = self.sessions.remove(&key) else {
+                continue;
+            };
+            session.streams.close(&self.reactor);
+            if let Some(connection) = session.connection {
                 self.end_session(connection, &SessionEnd::Exited(code));
             }
         }

@@ -131,7 +131,9 @@ impl Reactor {
         epoll::modify(self.epoll.as_fd(), fd, data, interest.flags()).map_err(io::Error::from)
     }
 
-    /// Stops waiting for a descriptor that stays open.
+    /// Stops waiting for a descriptor. Needed before every close: a child that has not executed its program
+    /// yet holds a copy of it, and as long as any copy is open epoll(7) goes on telling of a closed
+    /// descriptor, which nobody can take back any more.
     pub(super) fn remove(&self, fd: BorrowedFd<'_>) {
         // It fails only when the descriptor was never added.
         let _ = epoll::delete(self.epoll.as_fd(), fd);
@@ -140,12 +142,20 @@ impl Reactor {
     /// Waits until something is ready or `deadline` has come; without one, as long as it takes.
     pub(super) fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Vec<Ready>> {
         let timeout = deadline.map(|deadline| timespec(deadline - Instant::now().min(deadline)));
+        self.ready(timeout.as_ref())
+    }
+
+    /// What is ready already.
+    pub(super) fn poll(&mut self) -> io::Result<Vec<Ready>> {
+        self.ready(Some(&Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        }))
+    }
+
+    fn ready(&mut self, timeout: Option<&Timespec>) -> io::Result<Vec<Ready>> {
         self.events.clear();
-        match epoll::wait(
-            &self.epoll,
-            spare_capacity(&mut self.events),
-            timeout.as_ref(),
-        ) {
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), timeout) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -173,7 +183,26 @@ fn timespec(duration: Duration) -> Timespec {
 
 #[cfg(test)]
 mod tests {
+    use rustix::pipe::pipe;
+
     use super::*;
+
+    #[test]
+    fn a_removed_descriptor_is_silent_though_a_copy_is_open() {
+        let mut reactor = Reactor::new().unwrap();
+        let key = reactor.new_key();
+        let (reader, writer) = pipe().unwrap();
+        reactor
+            .add(reader.as_fd(), Token::Reports(key), Interest::READ)
+            .unwrap();
+        let copy = reader.try_clone().unwrap();
+        drop(writer);
+        assert_eq!(reactor.poll().unwrap().len(), 1);
+        reactor.remove(reader.as_fd());
+        drop(reader);
+        assert_eq!(reactor.poll().unwrap().len(), 0);
+        drop(copy);
+    }
 
     #[test]
     fn tokens_survive_the_kernel() {

@@ -30,6 +30,8 @@ const MAX_EXEC_WAITING: usize = 256 * 1024;
 /// What an attached viewer may have waiting before it loses output.
 const MAX_ATTACH_WAITING: usize = 1 << 20;
 
+/// Rounds of events that may pass while the state on disk is older than the one in memory.
+const MAX_POSTPONED: u32 = 8;
 /// How long the last answer may take to be read.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,8 @@ pub(super) struct Shim {
     /// State on disk is older than the state in memory. Written when there is nothing else to do, except
     /// for exits, which are written before anybody hears of them.
     pub(super) dirty: bool,
+    /// Rounds of events handled since the state became dirty.
+    postponed: u32,
     pub(super) removed: Option<Instant>,
     /// Set once pause is gone.
     pub(super) look_at: Option<Instant>,
@@ -104,6 +108,7 @@ impl Shim {
             stopping: Stopping::No,
             reactor,
             dirty: false,
+            postponed: 0,
             removed: None,
             look_at: None,
             sequence: 0,
@@ -120,16 +125,28 @@ impl Shim {
             if self.is_over() {
                 return Ok(());
             }
-            if self.dirty {
-                self.save();
-            }
-            let ready = self.reactor.wait(self.deadline())?;
-            for ready in ready {
+            for ready in self.next_events()? {
                 self.dispatch(ready);
             }
             self.run_timers();
             self.lines.shrink_to(8 * CHUNK);
         }
+    }
+
+    /// Waits for events. A state that has changed is written before that, once for all requests that have
+    /// come already.
+    fn next_events(&mut self) -> io::Result<Vec<Ready>> {
+        if self.dirty {
+            let ready = self.reactor.poll()?;
+            self.postponed += 1;
+            if ready.is_empty() || self.postponed > MAX_POSTPONED {
+                self.save();
+            }
+            if !ready.is_empty() {
+                return Ok(ready);
+            }
+        }
+        self.reactor.wait(self.deadline())
     }
 
     /// The sandbox is removed and everybody has been told who listens.
@@ -173,6 +190,7 @@ impl Shim {
 
     pub(super) fn save(&mut self) {
         self.dirty = false;
+        self.postponed = 0;
         if self.removed.is_some() {
             return;
         }
@@ -314,6 +332,7 @@ impl Shim {
         let Some(client) = self.connections.remove(&key) else {
             return;
         };
+        client.unwatch(&self.reactor);
         self.waiters
             .start
             .retain(|(_, waiter)| waiter.connection != key);
@@ -325,7 +344,7 @@ impl Shim {
             .retain(|waiter| waiter.connection != key);
         for session in self.sessions.values_mut() {
             if session.connection == Some(key) {
-                session.abandon();
+                session.abandon(&self.reactor);
             }
         }
         if let Role::Attach(attach) = client.role {
@@ -343,13 +362,16 @@ impl Shim {
             self.note(attach.container, vec![text]);
         }
         if attach.wrote
-            && let Some(container) = self.container_mut(attach.container)
+            && let Some(container) = self
+                .containers
+                .iter_mut()
+                .find(|found| found.key == attach.container)
             && container.state.spec.stdin_once
             // A terminal has no end of input; containerd, too, leaves it open for the next viewer.
             && !container.state.spec.tty
             && let Some(running) = container.running.as_mut()
         {
-            running.streams.input = None;
+            running.streams.close_input(&self.reactor);
         }
     }
 
@@ -384,7 +406,8 @@ impl Shim {
         let terminal = container.state.spec.tty;
         let connections = &mut self.connections;
         let reactor = &self.reactor;
-        let pumped = container.pump(stream, &mut self.buffer, &mut self.lines, |bytes| {
+        let (buffer, lines) = (&mut self.buffer, &mut self.lines);
+        let pumped = container.pump(stream, buffer, lines, reactor, |bytes| {
             for (viewer, client) in connections.iter_mut() {
                 show(
                     client, *viewer, key, stream, terminal, bytes, reactor, &mut slow,
@@ -415,7 +438,9 @@ impl Shim {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
-        let got = session.streams.read(stream, &mut self.buffer);
+        let got = session
+            .streams
+            .read(stream, &mut self.buffer, &self.reactor);
         let connection = session.connection;
         match (got, connection) {
             (Got::Bytes(length), Some(connection)) => {

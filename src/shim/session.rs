@@ -136,7 +136,6 @@ impl Session {
 
     /// Exec succeeded.
     pub(super) fn started(&mut self, reactor: &Reactor) -> io::Result<()> {
-        self.reports = None;
         self.streams.watch_outputs(self.key, reactor)
     }
 
@@ -163,9 +162,9 @@ impl Session {
     }
 
     /// The client has gone: a terminal hangs up, pipes break.
-    pub(super) fn abandon(&mut self) {
+    pub(super) fn abandon(&mut self, reactor: &Reactor) {
         self.connection = None;
-        self.streams = Streams::default();
+        self.streams.close(reactor);
         if self.reports.is_some() {
             let _ = pidfd::send(self.child.pidfd.as_fd(), Signal::KILL);
         }

@@ -145,12 +145,25 @@ impl Streams {
         }
     }
 
+    pub(super) fn close_input(&mut self, reactor: &Reactor) {
+        if let Some(input) = self.input.take() {
+            input.unwatch(reactor);
+        }
+    }
+
+    /// Hangs up.
+    pub(super) fn close(&mut self, reactor: &Reactor) {
+        self.unwatch_outputs(reactor);
+        self.close_input(reactor);
+        *self = Self::default();
+    }
+
     pub(super) fn has_output(&self) -> bool {
         self.outputs.iter().any(Option::is_some)
     }
 
     /// Reads an output once. At its end, and after an error, it is closed.
-    pub(super) fn read(&mut self, number: u8, buffer: &mut [u8]) -> Got {
+    pub(super) fn read(&mut self, number: u8, buffer: &mut [u8], reactor: &Reactor) -> Got {
         let slot = &mut self.outputs[usize::from(number.min(1))];
         let Some(fd) = slot else {
             return Got::End;
@@ -160,6 +173,7 @@ impl Streams {
             Err(Errno::AGAIN | Errno::INTR) => Got::Nothing,
             // A terminal whose last slave is closed answers EIO (pty(7)).
             Ok(0) | Err(_) => {
+                reactor.remove(fd.as_fd());
                 *slot = None;
                 Got::End
             }
@@ -205,6 +219,12 @@ impl Input {
         }
     }
 
+    fn unwatch(&self, reactor: &Reactor) {
+        if self.watched {
+            reactor.remove(self.fd.as_fd());
+        }
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8], key: Key, reactor: &Reactor) -> Taken {
         self.pending.extend_from_slice(bytes);
         self.flush(key, reactor)
@@ -224,7 +244,10 @@ impl Input {
                 Ok(length) => done += length,
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
-                Err(_) => return Taken::Closed,
+                Err(_) => {
+                    self.unwatch(reactor);
+                    return Taken::Closed;
+                }
             }
         }
         self.pending.drain(..done);
