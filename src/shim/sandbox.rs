@@ -146,15 +146,15 @@ impl Sandbox {
                 limits: limits.as_ref(),
             })
             .collect();
-        let mut notes = self
+        let notes = self
             .hierarchy
             .ensure(&levels)
             .at(Stage::Cgroup, "make the pod's cgroup")?;
-        let (cgroup, more) = self
+        // A process of 12 KiB needs no accounting, only a place where a kill finds it.
+        let cgroup = self
             .hierarchy
-            .create_leaf(&self.levels(), PAUSE_LEAF, &Limits::default())
+            .create_bare_leaf(&self.levels(), PAUSE_LEAF)
             .at(Stage::Cgroup, "make the cgroup of pause")?;
-        notes.extend(more);
         self.cgroup = Some(cgroup);
         self.notes.extend(notes);
         Ok(())

@@ -76,11 +76,9 @@ const KIND_CHAR: i32 = 2;
 
 pub(super) fn restrict_v1(directory: &Path, rules: &[DeviceRule]) -> Result<(), CgroupError> {
     files::write(&directory.join("devices.deny"), "a")?;
-    let allow = directory.join("devices.allow");
-    for rule in rules {
-        files::write(&allow, &v1_line(*rule))?;
-    }
-    Ok(())
+    // The kernel takes one rule per write(2).
+    let rules: Vec<String> = rules.iter().map(|rule| v1_line(*rule)).collect();
+    files::write_each(&directory.join("devices.allow"), &rules)
 }
 
 fn v1_line(rule: DeviceRule) -> String {

@@ -16,15 +16,25 @@ pub(super) fn read(path: &Path) -> Result<String, CgroupError> {
 
 /// One write(2), without creating the file: cgroup files take a whole command per write.
 pub(super) fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
-    OpenOptions::new()
+    write_each(path, &[value])
+}
+
+/// One write(2) for each value, in this order, without creating the file.
+pub(super) fn write_each(path: &Path, values: &[impl AsRef<str>]) -> Result<(), CgroupError> {
+    let failed = |value: &str, source| CgroupError::Write {
+        path: path.to_owned(),
+        value: value.to_owned(),
+        source,
+    };
+    let mut file = OpenOptions::new()
         .write(true)
         .open(path)
-        .and_then(|mut file| file.write_all(value.as_bytes()))
-        .map_err(|source| CgroupError::Write {
-            path: path.to_owned(),
-            value: value.to_owned(),
-            source,
-        })
+        .map_err(|source| failed(values.first().map_or("", AsRef::as_ref), source))?;
+    for value in values {
+        file.write_all(value.as_ref().as_bytes())
+            .map_err(|source| failed(value.as_ref(), source))?;
+    }
+    Ok(())
 }
 
 pub(super) fn read_number(path: &Path) -> Result<u64, CgroupError> {

@@ -133,6 +133,23 @@ impl Hierarchy {
         Ok((group, notes))
     }
 
+    /// Makes the group `leaf` below `levels` (which exist) for a process that nothing is limited or counted
+    /// of: in the cgroup2 tree alone where there is one, so that a kill finds it, else in every tree.
+    pub(crate) fn create_bare_leaf(
+        &self,
+        levels: &[&str],
+        leaf: &str,
+    ) -> Result<Cgroup, CgroupError> {
+        check_name(leaf)?;
+        let path = relative(levels)?.join(leaf);
+        let unified = self.trees.iter().position(|tree| tree.unified);
+        let trees = unified.map_or(&self.trees[..], |index| &self.trees[index..=index]);
+        for tree in trees {
+            Self::make_one(tree, &tree.mount.join(&path))?;
+        }
+        Cgroup::open(self, path)
+    }
+
     /// The group at this path. Whether it exists shows when it is used; without it in the cgroup2 tree,
     /// [`Cgroup::unified_dir`] is `None`.
     #[cfg(test)]
@@ -211,12 +228,20 @@ impl Hierarchy {
 
     fn make_in(&self, tree: &Tree, names: &[&str]) -> Result<Vec<String>, CgroupError> {
         let mut notes = Vec::new();
+        let switches_controllers = tree.unified && self.version == Version::V2;
+        if !switches_controllers {
+            // Mostly the outer levels are there already, made for another pod.
+            match Self::make_one(tree, &tree.mount.join(relative(names)?)) {
+                Err(error) if error.is_missing() => {}
+                made => return made.map(|()| notes),
+            }
+        }
         for depth in 0..=names.len() {
             let directory = tree.mount.join(relative(&names[..depth])?);
             if depth > 0 {
                 Self::make_one(tree, &directory)?;
             }
-            if tree.unified && self.version == Version::V2 {
+            if switches_controllers {
                 notes.extend(v2::enable(&directory)?);
             }
         }
@@ -299,12 +324,16 @@ fn unified(mount: PathBuf) -> Result<Tree, CgroupError> {
 /// The v1 tree mounted here, if it has a controller that podtui uses.
 fn legacy(mount: PathBuf) -> Option<Tree> {
     let name = mount.file_name()?.to_str()?;
-    let controllers: Vec<String> = name
+    let is_wanted = |name: &str| v1::WANTED.contains(&name);
+    if !name.split(',').any(is_wanted) {
+        return None;
+    }
+    let controllers = name
         .split(',')
-        .filter(|name| v1::WANTED.contains(name))
+        .filter(|name| is_wanted(name) || *name == "cpuset")
         .map(str::to_owned)
         .collect();
-    (!controllers.is_empty()).then_some(Tree {
+    Some(Tree {
         mount,
         controllers,
         unified: false,

@@ -12,7 +12,7 @@
 //! Notes: a controller that the machine does not offer is no error; what it would have limited comes
 //! back as a line of text for the user.
 //!
-//! v1 trees used: cpu, cpuacct, cpuset, memory, devices, hugetlb, pids, and freezer where no cgroup2
+//! v1 trees used: cpu, cpuacct, memory, devices, hugetlb, pids, and freezer where no cgroup2
 //! tree offers `cgroup.kill`. The others (blkio, net_cls, net_prio, perf_event, rdma, misc and named
 //! ones) limit nothing here, and every tree costs a directory and a migration per container.
 //!

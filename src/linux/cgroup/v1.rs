@@ -8,12 +8,14 @@ use super::files;
 use super::limits::Limits;
 use super::tree::Tree;
 
-/// The controllers whose trees a pod gets a group in.
-pub(super) const WANTED: [&str; 8] = [
-    "cpu", "cpuacct", "cpuset", "memory", "devices", "hugetlb", "pids", "freezer",
+/// The controllers whose trees a pod gets a group in. Not `cpuset`: nothing is set there, and a process that
+/// stays in the group of the engine may use exactly what the engine may.
+pub(super) const WANTED: [&str; 7] = [
+    "cpu", "cpuacct", "memory", "devices", "hugetlb", "pids", "freezer",
 ];
 
-/// A new cpuset group is empty, and a task cannot enter it before it has processors and memory nodes.
+/// A new cpuset group is empty, and a task cannot enter it before it has processors and memory nodes. Only
+/// needed where the controller is mounted together with a wanted one.
 pub(super) fn inherit_cpuset(directory: &Path) -> Result<(), CgroupError> {
     let Some(parent) = directory.parent() else {
         return Ok(());
