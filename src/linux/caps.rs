@@ -14,7 +14,6 @@ use crate::base::CAPABILITIES;
 /// What a container gets when it asks for nothing: CHOWN, DAC_OVERRIDE, FSETID, FOWNER, MKNOD, NET_RAW,
 /// SETGID, SETUID, SETFCAP, SETPCAP, NET_BIND_SERVICE, SYS_CHROOT, KILL, AUDIT_WRITE. The same 14 that
 /// containerd and Docker grant.
-#[cfg(test)]
 pub(crate) const DEFAULT: u64 = 0xa804_25fb;
 
 pub(crate) const SYS_ADMIN: u64 = bit(21);
@@ -79,22 +78,24 @@ pub(crate) fn drop_bounding(keep: u64) -> Result<(), CapsError> {
         if keep & (1 << number) != 0 {
             continue;
         }
-        // SAFETY: PR_CAPBSET_READ takes one plain number and touches no memory.
-        let present = unsafe { libc::prctl(libc::PR_CAPBSET_READ, number, 0, 0, 0) };
-        if present < 0 {
-            // EINVAL: the kernel has no capability of this number nor of any above it.
-            return Ok(());
-        }
-        if present == 0 {
+        // SAFETY: PR_CAPBSET_DROP takes one plain number and touches no memory.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) } == 0 {
             continue;
         }
-        // SAFETY: PR_CAPBSET_DROP takes one plain number and touches no memory.
-        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) } != 0 {
-            return Err(CapsError::Bounding {
-                name: name_of(usize::try_from(number).unwrap_or_default()),
-                source: io::Error::last_os_error(),
-            });
+        let source = io::Error::last_os_error();
+        if source.raw_os_error() == Some(libc::EINVAL) {
+            // The kernel has no capability of this number nor of any above it.
+            return Ok(());
         }
+        // SAFETY: PR_CAPBSET_READ takes one plain number and touches no memory.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_READ, number, 0, 0, 0) } == 0 {
+            // Without CAP_SETPCAP even what is not there cannot be dropped.
+            continue;
+        }
+        return Err(CapsError::Bounding {
+            name: name_of(usize::try_from(number).unwrap_or_default()),
+            source,
+        });
     }
     Ok(())
 }

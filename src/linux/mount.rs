@@ -4,7 +4,7 @@
 
 #![expect(unsafe_code, reason = "system calls without a safe wrapper")]
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -96,6 +96,31 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Resul
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH,
     )
     .map_err(io::Error::from)
+}
+
+/// Attaches a detached mount on top of `name` in `directory`, a name that nobody else can change. A link is
+/// not followed.
+pub(crate) fn attach_at(
+    mount: BorrowedFd<'_>,
+    directory: BorrowedFd<'_>,
+    name: &OsStr,
+) -> io::Result<()> {
+    move_mount(
+        mount,
+        "",
+        directory,
+        name,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
+    .map_err(io::Error::from)
+}
+
+/// As [`copy`], not recursive, for a path that only the machine's administrator can change.
+pub(crate) fn copy_path(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    open_tree(rustix::fs::CWD, path, flags).map_err(io::Error::from)
 }
 
 /// A detached copy of the mount at the object behind `fd` (what `mount --bind` would attach).

@@ -5,7 +5,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use rustix::fs::OFlags;
@@ -87,15 +87,30 @@ pub(crate) fn redirect(from: BorrowedFd<'_>, to: RawFd) -> io::Result<()> {
     }
 }
 
-/// Moves `kept` to the number `to` and closes every other descriptor but the standard ones. The owners of
-/// those must never be dropped: this is for a forked child that does not return to its parent's code.
-pub(crate) fn keep_only(kept: BorrowedFd<'_>, to: RawFd) -> io::Result<std::fs::File> {
-    redirect(kept, to)?;
-    close_from(to + 1)?;
-    // SAFETY: `to` was just made or kept above; its former owner, if any, is never dropped.
-    let file = unsafe { <std::fs::File as std::os::fd::FromRawFd>::from_raw_fd(to) };
-    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::CLOEXEC)?;
-    Ok(file)
+/// Moves `kept` to the numbers after the standard ones and closes all others. The owners of the others, and
+/// of `kept`, must never be dropped: this is for a forked child that does not return to its parent's code.
+pub(crate) fn keep_only<const N: usize>(kept: [BorrowedFd<'_>; N]) -> io::Result<[OwnedFd; N]> {
+    let count = RawFd::try_from(N).map_err(io::Error::other)?;
+    // Out of the way first, so that none is overwritten before it has been moved.
+    let mut copies = Vec::with_capacity(N);
+    for fd in kept {
+        copies.push(rustix::io::fcntl_dupfd_cloexec(fd, 3 + count)?);
+    }
+    for (copy, to) in copies.iter().zip(3..) {
+        redirect(copy.as_fd(), to)?;
+    }
+    std::mem::forget(copies);
+    close_from(3 + count)?;
+    let mut to = 2;
+    let moved = [(); N].map(|()| {
+        to += 1;
+        // SAFETY: it was just made by dup2(2); its former owner, if any, is never dropped.
+        unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(to) }
+    });
+    for fd in &moved {
+        rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
+    }
+    Ok(moved)
 }
 
 /// Connects standard input, output and error to `/dev/null`.

@@ -18,13 +18,13 @@ use crate::linux::clone::{self, Child, Namespaces, SingleThreaded};
 use crate::linux::mount::{self, Attributes, Context};
 use crate::linux::pidfd::{self, Exit};
 use crate::linux::proc::{self, CStringArray};
-use crate::linux::seccomp::{self, Program};
+use crate::linux::seccomp::Program;
 use crate::linux::signal::Signal;
 use crate::linux::{ns, path};
 use crate::logs::format::{Encoder, Stream};
 use crate::wire::{
     ContainerPhase, ContainerSpec, ContainerState, EffectiveUser, ExitRecord, Fault, MountSource,
-    Namespace, PidNamespace, Propagation, Seccomp, Stage,
+    Namespace, PidNamespace, Propagation, Stage,
 };
 
 /// A process that outlives the container may hold its output open; it is not waited for longer.
@@ -124,6 +124,7 @@ impl Container {
             }
         }
         let (cgroup, mut notes) = sandbox
+            .template
             .hierarchy
             .create_leaf(
                 &sandbox.levels(),
@@ -195,7 +196,7 @@ impl Container {
         let (streams, ends) = streams::make(devpts.as_fd(), spec.tty, spec.stdin, None)?;
         let arguments = c_strings(&spec.argv, "an argument")?;
         let environment = c_strings(&spec.env, "an environment variable")?;
-        let filter = filter_of(spec);
+        let filter = sandbox.template.filter_for(spec);
         let shm = match sandbox.spec.namespaces.ipc {
             Namespace::Sandbox => sandbox.directory.shm(),
             Namespace::Host => "/dev/shm".into(),
@@ -550,16 +551,6 @@ fn new_devpts() -> io::Result<OwnedFd> {
         context.set(key, value)?;
     }
     context.mount(Attributes::NO_SUID.with(Attributes::NO_EXEC))
-}
-
-/// A filter for what the container is granted; a privileged container has none, as in every runtime.
-fn filter_of(spec: &ContainerSpec) -> Option<Program> {
-    match spec.seccomp {
-        Seccomp::RuntimeDefault if !spec.privileged => {
-            Some(seccomp::compile_default(spec.capabilities.bounding))
-        }
-        Seccomp::RuntimeDefault | Seccomp::Unconfined => None,
-    }
 }
 
 pub(super) fn c_strings(texts: &[String], what: &str) -> Result<Vec<CString>, Fault> {

@@ -3,6 +3,7 @@
 //! Starting this program anew for each pod costs an exec, the relocation of its data and a private copy of
 //! the pages that relocation wrote. A fork of a process that has done that shares them all.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::fault::{At, refuse};
 use super::main::{answer, build, serve};
+use super::template::Template;
 use crate::linux::clone::{self, Namespaces, SingleThreaded};
 use crate::linux::{proc, signal};
 use crate::wire::{FactoryAnswer, FactoryRequest, Fault, SandboxSpec, ShimAnswer, Stage};
@@ -22,7 +24,7 @@ const MAX_LINE: usize = 16 << 20;
 /// A shim that has not answered yet.
 struct Pending {
     id: u64,
-    answers: std::fs::File,
+    answers: File,
     received: Vec<u8>,
 }
 
@@ -32,13 +34,14 @@ pub(super) fn run() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let _ = proc::set_name(c"podtui-factory");
-    match serve_requests() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+    match Template::new().map(|template| serve_requests(&template)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        // The engine starts shims of its own then, which tell what is wrong.
+        Ok(Err(_)) | Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn serve_requests() -> io::Result<()> {
+fn serve_requests(template: &Template) -> io::Result<()> {
     let mut pending: Vec<Pending> = Vec::new();
     let mut input = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
@@ -74,7 +77,7 @@ fn serve_requests() -> io::Result<()> {
         input.extend_from_slice(&buffer[..length]);
         while let Some(end) = memchr::memchr(b'\n', &input) {
             let line: Vec<u8> = input.drain(..=end).collect();
-            pending.extend(request(&line)?);
+            pending.extend(request(&line, template)?);
         }
         if input.len() > MAX_LINE {
             return Err(io::ErrorKind::InvalidData.into());
@@ -82,7 +85,7 @@ fn serve_requests() -> io::Result<()> {
     }
 }
 
-fn request(line: &[u8]) -> io::Result<Option<Pending>> {
+fn request(line: &[u8], template: &Template) -> io::Result<Option<Pending>> {
     let FactoryRequest { id, spec } = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => {
@@ -91,7 +94,7 @@ fn request(line: &[u8]) -> io::Result<Option<Pending>> {
             return tell(0, ShimAnswer::Fault(fault)).map(|()| None);
         }
     };
-    match fork(*spec) {
+    match fork(*spec, template) {
         Ok(answers) => Ok(Some(Pending {
             id,
             answers: answers.into(),
@@ -101,28 +104,28 @@ fn request(line: &[u8]) -> io::Result<Option<Pending>> {
     }
 }
 
-fn fork(spec: SandboxSpec) -> Result<OwnedFd, Fault> {
+fn fork(spec: SandboxSpec, template: &Template) -> Result<OwnedFd, Fault> {
     let witness = SingleThreaded::check().at(Stage::Clone, "look for threads")?;
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).at(Stage::Clone, "make a pipe")?;
     proc::set_nonblocking(reader.as_fd()).at(Stage::Clone, "make a pipe")?;
     let mut spec = Some(spec);
     clone::spawn(&witness, Namespaces::NONE, None, || {
         let Some(spec) = spec.take() else { return 1 };
-        become_child(spec, &writer)
+        become_child(spec, template, &writer)
     })
     .at(Stage::Clone, "fork a shim")?;
     Ok(reader)
 }
 
 /// Runs in the child. The template's descriptors would keep its pipes open after its death, so only the
-/// way to answer stays.
-fn become_child(spec: SandboxSpec, writer: &OwnedFd) -> u8 {
-    const ANSWERS: i32 = 3;
-    let Ok(mut answers) = proc::keep_only(writer.as_fd(), ANSWERS) else {
+/// way to answer and the program of pause stay.
+fn become_child(spec: SandboxSpec, template: &Template, writer: &OwnedFd) -> u8 {
+    let Ok([answers, pause]) = proc::keep_only([writer.as_fd(), template.pause.as_fd()]) else {
         return 1;
     };
+    let mut answers = File::from(answers);
     let _ = proc::silence();
-    match build(spec) {
+    match build(spec, template.with_pause(pause)) {
         Ok(shim) => {
             serve(shim, &mut Closing(Some(answers)));
             0
@@ -135,7 +138,7 @@ fn become_child(spec: SandboxSpec, writer: &OwnedFd) -> u8 {
 }
 
 /// A pipe that is closed when its one line has been flushed, so that the template hears the end.
-struct Closing(Option<std::fs::File>);
+struct Closing(Option<File>);
 
 impl Write for Closing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

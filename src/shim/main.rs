@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use super::fault::{At, error_text, refuse};
 use super::sandbox::Sandbox;
 use super::server::Shim;
+use super::template::Template;
 use super::{cleanup, factory};
 use crate::linux::clone::{Namespaces, SingleThreaded};
 use crate::linux::signal::{self, ChildSignals};
@@ -36,7 +37,8 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve_one() -> ExitCode {
-    let shim = read_input::<SandboxSpec>().and_then(build);
+    let shim = read_input::<SandboxSpec>()
+        .and_then(|spec| Template::new().and_then(|template| build(spec, template)));
     match shim {
         Ok(shim) => serve(shim, &mut io::stdout()),
         Err(fault) => answer_last(&ShimAnswer::Fault(fault)),
@@ -77,11 +79,11 @@ fn answer_last(last: &ShimAnswer) -> ExitCode {
 }
 
 /// Makes this process a shim and builds its sandbox.
-pub(super) fn build(spec: SandboxSpec) -> Result<Shim, Fault> {
+pub(super) fn build(spec: SandboxSpec, template: Template) -> Result<Shim, Fault> {
     let witness = SingleThreaded::check().at(Stage::Clone, "look for threads")?;
     let (mounts, notes) = become_shim()?;
     let child_signals = ChildSignals::new().at(Stage::State, "listen for signals")?;
-    let sandbox = Sandbox::build(spec, mounts, notes, &witness)?;
+    let sandbox = Sandbox::build(spec, template, mounts, notes, &witness)?;
     sandbox.serve(child_signals)
 }
 

@@ -51,5 +51,6 @@ mod server;
 mod session;
 mod state_dir;
 mod streams;
+mod template;
 
 pub(crate) use main::run;

@@ -11,13 +11,14 @@ use super::fault::{At, refuse};
 use super::init;
 use super::server::Shim;
 use super::state_dir::StateDir;
+use super::template::Template;
 use crate::linux::cgroup::{Cgroup, Hierarchy, Level, Limits, Version};
 use crate::linux::clone::{self, Child, Namespaces, SingleThreaded};
 use crate::linux::mount::{self, Attributes, Context};
 use crate::linux::netlink::{Netlink, Peer};
 use crate::linux::ns::{self, OwnNetwork, OwnPid};
+use crate::linux::pidfd;
 use crate::linux::signal::{ChildSignals, Signal};
-use crate::linux::{pause, pidfd};
 use crate::wire::{
     Fault, Namespace, NetworkPlan, PidNamespace, ResourceLimits, SandboxPhase, SandboxSpec,
     SandboxState, Stage,
@@ -32,7 +33,7 @@ pub(super) struct Sandbox {
     pub(super) phase: SandboxPhase,
     pub(super) created_at: Timestamp,
     pub(super) notes: Vec<String>,
-    pub(super) hierarchy: Hierarchy,
+    pub(super) template: Template,
     pub(super) pause: Option<Child>,
     /// How children get into other pid namespaces and back.
     pub(super) own_pid: OwnPid,
@@ -61,6 +62,7 @@ impl Sandbox {
     /// namespace, subreaper).
     pub(super) fn build(
         spec: SandboxSpec,
+        template: Template,
         mounts: [OwnedFd; 2],
         notes: Vec<String>,
         witness: &SingleThreaded,
@@ -74,14 +76,12 @@ impl Sandbox {
             Stage::State,
             format_args!("lock {}", spec.directory.display()),
         )?;
-        let hierarchy = Hierarchy::detect(Path::new(init::CGROUP_ROOT))
-            .at(Stage::Cgroup, "find the control groups")?;
         let mut sandbox = Self {
             spec,
             phase: SandboxPhase::Ready,
             created_at: Timestamp::now(),
             notes,
-            hierarchy,
+            template,
             pause: None,
             own_pid: OwnPid::open().at(Stage::Namespaces, "open the pid namespace")?,
             mounts,
@@ -126,7 +126,7 @@ impl Sandbox {
     }
 
     pub(super) fn is_unified(&self) -> bool {
-        self.hierarchy.version() == Version::V2
+        self.template.hierarchy.version() == Version::V2
     }
 
     fn make_cgroups(&mut self) -> Result<(), Fault> {
@@ -147,11 +147,13 @@ impl Sandbox {
             })
             .collect();
         let notes = self
+            .template
             .hierarchy
             .ensure(&levels)
             .at(Stage::Cgroup, "make the pod's cgroup")?;
         // A process of 12 KiB needs no accounting, only a place where a kill finds it.
         let cgroup = self
+            .template
             .hierarchy
             .create_bare_leaf(&self.levels(), PAUSE_LEAF)
             .at(Stage::Cgroup, "make the cgroup of pause")?;
@@ -172,9 +174,8 @@ impl Sandbox {
             .with_if(own(wanted.ipc), Namespaces::IPC)
             .with_if(own(wanted.uts), Namespaces::UTS)
             .with_if(wanted.pid == PidNamespace::Sandbox, Namespaces::PID);
-        let program = pause::sealed().at(Stage::Exec, "prepare pause")?;
         let plan = init::Pause {
-            program: program.as_fd(),
+            program: self.template.pause.as_fd(),
             cgroup,
             oom_score_adj: self.spec.oom_score_adj,
             hostname: own(wanted.uts).then_some(self.spec.hostname.as_str()),
@@ -289,7 +290,7 @@ impl Sandbox {
 
     /// Removes cgroups and, when told, the bridge. Processes are gone or are killed now.
     pub(super) fn remove(&self, bridge: Option<&str>) -> Result<(), Fault> {
-        remove_cgroups(&self.hierarchy, &self.levels())?;
+        remove_cgroups(&self.template.hierarchy, &self.levels())?;
         let interface = self
             .spec
             .network
@@ -320,7 +321,7 @@ impl Sandbox {
         }
         // The fault that led here is what the user hears; the next attempt and the clean-up of the
         // engine meet whatever could not be removed.
-        let _ = remove_cgroups(&self.hierarchy, &self.levels());
+        let _ = remove_cgroups(&self.template.hierarchy, &self.levels());
         if self.veth
             && let Some(plan) = &self.spec.network
             && let Ok(mut netlink) = Netlink::open()

@@ -11,7 +11,7 @@ use rustix::fs::{
 };
 
 use super::Plan;
-use super::rootfs::{attach, kernel_mount_point, open_host};
+use super::rootfs::{kernel_mount_point, open_host};
 use crate::linux::mount::{self, Attributes, Context, Propagation};
 use crate::linux::path::{self, Links};
 use crate::shim::fault::{At, refuse};
@@ -71,11 +71,14 @@ pub(super) fn mount_dev(plan: &Plan<'_>, root: BorrowedFd<'_>) -> Result<Devices
     }
     mount::attach(dev.as_fd(), point.as_fd()).at(Stage::Mount, "mount /dev")?;
 
-    let beneath = |name: &str| {
-        path::open(dev.as_fd(), Path::new(name), OFlags::PATH, Links::Refuse)
-            .at(Stage::Device, format_args!("open /dev/{name}"))
+    // Nobody else can reach this tmpfs yet.
+    let attach = |mounted: std::io::Result<OwnedFd>, name: &str| {
+        mounted
+            .and_then(|mounted| mount::attach_at(mounted.as_fd(), dev.as_fd(), OsStr::new(name)))
+            .at(Stage::Mount, format_args!("mount /dev/{name}"))
     };
-    mount::attach(plan.devpts, beneath("pts")?.as_fd()).at(Stage::Mount, "mount /dev/pts")?;
+    mount::attach_at(plan.devpts, dev.as_fd(), OsStr::new("pts"))
+        .at(Stage::Mount, "mount /dev/pts")?;
     let shm = open_host(plan.shm, Links::Refuse).and_then(|fd| {
         let copied = mount::copy(fd.as_fd(), false)?;
         mount::change(
@@ -86,7 +89,7 @@ pub(super) fn mount_dev(plan: &Plan<'_>, root: BorrowedFd<'_>) -> Result<Devices
         )?;
         Ok(copied)
     });
-    attach(shm, &beneath("shm")?, "/dev/shm")?;
+    attach(shm, "shm")?;
     let queue = Context::open("mqueue").and_then(|context| {
         context.mount(
             Attributes::NO_SUID
@@ -94,12 +97,13 @@ pub(super) fn mount_dev(plan: &Plan<'_>, root: BorrowedFd<'_>) -> Result<Devices
                 .with(Attributes::NO_EXEC),
         )
     });
-    attach(queue, &beneath("mqueue")?, "/dev/mqueue")?;
+    attach(queue, "mqueue")?;
     if let Some(slave) = plan.terminal {
         console(dev.as_fd(), slave)?;
     }
 
-    let null = beneath("null")?;
+    let null = path::open(dev.as_fd(), Path::new("null"), OFlags::PATH, Links::Refuse)
+        .at(Stage::Device, "open /dev/null")?;
     check_null(null.as_fd())?;
     Ok(Devices { null })
 }

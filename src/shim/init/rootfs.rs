@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, mkdirat, openat};
 
 use super::Plan;
 use super::device::{self, Devices};
@@ -133,8 +133,11 @@ fn cgroups(plan: &Plan<'_>, root: BorrowedFd<'_>, access: Attributes) -> Result<
     for entry in std::fs::read_dir(host).at(Stage::Mount, "list /sys/fs/cgroup")? {
         let entry = entry.at(Stage::Mount, "list /sys/fs/cgroup")?;
         let name = entry.file_name();
-        if let Ok(target) = std::fs::read_link(entry.path()) {
+        let kind = entry.file_type().at(Stage::Mount, "list /sys/fs/cgroup")?;
+        if kind.is_symlink() {
             // `cpu -> cpu,cpuacct` where controllers share a tree.
+            let target = std::fs::read_link(entry.path())
+                .at(Stage::Mount, "read a link in /sys/fs/cgroup")?;
             rustix::fs::symlinkat(&target, &tmpfs, &name)
                 .at(Stage::Mount, "link in /sys/fs/cgroup")?;
             continue;
@@ -144,17 +147,18 @@ fn cgroups(plan: &Plan<'_>, root: BorrowedFd<'_>, access: Attributes) -> Result<
             // A tree the container has no group in limits nothing.
             continue;
         };
-        let place = path::ensure_directory(tmpfs.as_fd(), Path::new(&name), 0o755, Links::Refuse)
+        mkdirat(&tmpfs, &name, Mode::from_raw_mode(0o755))
             .at(Stage::Mount, "mount point in /sys/fs/cgroup")?;
-        attach(Ok(mounted), &place, &name.to_string_lossy())?;
+        mount::attach_at(mounted.as_fd(), tmpfs.as_fd(), &name)
+            .at(Stage::Mount, "mount a group in /sys/fs/cgroup")?;
     }
     mount::change(tmpfs.as_fd(), access, Propagation::Unchanged, false)
         .at(Stage::Mount, "make /sys/fs/cgroup read-only")
 }
 
+/// A directory of the machine's control groups.
 fn bind(source: &Path, attributes: Attributes) -> std::io::Result<OwnedFd> {
-    let fd = open_host(source, Links::Refuse)?;
-    let copied = mount::copy(fd.as_fd(), false)?;
+    let copied = mount::copy_path(source)?;
     mount::change(copied.as_fd(), attributes, Propagation::Private, false)?;
     Ok(copied)
 }

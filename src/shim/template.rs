@@ -1,0 +1,52 @@
+//! What every shim needs and does not depend on its pod. The factory makes it once; its forks inherit it.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use super::fault::At;
+use super::init;
+use crate::linux::cgroup::Hierarchy;
+use crate::linux::seccomp::{self, Program};
+use crate::linux::{caps, pause};
+use crate::wire::{ContainerSpec, Fault, Seccomp, Stage};
+
+#[derive(Debug)]
+pub(super) struct Template {
+    /// The program of pause, sealed.
+    pub(super) pause: OwnedFd,
+    pub(super) hierarchy: Hierarchy,
+    /// The filter for a container with the default capabilities.
+    filter: Program,
+}
+
+impl Template {
+    pub(super) fn new() -> Result<Self, Fault> {
+        let pause = pause::sealed().at(Stage::Exec, "prepare pause")?;
+        let hierarchy = Hierarchy::detect(Path::new(init::CGROUP_ROOT))
+            .at(Stage::Cgroup, "find the control groups")?;
+        Ok(Self {
+            pause,
+            hierarchy,
+            filter: seccomp::compile_default(caps::DEFAULT),
+        })
+    }
+
+    /// The same with another descriptor of pause's program: in a fork that keeps no other descriptor.
+    pub(super) fn with_pause(&self, pause: OwnedFd) -> Self {
+        Self {
+            pause,
+            hierarchy: self.hierarchy.clone(),
+            filter: self.filter.clone(),
+        }
+    }
+
+    /// A filter for what the container is granted; a privileged container has none, as in every runtime.
+    pub(super) fn filter_for(&self, spec: &ContainerSpec) -> Option<Program> {
+        match (spec.seccomp, spec.capabilities.bounding) {
+            _ if spec.privileged => None,
+            (Seccomp::Unconfined, _) => None,
+            (Seccomp::RuntimeDefault, caps::DEFAULT) => Some(self.filter.clone()),
+            (Seccomp::RuntimeDefault, granted) => Some(seccomp::compile_default(granted)),
+        }
+    }
+}
