@@ -48,6 +48,8 @@ pub(super) fn pod(policy: &str, init: Vec<Container>, app: &[&str]) -> Pod {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Was {
     Created,
+    /// Runs, its postStart hook has not come back.
+    Starting,
     Running,
     /// Exit code and second.
     Exited(i32, i64),
@@ -80,7 +82,7 @@ pub(super) fn instance(name: &str, attempt: u32, was: Was) -> Instance {
         hash: container_hash(&container(name)),
         phase: match was {
             Was::Created => Phase::Created,
-            Was::Running => Phase::Running { started_at: at(1) },
+            Was::Running | Was::Starting => Phase::Running { started_at: at(1) },
             Was::Exited(code, second) | Was::Earlier(code, second) => {
                 exit(code, second, None, false)
             }
@@ -93,6 +95,7 @@ pub(super) fn instance(name: &str, attempt: u32, was: Was) -> Instance {
         },
         user: None,
         message: None,
+        starting: matches!(was, Was::Starting),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a worker sees of its pod: the sandbox and the newest instances of every container, whichever
 //! sandbox they lived in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
@@ -53,6 +53,8 @@ pub(super) struct Instance {
     pub(super) user: Option<EffectiveUser>,
     /// Termination message.
     pub(super) message: Option<String>,
+    /// It runs, but its postStart hook has not come back: not told as running, not yet started.
+    pub(super) starting: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -134,6 +136,7 @@ impl Instance {
                 phase,
                 user: container.user.clone(),
                 message: None,
+                starting: false,
             },
         ))
     }
@@ -178,6 +181,12 @@ impl Instances {
             if instance.id == *id && !message.is_empty() {
                 instance.message = Some(message.to_owned());
             }
+        }
+    }
+
+    pub(super) fn set_starting(&mut self, ids: &HashSet<ContainerId>) {
+        for instance in self.0.values_mut().flatten() {
+            instance.starting = instance.is_running() && ids.contains(&instance.id);
         }
     }
 
@@ -229,6 +238,7 @@ fn instances_of(status: &ContainerStatus) -> Vec<Instance> {
         phase,
         user: None,
         message,
+        starting: false,
     };
     let state = status.state.clone().unwrap_or_default();
     let last = status

@@ -35,7 +35,7 @@ pub(super) enum PodAction {
         /// `None`: no earlier instance is known; the log directory tells.
         attempt: Option<u32>,
     },
-    /// Start an instance that was created but never started.
+    /// Go on with an instance that was created and never started, or whose postStart hook was cut off.
     ResumeContainer {
         name: String,
         id: ContainerId,
@@ -336,6 +336,10 @@ impl<'a> Planner<'a> {
                 work.starts.push((container, role));
                 InitState::Wait
             }
+            (_, Phase::Running { .. }) if instance.starting => {
+                work.starts.push((container, role));
+                InitState::Wait
+            }
             (Role::Sidecar, Phase::Running { .. }) => {
                 if self.has_changed(container, instance) {
                     let text = format!("Init container {} definition changed", container.name);
@@ -380,6 +384,9 @@ impl<'a> Planner<'a> {
                     work.starts.push((container, Role::App));
                     return false;
                 }
+                if instance.starting {
+                    work.starts.push((container, Role::App));
+                }
                 true
             }
             Phase::Created => {
@@ -404,7 +411,10 @@ impl<'a> Planner<'a> {
     fn start(&mut self, container: &Container, role: Role) {
         let newest = self.observation.instances.newest(&container.name);
         if let Some(created) = newest.filter(|instance| {
-            instance.phase == Phase::Created && instance.current && !self.replaces_sandbox()
+            (instance.phase == Phase::Created || instance.starting)
+                && instance.current
+                && !self.replaces_sandbox()
+                && !self.kills(&instance.id)
         }) {
             let id = created.id.clone();
             self.plan.actions.push(PodAction::ResumeContainer {
@@ -435,6 +445,13 @@ impl<'a> Planner<'a> {
             role,
             attempt,
         });
+    }
+
+    fn kills(&self, instance: &ContainerId) -> bool {
+        self.plan
+            .actions
+            .iter()
+            .any(|action| matches!(action, PodAction::KillContainer { id, .. } if id == instance))
     }
 
     fn replaces_sandbox(&self) -> bool {
@@ -542,6 +559,12 @@ mod tests {
             &always,
             Box::Ready,
             &[("a", &[Was::Created]), ("b", running)],
+            "resume:a-0",
+        );
+        check(
+            &always,
+            Box::Ready,
+            &[("a", &[Was::Starting]), ("b", running)],
             "resume:a-0",
         );
         check(
@@ -744,6 +767,7 @@ mod tests {
         let running: &[Was] = &[Was::Running];
         check(&pod, Box::Ready, &[], "start:s");
         check(&pod, Box::Ready, &[("s", &[Was::Created])], "resume:s-0");
+        check(&pod, Box::Ready, &[("s", &[Was::Starting])], "resume:s-0");
         check(&pod, Box::Ready, &[("s", ok)], "start:s#1");
         check(&pod, Box::Ready, &[("s", running)], "start:i");
         check(&pod, Box::Ready, &[("s", running), ("i", running)], "");

@@ -252,8 +252,8 @@ fn container_status(
     let instances = observation.instances.of(name);
     let newest = instances.first();
     let mut state = match newest {
-        Some(instance) => state_of(instance),
-        None => waiting(initial_reason(pod), ""),
+        Some(instance) if !instance.starting => state_of(instance),
+        Some(_) | None => waiting(initial_reason(pod), ""),
     };
     let mut last_state = instances
         .get(1)
@@ -639,6 +639,13 @@ mod tests {
             "waiting:ErrImagePull/ #0",
         );
         check_container("Always", &[Was::Created], None, false, "waiting:/ #0");
+        check_container(
+            "Always",
+            &[Was::Starting, Was::Exited(1, 9)],
+            None,
+            false,
+            "waiting:ContainerCreating/Error:1 #1",
+        );
         check_container("Always", &[Was::Running], None, false, "running/ #0");
         check_container(
             "Always",

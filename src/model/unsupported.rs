@@ -356,22 +356,16 @@ impl List {
         let Some(lifecycle) = &container.lifecycle else {
             return;
         };
-        let why = "the hook is not run";
-        self.ignored(
-            lifecycle.post_start.is_some(),
-            format!("{path}.lifecycle.postStart"),
-            why,
-        );
-        self.ignored(
-            lifecycle.pre_stop.is_some(),
-            format!("{path}.lifecycle.preStop"),
-            why,
-        );
-        self.ignored(
-            lifecycle.stop_signal.given(),
-            format!("{path}.lifecycle.stopSignal"),
-            "the stop signal of the image is used",
-        );
+        for (field, hook) in [
+            ("postStart", &lifecycle.post_start),
+            ("preStop", &lifecycle.pre_stop),
+        ] {
+            self.ignored(
+                hook.as_ref().is_some_and(|hook| hook.http_get.is_some()),
+                format!("{path}.lifecycle.{field}.httpGet"),
+                "the request is not made",
+            );
+        }
     }
 
     fn mount(&mut self, path: &str, mount: &VolumeMount) {
@@ -487,7 +481,7 @@ mod tests {
                     "resources": {"limits": {"example.com/foo": "1"}, "requests": {"example.com/foo": "1", "ephemeral-storage": "1Gi"}},
                     "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "x"}],
                     "livenessProbe": {},
-                    "lifecycle": {"preStop": {}},
+                    "lifecycle": {"preStop": {"httpGet": {"port": 80}}},
                     "securityContext": {"seccompProfile": {"type": "Localhost"}},
                 }],
                 "initContainers": [{"name": "i", "volumeDevices": [{"devicePath": "/d", "name": "v"}]}],
@@ -513,7 +507,10 @@ mod tests {
                     Support::Blocks,
                 ),
                 ("spec.containers[0].livenessProbe", Support::Ignored),
-                ("spec.containers[0].lifecycle.preStop", Support::Ignored),
+                (
+                    "spec.containers[0].lifecycle.preStop.httpGet",
+                    Support::Ignored,
+                ),
                 (
                     "spec.containers[0].securityContext.seccompProfile",
                     Support::Blocks,

@@ -15,6 +15,7 @@ mod support;
 mod configuration;
 mod doors;
 mod exhaustion;
+mod hooks;
 mod hostile_images;
 mod init;
 mod isolation;

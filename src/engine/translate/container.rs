@@ -69,13 +69,16 @@ pub(in crate::engine) fn container_hash(container: &Container) -> String {
         .collect()
 }
 
-/// The signal that asks this container to end.
-pub(in crate::engine) fn stop_signal(image: &ImageRecord) -> String {
-    image
-        .config
-        .stop_signal
-        .clone()
-        .filter(|signal| !signal.is_empty())
+/// The signal that asks this container to end: the manifest's, else the image's.
+pub(in crate::engine) fn stop_signal(container: &Container, image: &ImageRecord) -> String {
+    let own = container
+        .lifecycle
+        .as_ref()
+        .and_then(|lifecycle| lifecycle.stop_signal.clone());
+    [own, image.config.stop_signal.clone()]
+        .into_iter()
+        .flatten()
+        .find(|signal| !signal.is_empty())
         .unwrap_or_else(|| "SIGTERM".to_owned())
 }
 
@@ -161,7 +164,7 @@ pub(in crate::engine) fn container_spec(
         log_path: inputs.log_path,
         log_max_size: inputs.limits.log_max_size,
         log_max_files: inputs.limits.log_max_files,
-        stop_signal: stop_signal(image),
+        stop_signal: stop_signal(container, image),
         id: inputs.id,
     })
 }

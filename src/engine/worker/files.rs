@@ -1,10 +1,11 @@
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-use crate::base::chain;
+use crate::base::{ContainerId, chain};
 use crate::engine::machine::Machine;
 use crate::engine::translate::{EnvInputs, TranslateError, Variables, expand_sub_path, variables};
 use crate::network::{
@@ -28,6 +29,22 @@ pub(super) fn next_log(directory: &Path) -> u32 {
         })
         .max()
         .map_or(0, |newest| newest.saturating_add(1))
+}
+
+/// Where a file stands for each container instance whose postStart hook has not come back.
+pub(super) fn post_start_marks(pod_directory: &Path) -> PathBuf {
+    pod_directory.join("post-start")
+}
+
+/// The instances whose postStart hook was under way when the last engine ended.
+pub(super) fn marked_post_starts(pod_directory: &Path) -> HashSet<ContainerId> {
+    let entries = std::fs::read_dir(post_start_marks(pod_directory));
+    entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some(ContainerId::new(entry.file_name().into_string().ok()?)))
+        .collect()
 }
 
 pub(super) async fn remove_directory(path: PathBuf) {

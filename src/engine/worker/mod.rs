@@ -4,6 +4,8 @@
 //! * `sync` — one pass: observe, publish, plan, act. `start` (with `image`, `files` and `launch`) is its
 //!   largest action.
 //! * `terminate` — the end, by deletion, by a terminal phase or because the engine stops its pods.
+//! * `kill` — one container on its way out: preStop, its turn, stop signal, SIGKILL. `hooks` runs the
+//!   handlers of both lifecycle hooks.
 //! * `publish` — status writes, in the background and newest-wins, so that they never delay a start.
 //! * `message` — termination messages.
 //!
@@ -12,7 +14,9 @@
 //! runtime may be dropped and is looked at again by the next observation.
 
 mod files;
+mod hooks;
 mod image;
+mod kill;
 mod launch;
 mod message;
 mod publish;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::task::JoinSet;
 
-use super::files::{CLUSTER_DOMAIN, FileWork, next_log, remove_directory};
+use super::files::{CLUSTER_DOMAIN, FileWork, next_log, post_start_marks, remove_directory};
 use super::image::{NotNow, RETRY};
 use super::launch::{Launch, Launched, NewInstance};
 use super::task::PodWorker;
@@ -255,7 +255,8 @@ impl PodWorker {
 
     /// Starts these containers, in this order but without waiting for one before the next is begun: each
     /// is prepared in its turn, and what the shim does for one goes on beside the preparation of the next.
-    /// Only a pull waits until what was begun has been told. Returns when to try again those that failed.
+    /// A pull waits until what was begun has been told, and a postStart hook runs alone.
+    /// Returns when to try again those that failed.
     pub(super) async fn start_all(&mut self, starts: Vec<(String, Start)>) -> Option<Duration> {
         let mut launches = JoinSet::new();
         let mut again: Option<Duration> = None;
@@ -263,12 +264,22 @@ impl PodWorker {
             let Some(container) = self.find_container(&name) else {
                 continue;
             };
-            if !launches.is_empty() && !self.is_present(&container).await {
+            let hooked = container
+                .lifecycle
+                .as_ref()
+                .is_some_and(|lifecycle| lifecycle.post_start.is_some());
+            if !launches.is_empty() && (hooked || !self.is_present(&container).await) {
                 again = sooner(again, self.finish_launches(&mut launches).await);
             }
             match self.prepare_start(&container, how).await {
                 Ok(launch) => {
+                    if hooked {
+                        self.starting.insert(launch.id().clone());
+                    }
                     launches.spawn(launch.run());
+                    if hooked {
+                        again = sooner(again, self.finish_launches(&mut launches).await);
+                    }
                 }
                 Err(not_now) => {
                     again = sooner(again, Some(not_now.retry_after));
@@ -283,10 +294,12 @@ impl PodWorker {
         let mut again = None;
         while let Some(launched) = launches.join_next().await {
             match launched {
-                Ok((name, Ok(()))) => {
+                Ok((name, id, Ok(()))) => {
+                    self.starting.remove(&id);
                     self.history.waiting.remove(&name);
                 }
-                Ok((name, Err(not_now))) => {
+                Ok((name, id, Err(not_now))) => {
+                    self.starting.remove(&id);
                     again = sooner(again, Some(not_now.retry_after));
                     self.not_started(&name, not_now);
                 }
@@ -318,13 +331,17 @@ impl PodWorker {
 
     async fn prepare_start(&mut self, container: &Container, how: Start) -> Result<Launch, NotNow> {
         let instance = match how {
+            Start::Created { id } if self.starting.contains(&id) => NewInstance::Started(id),
             Start::Created { id } => NewInstance::Created(id),
             Start::New { attempt } => self.new_instance(container, attempt).await?,
         };
+        let marks = post_start_marks(&self.machine.directories.pod(&self.uid));
         Ok(Launch {
             machine: Arc::clone(&self.machine),
-            pod: self.pod.clone(),
-            container: container.name.clone(),
+            pod: Arc::new(self.pod.clone()),
+            container: container.clone(),
+            post_start_mark: marks.join(instance.id().to_string()),
+            grace: self.grace(),
             instance,
         })
     }

@@ -97,17 +97,11 @@ impl PodWorker {
             PodAction::CreateSandbox { .. } => self.create_sandbox().await,
             PodAction::KillContainer { name, id, message } => {
                 self.named_event(&name, Level::Normal, "Killing", message);
-                let grace = self.grace();
-                let stopped = self.machine.runtime.stop_container(&id, None, grace).await;
-                if let Err(error) = stopped {
-                    self.event(
-                        Level::Warning,
-                        "FailedKillPod",
-                        format!("error killing pod: {}", chain(&error)),
-                    );
+                if let Err(text) = self.kill_one(&name, &id).await {
+                    let text = format!("error killing pod: {text}");
+                    self.event(Level::Warning, "FailedKillPod", text);
                     return Err(RETRY);
                 }
-                self.observe().await;
                 Ok(())
             }
             PodAction::StartContainer { .. }

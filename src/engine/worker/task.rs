@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+use super::files::marked_post_starts;
 use super::publish::Publisher;
 use crate::base::{ContainerId, SandboxId, Uid};
 use crate::engine::machine::Machine;
@@ -83,6 +84,8 @@ pub(in crate::engine) struct PodWorker {
     pub(super) pull_backoffs: Backoffs,
     pub(super) pull_errors: BTreeMap<String, String>,
     pub(super) prepared: Option<Arc<Prepared>>,
+    /// Running instances whose postStart hook has not come back.
+    pub(super) starting: HashSet<ContainerId>,
     /// Ends whose back-off has been told already.
     pub(super) told: HashSet<ContainerId>,
     pub(super) volume_failures: u32,
@@ -137,6 +140,7 @@ impl PodWorker {
             ..History::default()
         };
         Self {
+            starting: marked_post_starts(&machine.directories.pod(&uid)),
             uid,
             pod: Pod::clone(&pod),
             desired,
@@ -315,6 +319,7 @@ impl PodWorker {
         for (id, message) in &self.messages {
             seen.instances.set_message(id, message);
         }
+        seen.instances.set_starting(&self.starting);
         seen
     }
 

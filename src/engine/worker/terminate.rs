@@ -1,10 +1,12 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::files::remove_directory;
+use super::kill::{Kill, Turn, turns};
 use super::task::{Desired, PodWorker};
 use crate::base::{ContainerId, chain};
 use crate::engine::observe::PodObservation;
@@ -13,92 +15,120 @@ use crate::model::Resource;
 use crate::model::pod::grace_period_seconds;
 use crate::runtime::RuntimeError;
 
-/// However short the grace period, a container has this long to end by itself
-/// (kubelet `minimumGracePeriodInSeconds`).
-const MINIMUM_GRACE: Duration = Duration::from_secs(2);
 /// Wait between two tries to get rid of something that resists.
 const RESISTS: Duration = Duration::from_secs(2);
 
 impl PodWorker {
     /// The grace period of a kill now, in whole seconds as the pod or its deletion says.
     pub(super) fn grace(&self) -> Duration {
-        let seconds = match &*self.desired.borrow() {
-            Desired::Removed => 0,
-            Desired::Pod(pod) => grace_period_seconds(pod),
-            Desired::ShutDown { .. } => grace_period_seconds(&self.pod),
+        let of = |pod: &Pod| {
+            let seconds = grace_period_seconds(pod);
+            // A deletion leaves a second at least (kubelet `calculateEffectiveGracePeriod`).
+            let least = i64::from(pod.metadata.deletion_timestamp.is_some() || seconds < 0);
+            seconds.max(least).unsigned_abs()
         };
-        Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).max(MINIMUM_GRACE)
+        Duration::from_secs(match &*self.desired.borrow() {
+            Desired::Removed => 1,
+            Desired::Pod(pod) => of(pod),
+            Desired::ShutDown { .. } => of(&self.pod),
+        })
     }
 
     /// Stops every running container, all at once. A deletion that shortens the grace period meanwhile
-    /// shortens the wait. `message` of the Killing events; `None` is the usual text.
-    pub(super) async fn kill_all(&mut self, message: Option<&str>) {
+    /// shortens the wait. `grace` overrules the pod's; `None` is the usual one.
+    pub(super) async fn kill_all(&mut self, grace: Option<Duration>) {
         self.observe().await;
         let seen = self.observation();
-        let mut running: HashMap<ContainerId, String> = HashMap::new();
-        for (name, instance) in seen.instances.all() {
-            if instance.current && instance.is_running() {
-                running.insert(instance.id.clone(), name.to_owned());
-            }
-        }
+        let running: Vec<(String, ContainerId)> = seen
+            .instances
+            .all()
+            .filter(|(_, instance)| instance.current && instance.is_running())
+            .map(|(name, instance)| (name.to_owned(), instance.id.clone()))
+            .collect();
         if running.is_empty() {
             return;
         }
-        let mut grace = self.grace();
-        let mut stops = JoinSet::new();
-        for (id, name) in &running {
-            let text = message.map_or_else(|| format!("Stopping container {name}"), str::to_owned);
-            self.named_event(name, Level::Normal, "Killing", text);
-            self.stop(&mut stops, id.clone(), grace);
+        let names: Vec<&str> = running.iter().map(|(name, _)| name.as_str()).collect();
+        let spec = self.pod.spec.clone().unwrap_or_default();
+        let mut turns = turns(&spec, &names);
+        let window = watch::Sender::new(grace.unwrap_or_else(|| self.grace()));
+        let mut kills = JoinSet::new();
+        for (name, id) in running {
+            let text = format!("Stopping container {name}");
+            self.named_event(&name, Level::Normal, "Killing", text);
+            let (gone, turn) = turns.remove(&name).unwrap_or_default();
+            let kill = self.kill(name, id, window.subscribe(), turn);
+            kills.spawn(async move {
+                let killed = kill.run().await;
+                gone.send_replace(true);
+                killed
+            });
         }
+        self.finish_kills(kills, &window).await;
+    }
+
+    /// Stops one container as the plan says.
+    pub(super) async fn kill_one(&mut self, name: &str, id: &ContainerId) -> Result<(), String> {
+        let window = watch::Sender::new(self.grace());
+        let kill = self.kill(
+            name.to_owned(),
+            id.clone(),
+            window.subscribe(),
+            Turn::default(),
+        );
+        let killed = kill.run().await;
+        self.observe().await;
+        killed
+    }
+
+    fn kill(
+        &self,
+        name: String,
+        id: ContainerId,
+        grace: watch::Receiver<Duration>,
+        turn: Turn,
+    ) -> Kill {
+        Kill {
+            machine: Arc::clone(&self.machine),
+            pod: Arc::new(self.pod.clone()),
+            container: self.find_container(&name),
+            name,
+            id,
+            grace,
+            turn,
+        }
+    }
+
+    async fn finish_kills(
+        &mut self,
+        mut kills: JoinSet<Result<(), String>>,
+        window: &watch::Sender<Duration>,
+    ) {
         loop {
             let mut desired = self.desired.clone();
             desired.mark_unchanged();
+            let shorter = self.grace();
+            window.send_if_modified(|grace| {
+                let shortens = shorter < *grace;
+                *grace = shorter.min(*grace);
+                shortens
+            });
             // `join_next` and `changed` lose nothing when they are dropped.
             tokio::select! {
-                done = stops.join_next() => match done {
+                done = kills.join_next() => match done {
                     None => return,
-                    Some(Ok((id, Ok(())))) => {
-                        running.remove(&id);
+                    Some(Ok(Ok(()))) => {
                         self.observe().await;
                         self.publish();
                     }
-                    Some(Ok((_, Err(text)))) => {
+                    Some(Ok(Err(text))) => {
                         self.event(Level::Warning, "FailedKillPod", format!("error killing pod: {text}"));
                     }
                     Some(Err(error)) => tracing::warn!(%error, "stopping a container was cut short"),
                 },
-                Ok(()) = desired.changed() => {
-                    let shorter = self.grace();
-                    if shorter < grace {
-                        grace = shorter;
-                        for id in running.keys() {
-                            self.stop(&mut stops, id.clone(), grace);
-                        }
-                    }
-                }
+                Ok(()) = desired.changed() => {}
             }
         }
-    }
-
-    fn stop(
-        &self,
-        stops: &mut JoinSet<(ContainerId, Result<(), String>)>,
-        id: ContainerId,
-        grace: Duration,
-    ) {
-        let runtime = Arc::clone(&self.machine.runtime);
-        stops.spawn(async move {
-            let result = match runtime.stop_container(&id, None, grace).await {
-                // Gone is gone, whoever did it.
-                Ok(_)
-                | Err(RuntimeError::UnknownContainer(_) | RuntimeError::UnknownSandbox(_)) => {
-                    Ok(())
-                }
-                Err(error) => Err(chain(&error)),
-            };
-            (id, result)
-        });
     }
 
     /// Stops and removes the sandbox; what its containers were becomes history.

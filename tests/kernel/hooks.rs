@@ -1,0 +1,145 @@
+//! postStart and preStop hooks, and how they share the grace period with the container.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Podtui, status};
+
+/// `script` answers SIGTERM at once unless it says otherwise.
+fn pod(name: &str, spec: &str, script: &str, lifecycle: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n{spec}  volumes: [{{name: v, emptyDir: {{}}}}]\n  containers:\n  - name: c\n    image: localhost/toolbox\n    imagePullPolicy: IfNotPresent\n    command: [sh, -c, '{script}']\n    volumeMounts: [{{name: v, mountPath: /v}}]\n    lifecycle: {lifecycle}\n"
+    )
+}
+
+const POLITE: &str = "trap \"exit 0\" TERM; while :; do sleep 0.05; done";
+
+#[test]
+fn post_start_runs_before_the_container_is_told_as_running() {
+    require_root!();
+    let podtui = Podtui::start();
+    let mut manifest = pod(
+        "hooked",
+        "  terminationGracePeriodSeconds: 0\n",
+        POLITE,
+        "{postStart: {exec: {command: [sh, -c, \"while [ ! -e /v/go ]; do sleep 0.05; done; echo done > /v/hook\"]}}}",
+    );
+    // The second one must wait for the hook of the first.
+    manifest.push_str(
+        "  - {name: d, image: localhost/toolbox, imagePullPolicy: IfNotPresent, command: [sh, -c, 'cat /v/hook; exec sleep 1000'], volumeMounts: [{name: v, mountPath: /v}]}\n",
+    );
+    podtui.apply(&manifest);
+    let pid = podtui.container_pid("hooked", "c");
+    std::thread::sleep(Duration::from_millis(500));
+    let waits = podtui.pod("hooked");
+    for name in ["c", "d"] {
+        assert_eq!(
+            status(&waits, name)["state"]["waiting"]["reason"],
+            "ContainerCreating",
+            "{name}: {waits}"
+        );
+    }
+    std::fs::write(format!("/proc/{pid}/root/v/go"), "").expect("the volume is there");
+    podtui.wait_running("hooked");
+    let read = podtui.wait("the log", || {
+        Some(podtui.ok(&["logs", "hooked", "-c", "d"])).filter(|text| !text.is_empty())
+    });
+    assert_eq!(read, "done\n");
+    podtui.delete_all();
+}
+
+#[test]
+fn a_failed_post_start_kills_the_container() {
+    require_root!();
+    let podtui = Podtui::start();
+    podtui.apply(&pod(
+        "bad",
+        "  restartPolicy: Always\n  terminationGracePeriodSeconds: 2\n",
+        POLITE,
+        "{postStart: {exec: {command: [sh, -c, \"echo out; echo err >&2; exit 7\"]}}, preStop: {exec: {command: [sh, -c, \"exit 1\"]}}}",
+    ));
+    let pod = podtui.wait("PostStartHookError", || {
+        podtui
+            .try_pod("bad")
+            .filter(|pod| status(pod, "c")["state"]["waiting"]["reason"] == "PostStartHookError")
+    });
+    let uid = pod["metadata"]["uid"].as_str().expect("a uid");
+    let shown = "sh -c echo out; echo err >&2; exit 7";
+    assert_eq!(
+        status(&pod, "c")["state"]["waiting"]["message"],
+        format!(
+            "Exec lifecycle hook ([{shown}]) for Container \"c\" in Pod \"bad_default({uid})\" failed - error: command '{shown}' exited with 7: err\n, message: \"out\\nerr\\n\""
+        )
+    );
+    podtui.wait("CrashLoopBackOff", || {
+        podtui
+            .try_pod("bad")
+            .filter(|pod| status(pod, "c")["state"]["waiting"]["reason"] == "CrashLoopBackOff")
+    });
+    let events = podtui.ok(&["events"]);
+    for text in [
+        "FailedPostStartHook",
+        "PostStartHook failed",
+        "FailedPreStopHook",
+        "PreStopHook failed",
+        "Killing",
+    ] {
+        assert!(events.contains(text), "{text} is missing:\n{events}");
+    }
+    podtui.delete_all();
+}
+
+/// Deletes the pod and says how long that took.
+fn delete(podtui: &Podtui, arguments: &[&str]) -> f64 {
+    let begin = Instant::now();
+    let mut all = vec!["delete", "pod"];
+    all.extend(arguments);
+    podtui.ok(&all);
+    begin.elapsed().as_secs_f64()
+}
+
+#[test]
+fn pre_stop_uses_up_the_grace_period() {
+    require_root!();
+    let podtui = Podtui::start();
+    let deaf = "trap \"\" TERM; while :; do sleep 0.05; done";
+    let sleeps = |seconds: u32| format!("{{preStop: {{sleep: {{seconds: {seconds}}}}}}}");
+    let grace = |seconds: u32| format!("  terminationGracePeriodSeconds: {seconds}\n");
+    // The hook takes one of the five seconds, the deaf container the other four.
+    podtui.apply(&pod("deaf", &grace(5), deaf, &sleeps(1)));
+    // The hook would take longer than there is: at its end two seconds are left all the same.
+    let endless = "{preStop: {exec: {command: [sleep, \"1000\"]}}}";
+    podtui.apply(&pod("endless", &grace(2), deaf, endless));
+    // Nothing is waited for but the hook.
+    podtui.apply(&pod("polite", &grace(30), POLITE, &sleeps(2)));
+    // Grace period 0 skips the hook (its second is the least that a deletion leaves).
+    podtui.apply(&pod("forced", &grace(30), POLITE, &sleeps(20)));
+    podtui.apply(&pod("shorter", &grace(60), POLITE, &sleeps(50)));
+    for name in ["deaf", "endless", "polite", "forced", "shorter"] {
+        podtui.wait_running(name);
+    }
+    let deletions: Vec<_> = [
+        ("deaf", 4.9, 9.0),
+        ("endless", 3.9, 8.0),
+        ("polite", 1.9, 6.0),
+    ]
+    .into_iter()
+    .map(|(name, least, most)| {
+        let mut command = podtui.command(&["delete", "pod", name]);
+        std::thread::spawn(move || {
+            let begin = Instant::now();
+            let output = command.output().expect("podtui starts");
+            assert!(output.status.success(), "{output:?}");
+            let took = begin.elapsed().as_secs_f64();
+            assert!(took >= least && took < most, "{name} took {took} s");
+        })
+    })
+    .collect();
+    for deletion in deletions {
+        deletion.join().expect("as long as it should");
+    }
+    podtui.ok(&["delete", "pod", "shorter", "--wait=false"]);
+    let took = delete(&podtui, &["shorter", "--grace-period=1"]);
+    assert!(took < 6.0, "a shorter period ended the hook after {took} s");
+    podtui.ok(&["delete", "pod", "forced", "--force", "--grace-period=0"]);
+    podtui.delete_all();
+}
