@@ -157,6 +157,56 @@ fn file(
     )
 }
 
+/// Opens `path` beneath `root`, following links as long as they stay beneath it; `EXDEV` when it leads out
+/// (openat2(2), `RESOLVE_BENEATH`).
+pub(crate) fn open_beneath(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    for _ in 0..MAX_RETRIES {
+        match openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+/// As [`open_beneath`] with `O_PATH`; what is missing is made: directories with the permission bits of the
+/// root, from the deepest one that exists downwards, without following anything that appears meanwhile.
+pub(crate) fn ensure_beneath(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    match open_beneath(root, path, OFlags::PATH) {
+        Err(Errno::NOENT) => {}
+        result => return result,
+    }
+    let mode = Mode::from_raw_mode(fstat(root)?.st_mode & 0o777);
+    let parts: Vec<_> = path.iter().collect();
+    let (mut dir, mut done) = (open_beneath(root, Path::new("."), OFlags::PATH)?, 0);
+    for count in (1..parts.len()).rev() {
+        let existing: PathBuf = parts[..count].iter().collect();
+        match open_beneath(root, &existing, OFlags::PATH) {
+            Ok(found) => {
+                (dir, done) = (found, count);
+                break;
+            }
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for name in &parts[done..] {
+        match mkdirat(&dir, *name, mode) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        dir = rustix::fs::openat(&dir, *name, flags, Mode::empty())?;
+        rustix::fs::fchmod(&dir, mode)?;
+    }
+    Ok(dir)
+}
+
 /// The path meant by the symbolic link `name` in `parent`, when it is one.
 fn dangling(
     parent: BorrowedFd<'_>,

@@ -5,7 +5,6 @@
 
 use k8s_openapi::api::core::v1::{
     Container, Pod, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Volume,
-    VolumeMount,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,10 +227,19 @@ impl List {
         let mut block = |is_set: bool, field: &str| {
             self.add(is_set, format!("{path}.{field}"), held, Support::Blocks);
         };
-        block(volume.config_map.is_some(), "configMap");
-        block(volume.secret.is_some(), "secret");
-        block(volume.projected.is_some(), "projected");
-        block(volume.downward_api.is_some(), "downwardAPI");
+        let projected = volume.projected.iter().flat_map(|source| &source.sources);
+        for (index, source) in projected.flatten().enumerate() {
+            let field = |name: &str| format!("projected.sources[{index}].{name}");
+            block(
+                source.service_account_token.is_some(),
+                &field("serviceAccountToken"),
+            );
+            block(
+                source.cluster_trust_bundle.is_some(),
+                &field("clusterTrustBundle"),
+            );
+            block(source.pod_certificate.is_some(), &field("podCertificate"));
+        }
         block(volume.image.is_some(), "image");
         block(
             volume.persistent_volume_claim.is_some(),
@@ -301,9 +309,6 @@ impl List {
             "the restart policy of the pod alone decides",
         );
         self.container_resources(path, container);
-        for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
-            self.mount(&format!("{path}.volumeMounts[{index}]"), mount);
-        }
         self.blocks(
             container.volume_devices.given(),
             format!("{path}.volumeDevices"),
@@ -368,22 +373,6 @@ impl List {
         }
     }
 
-    fn mount(&mut self, path: &str, mount: &VolumeMount) {
-        let why = "the whole volume would be mounted instead, so the pod is held (FailedMount)";
-        self.blocks(mount.sub_path.given(), format!("{path}.subPath"), why);
-        self.blocks(
-            mount.sub_path_expr.given(),
-            format!("{path}.subPathExpr"),
-            why,
-        );
-        let recursive = mount.recursive_read_only.as_deref().unwrap_or("Disabled");
-        self.ignored(
-            !matches!(recursive, "" | "Disabled"),
-            format!("{path}.recursiveReadOnly"),
-            "only the mount itself is read-only, not what is mounted below it",
-        );
-    }
-
     fn container_security(&mut self, path: &str, context: &SecurityContext) {
         self.profile(path, context.seccomp_profile.as_ref());
         self.ignored(
@@ -425,11 +414,6 @@ impl List {
             format!("{path}.seLinuxOptions"),
             "no SELinux label is applied",
         );
-        self.ignored(
-            context.fs_group.is_some(),
-            format!("{path}.fsGroup"),
-            "the group is given to the processes, the ownership of volumes is not changed",
-        );
     }
 }
 
@@ -459,12 +443,12 @@ mod tests {
                     "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {}}], "envFrom": [{}],
                     "ports": [{"containerPort": 80, "hostPort": 80}],
                     "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
-                    "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": true, "mountPropagation": "HostToContainer"}],
+                    "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": true, "mountPropagation": "HostToContainer", "subPath": "x"}],
                     "securityContext": {"runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
                 }],
                 "volumes": [{"name": "v", "hostPath": {"path": "/x"}}, {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
                 "initContainers": [{"name": "i", "image": "x"}, {"name": "s", "image": "x", "restartPolicy": "Always"}],
-                "hostNetwork": true, "shareProcessNamespace": true, "hostAliases": [], "nodeSelector": {},
+                "securityContext": {"fsGroup": 5}, "hostNetwork": true, "shareProcessNamespace": true, "hostAliases": [], "nodeSelector": {},
                 "serviceAccountName": "default", "schedulerName": "default-scheduler",
             }),
             &[],
@@ -479,18 +463,16 @@ mod tests {
                     "name": "c",
                     "ports": [{"containerPort": 80, "hostPort": 80}],
                     "resources": {"limits": {"example.com/foo": "1"}, "requests": {"example.com/foo": "1", "ephemeral-storage": "1Gi"}},
-                    "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "x"}],
                     "livenessProbe": {},
                     "lifecycle": {"preStop": {"httpGet": {"port": 80}}},
                     "securityContext": {"seccompProfile": {"type": "Localhost"}},
                 }],
                 "initContainers": [{"name": "i", "volumeDevices": [{"devicePath": "/d", "name": "v"}]}],
-                "volumes": [{"name": "v", "configMap": {}}, {"name": "d", "emptyDir": {"sizeLimit": "1Mi"}}],
-                "securityContext": {"fsGroup": 5},
+                "volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}, {"name": "d", "emptyDir": {"sizeLimit": "1Mi"}}],
                 "priorityClassName": "high",
             }),
             &[
-                ("spec.volumes[0].configMap", Support::Blocks),
+                ("spec.volumes[0].nfs", Support::Blocks),
                 ("spec.volumes[1].emptyDir.sizeLimit", Support::Ignored),
                 ("spec.initContainers[0].volumeDevices", Support::Blocks),
                 ("spec.containers[0].ports[0].hostPort", Support::Ignored),
@@ -502,10 +484,6 @@ mod tests {
                     "spec.containers[0].resources.requests[ephemeral-storage]",
                     Support::Ignored,
                 ),
-                (
-                    "spec.containers[0].volumeMounts[0].subPath",
-                    Support::Blocks,
-                ),
                 ("spec.containers[0].livenessProbe", Support::Ignored),
                 (
                     "spec.containers[0].lifecycle.preStop.httpGet",
@@ -515,7 +493,6 @@ mod tests {
                     "spec.containers[0].securityContext.seccompProfile",
                     Support::Blocks,
                 ),
-                ("spec.securityContext.fsGroup", Support::Ignored),
                 ("spec.priorityClassName", Support::Ignored),
             ],
         );

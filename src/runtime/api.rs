@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use crate::base::{ContainerId, SandboxId, SessionStream};
 use crate::wire::{
     AttachSpec, Cleanup, ContainerSpec, Event, ExecSpec, ExitRecord, Fault, ResourceLimits,
-    SandboxSpec, SandboxState, SandboxStats,
+    SandboxSpec, SandboxState, SandboxStats, VolumeContent,
 };
 
 /// What the runtime finds in its run directory.
@@ -94,6 +94,13 @@ pub(crate) trait ContainerRuntime: Send + Sync + 'static {
     ) -> Result<(), RuntimeError>;
     /// Undoes what is left of a sandbox whose shim is dead.
     async fn clean_up(&self, what: Cleanup) -> Result<(), RuntimeError>;
+
+    /// Makes these the files of a memory volume of the sandbox.
+    async fn write_volume(
+        &self,
+        sandbox: &SandboxId,
+        content: VolumeContent,
+    ) -> Result<(), RuntimeError>;
 
     async fn create_container(
         &self,

@@ -12,7 +12,7 @@ use crate::base::{Clock, ContainerId, Pid, SandboxId, SessionStream};
 use crate::wire::{
     AttachSpec, Cleanup, ContainerPhase, ContainerSpec, ContainerState, ContainerStats,
     EffectiveUser, Event, EventKind, ExecSpec, ExitRecord, Fault, ResourceLimits, SandboxPhase,
-    SandboxSpec, SandboxState, SandboxStats, Stage,
+    SandboxSpec, SandboxState, SandboxStats, Stage, VolumeContent,
 };
 
 const NAME: &str = "io.kubernetes.container.name";
@@ -290,6 +290,19 @@ impl ContainerRuntime for FakeRuntime {
         self.world()
             .dead
             .retain(|state| state.spec.directory != what.directory);
+        Ok(())
+    }
+
+    async fn write_volume(
+        &self,
+        sandbox: &SandboxId,
+        content: VolumeContent,
+    ) -> Result<(), RuntimeError> {
+        let mut world = self.world();
+        if !world.sandboxes.contains_key(sandbox) {
+            return Err(RuntimeError::UnknownSandbox(sandbox.clone()));
+        }
+        world.calls.push(format!("write {}", content.key));
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::{ContainerRuntime, Discovered, RuntimeError, RuntimeEvent, session};
 use crate::base::{ContainerId, SandboxId, SessionStream};
 use crate::wire::{
     AttachSpec, Cleanup, ContainerSpec, ExecSpec, ExitRecord, Fault, Reply, Request,
-    ResourceLimits, SandboxSpec, SandboxState, SandboxStats, Stage,
+    ResourceLimits, SandboxSpec, SandboxState, SandboxStats, Stage, VolumeContent,
 };
 
 /// Events in flight; the engine takes them off at once and only marks a pod as to be looked at.
@@ -286,6 +286,15 @@ impl ContainerRuntime for ShimRuntime {
             self.forget(&id);
         }
         self.clean(what).await
+    }
+
+    async fn write_volume(
+        &self,
+        sandbox: &SandboxId,
+        content: VolumeContent,
+    ) -> Result<(), RuntimeError> {
+        let request = Request::WriteVolume(Box::new(content));
+        done(&self.ask(sandbox, request).await?)
     }
 
     async fn create_container(

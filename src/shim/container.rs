@@ -118,11 +118,6 @@ impl Container {
             Stage::Log,
             format_args!("open the log {}", spec.log_path.display()),
         )?;
-        for wanted in &spec.mounts {
-            if let MountSource::SharedTmpfs { key, size, mode } = &wanted.source {
-                sandbox.ensure_tmpfs(key, *size, *mode)?;
-            }
-        }
         let (cgroup, mut notes) = sandbox
             .template
             .hierarchy

@@ -52,5 +52,6 @@ mod session;
 mod state_dir;
 mod streams;
 mod template;
+mod volume;
 
 pub(crate) use main::run;

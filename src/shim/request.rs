@@ -98,6 +98,10 @@ impl Shim {
                 let updated = self.update_limits(&container, limits);
                 Some(fault_or(updated, |()| Reply::Done))
             }
+            Request::WriteVolume(content) => {
+                let written = self.sandbox.write_volume(&content);
+                Some(fault_or(written, |()| Reply::Done))
+            }
             Request::Stats => Some(Reply::Stats(self.stats())),
             Request::Exec(spec) => self.exec(waiter, &spec).err().map(Reply::Fault),
             Request::Attach(spec) => Some(fault_or(self.attach(waiter, &spec), |()| {
@@ -134,6 +138,7 @@ impl Shim {
                 format!("cgroup name {:?} is in use", spec.cgroup_leaf),
             ));
         }
+        self.sandbox.make_volumes(&spec)?;
         let key = self.reactor.new_key();
         self.containers.push(Container::new(key, spec)?);
         self.dirty = true;

@@ -1,27 +1,32 @@
 //! The sandbox: cgroups, pause, network, shared memory. Built step by step; what was built is undone when
 //! a later step fails.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
 
 use super::fault::{At, refuse};
 use super::init;
 use super::server::Shim;
 use super::state_dir::StateDir;
 use super::template::Template;
+use super::volume;
 use crate::linux::cgroup::{Cgroup, Hierarchy, Level, Limits, Version};
 use crate::linux::clone::{self, Child, Namespaces, SingleThreaded};
 use crate::linux::mount::{self, Attributes, Context};
 use crate::linux::netlink::{Netlink, Peer};
 use crate::linux::ns::{self, OwnNetwork, OwnPid};
+use crate::linux::path;
 use crate::linux::pidfd;
 use crate::linux::signal::{ChildSignals, Signal};
 use crate::wire::{
-    Fault, Namespace, NetworkPlan, PidNamespace, ResourceLimits, SandboxPhase, SandboxSpec,
-    SandboxState, Stage,
+    ContainerSpec, Fault, MountSource, Namespace, NetworkPlan, PidNamespace, ResourceLimits,
+    SandboxPhase, SandboxSpec, SandboxState, Stage, VolumeContent,
 };
 
 /// Name of pause's own leaf beside those of the containers.
@@ -40,6 +45,8 @@ pub(super) struct Sandbox {
     /// The machine's mount namespace and the shim's, for mounts that propagate back.
     pub(super) mounts: [OwnedFd; 2],
     pub(super) directory: StateDir,
+    /// Version of the content of each volume that was written.
+    written: BTreeMap<String, String>,
     cgroup: Option<Cgroup>,
     veth: bool,
 }
@@ -86,6 +93,7 @@ impl Sandbox {
             own_pid: OwnPid::open().at(Stage::Namespaces, "open the pid namespace")?,
             mounts,
             directory,
+            written: BTreeMap::new(),
             cgroup: None,
             veth: false,
         };
@@ -238,17 +246,41 @@ impl Sandbox {
         let attributes = Attributes::NO_SUID
             .with(Attributes::NO_DEV)
             .with(Attributes::NO_EXEC);
-        mount_tmpfs(&self.directory.shm(), &options, attributes)
+        mount_tmpfs(&self.directory.shm(), &options, attributes, Swap::Allowed)
             .at(Stage::Mount, "mount the pod's /dev/shm")
     }
 
+    /// Makes the memory volumes of a container, and what its mounts name in them.
+    pub(super) fn make_volumes(&self, spec: &ContainerSpec) -> Result<(), Fault> {
+        for wanted in &spec.mounts {
+            let MountSource::SharedTmpfs {
+                key,
+                size,
+                mode,
+                group,
+                sub_path,
+            } = &wanted.source
+            else {
+                continue;
+            };
+            let path = self.ensure_tmpfs(key, *size, *mode, *group)?;
+            if !sub_path.is_empty() {
+                let root = open_root(&path, key)?;
+                path::ensure_beneath(root.as_fd(), Path::new(sub_path))
+                    .map_err(|error| sub_path_fault(key, &spec.cgroup_leaf, sub_path, error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the memory volume `key` unless it is there.
-    pub(super) fn ensure_tmpfs(
+    fn ensure_tmpfs(
         &self,
         key: &str,
         size: Option<u64>,
         mode: u32,
-    ) -> Result<(), Fault> {
+        group: Option<u32>,
+    ) -> Result<PathBuf, Fault> {
         if !is_name(key) {
             return Err(refuse(
                 Stage::Mount,
@@ -257,15 +289,29 @@ impl Sandbox {
         }
         let path = self.directory.tmpfs().join(key);
         if path.exists() {
-            return Ok(());
+            return Ok(path);
         }
         let mut options = vec![("mode", format!("{mode:o}"))];
-        if let Some(size) = size {
-            options.push(("size", size.to_string()));
-        }
+        options.extend(size.map(|size| ("size", size.to_string())));
+        options.extend(group.map(|group| ("gid", group.to_string())));
         let attributes = Attributes::NO_SUID.with(Attributes::NO_DEV);
-        mount_tmpfs(&path, &options, attributes)
-            .at(Stage::Mount, format_args!("mount memory volume {key}"))
+        mount_tmpfs(&path, &options, attributes, Swap::Never)
+            .at(Stage::Mount, format_args!("mount memory volume {key}"))?;
+        Ok(path)
+    }
+
+    /// Makes these the files of a volume, unless they are already.
+    pub(super) fn write_volume(&mut self, content: &VolumeContent) -> Result<(), Fault> {
+        let key = &content.key;
+        if self.written.get(key) == Some(&content.version) {
+            return Ok(());
+        }
+        let path = self.ensure_tmpfs(key, None, 0o1777, None)?;
+        let root = open_root(&path, key)?;
+        volume::write(root.as_fd(), content)
+            .at(Stage::Mount, format_args!("write volume {key}"))?;
+        self.written.insert(key.clone(), content.version.clone());
+        Ok(())
     }
 
     pub(super) fn state(&self) -> SandboxState {
@@ -422,7 +468,19 @@ fn configure(inside: &mut Netlink, plan: &NetworkPlan) -> Result<(), Fault> {
         .at(Stage::Network, "set the default route")
 }
 
-fn mount_tmpfs(path: &Path, options: &[(&str, String)], attributes: Attributes) -> io::Result<()> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Swap {
+    Allowed,
+    /// Secrets must not get to a disk.
+    Never,
+}
+
+fn mount_tmpfs(
+    path: &Path,
+    options: &[(&str, String)],
+    attributes: Attributes,
+    swap: Swap,
+) -> io::Result<()> {
     match std::fs::create_dir(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -432,9 +490,38 @@ fn mount_tmpfs(path: &Path, options: &[(&str, String)], attributes: Attributes) 
     for (key, value) in options {
         context.set(key, value.as_str())?;
     }
+    if swap == Swap::Never {
+        // Not in kernels before 6.3; there the pages may be swapped like any others.
+        let _ = context.flag("noswap");
+    }
     let mounted = context.mount(attributes)?;
     let place = init::open_host(path, crate::linux::path::Links::InRoot)?;
     mount::attach(mounted.as_fd(), place.as_fd())
+}
+
+fn open_root(path: &Path, key: &str) -> Result<OwnedFd, Fault> {
+    init::open_host(path, path::Links::Refuse)
+        .and_then(|root| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            Ok(openat(&root, ".", flags, Mode::empty())?)
+        })
+        .at(Stage::Mount, format_args!("open memory volume {key}"))
+}
+
+/// `container` is the name of its cgroup, which is the container's own.
+fn sub_path_fault(key: &str, container: &str, sub_path: &str, error: Errno) -> Fault {
+    let why = match error {
+        Errno::XDEV => "leads out of its volume through a symlink".to_owned(),
+        other => format!("cannot be opened: {other}"),
+    };
+    Fault {
+        stage: Stage::SubPath,
+        errno: error.raw_os_error(),
+        message: format!(
+            "failed to prepare subPath for volumeMount \"{key}\" of container \"{container}\": subPath \
+             \"{sub_path}\" {why}"
+        ),
+    }
 }
 
 /// One component of a path.

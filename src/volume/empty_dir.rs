@@ -21,6 +21,7 @@ pub(super) fn prepare(
         "" => directory(name, pod_dir, fs_group),
         "Memory" => Ok(VolumeSource::Memory {
             size: memory_size(source, ceiling),
+            group: fs_group,
         }),
         other => Err(SetUpError::UnsupportedMedium(other.to_owned())),
     }
@@ -116,7 +117,11 @@ mod tests {
     #[track_caller]
     fn check_size(source: serde_json::Value, size: u64) {
         let found = prepared(source, Path::new("/nonexistent"), None).unwrap();
-        assert_eq!(found, VolumeSource::Memory { size: Some(size) });
+        let expected = VolumeSource::Memory {
+            size: Some(size),
+            group: None,
+        };
+        assert_eq!(found, expected);
     }
 
     #[test]

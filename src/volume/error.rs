@@ -40,12 +40,40 @@ pub(crate) enum VolumeError {
     MountPoint(PathBuf),
 }
 
+impl VolumeError {
+    /// The volume concerned, where it is one.
+    pub(crate) fn volume(&self) -> Option<&str> {
+        match self {
+            Self::SetUp { volume, .. }
+            | Self::UnknownVolume { volume, .. }
+            | Self::SubPath { volume, .. }
+            | Self::ReadFile { volume, .. } => Some(volume),
+            Self::Io { .. } | Self::MountPoint(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SetUpError {
     #[error("volume type {0} is not supported by this version of podtui")]
     UnsupportedType(String),
     #[error("emptyDir medium \"{0}\" is not supported by this version of podtui")]
     UnsupportedMedium(String),
+    #[error("configmap \"{0}\" not found")]
+    NoConfigMap(String),
+    #[error("secret \"{0}\" not found")]
+    NoSecret(String),
+    #[error("configmap references non-existent config key: {0}")]
+    NoConfigKey(String),
+    #[error("references non-existent secret key: {0}")]
+    NoSecretKey(String),
+    #[error("{0}")]
+    DownwardApi(String),
+    /// Of several sources of one volume; the texts, joined.
+    #[error("[{0}]")]
+    Several(String),
+    #[error("the files of the volume have {size} bytes, more than a volume can hold (10 MiB)")]
+    TooLarge { size: usize },
     #[error("volume has no source")]
     NoSource,
     #[error(transparent)]

@@ -12,11 +12,15 @@
 //! * The owner and the mode of an existing host path are never changed. A missing one is created through
 //!   links of root or of podtui's own user only, because another link may have been planted there.
 //!
+//! * What is made of objects (configMap, secret, downwardAPI, projected) is in memory only: [`contents`] says
+//!   which files there should be, and the shim writes them into a tmpfs of its own mount namespace, where
+//!   they vanish with the sandbox, whoever crashed. Config maps are no secrets, but they share the path.
+//!
 //! Volumes survive container restarts and new sandboxes; they go with the pod.
 //!
-//! Deliberately absent: mounting (the shim does it), configMap, secret, downwardAPI and projected
-//! volumes, claims: they are refused by name until they exist.
+//! Deliberately absent: mounting (the shim does it), claims: they are refused by name until they exist.
 
+mod content;
 mod empty_dir;
 mod error;
 mod host_path;
@@ -28,8 +32,11 @@ mod scratch;
 mod subpath;
 mod tree;
 
+pub(crate) use content::contents;
 pub(crate) use error::VolumeError;
-pub(crate) use objects::Objects;
+#[cfg(test)]
+pub(crate) use objects::NoObjects;
+pub(crate) use objects::{Objects, Sources};
 pub(crate) use prepare::{MemoryCeiling, Prepared, prepare};
 pub(crate) use scratch::{Scratch, ensure_scratch, read_termination_log};
 pub(crate) use tree::remove_tree;

@@ -30,7 +30,10 @@ impl Prepared {
                         container: container.name.clone(),
                         reason,
                     })?;
-            mounts.push(mount(wanted, source));
+            let mut mount = mount(wanted, source);
+            // What the engine writes is nobody else's to change.
+            mount.readonly |= matches!(self.volumes.get(&wanted.name), Some(VolumeSource::Written));
+            mounts.push(mount);
         }
         mounts.sort_by_key(|mount| depth(&mount.destination));
         Ok(mounts)
@@ -50,16 +53,26 @@ impl Prepared {
         let within = |path: &Path, follow_root: bool| {
             subpath::resolve(path, follow_root, &sub_path).map_err(|error| error.to_string())
         };
+        // Beneath a volume in memory only the shim can look.
+        let checked = || {
+            let path = subpath::checked(&sub_path).map_err(|error| error.to_string())?;
+            Ok::<_, String>(path.to_string_lossy().into_owned())
+        };
         Ok(match source {
-            VolumeSource::Memory { .. } if !sub_path.is_empty() => {
-                return Err(
-                    "subPath of an emptyDir with medium Memory is not supported yet".to_owned(),
-                );
-            }
-            VolumeSource::Memory { size } => MountSource::SharedTmpfs {
+            VolumeSource::Memory { size, group } => MountSource::SharedTmpfs {
                 key: wanted.name.clone(),
                 size: *size,
-                mode: 0o777,
+                mode: if group.is_some() { 0o2777 } else { 0o777 },
+                group: *group,
+                sub_path: checked()?,
+            },
+            // Made and owned by whoever wrote the files; this is for the unlikely volume without any.
+            VolumeSource::Written => MountSource::SharedTmpfs {
+                key: wanted.name.clone(),
+                size: None,
+                mode: 0o1777,
+                group: None,
+                sub_path: checked()?,
             },
             VolumeSource::Own(path) if sub_path.is_empty() => bind(path, false),
             VolumeSource::Host { path, .. } if sub_path.is_empty() => bind(path, true),
@@ -115,13 +128,19 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::volume::{MemoryCeiling, prepare};
+    use crate::model::downward::Allocatable;
+    use crate::volume::{MemoryCeiling, NoObjects, Sources, prepare};
 
     fn mounts(volumes: Value, mounts: Value, dir: &Path) -> Result<Vec<Mount>, VolumeError> {
         let pod: Pod = serde_json::from_value(json!({"spec": {
             "containers": [{"name": "c", "volumeMounts": mounts}], "volumes": volumes}}))
         .unwrap();
-        let prepared = prepare(&pod, dir, MemoryCeiling(None))?;
+        let sources = Sources {
+            objects: &NoObjects,
+            allocatable: Allocatable::default(),
+        };
+        let prepared = prepare(&pod, dir, MemoryCeiling(None), &sources)
+            .map_err(|mut errors| errors.remove(0))?;
         prepared.mounts_for(&pod.spec.unwrap().containers[0], &|text| {
             Ok(text.replace("$(N)", "sub"))
         })

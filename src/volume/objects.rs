@@ -2,8 +2,32 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
+use crate::model::downward::Allocatable;
+
 /// The objects that the contents of volumes and the values of variables come from, as they are now.
 pub(crate) trait Objects {
     fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>>;
     fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Secret>>;
+}
+
+/// Where the files of a volume come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) objects: &'a dyn Objects,
+    pub(crate) allocatable: Allocatable,
+}
+
+/// Nothing exists.
+#[cfg(test)]
+pub(crate) struct NoObjects;
+
+#[cfg(test)]
+impl Objects for NoObjects {
+    fn config_map(&self, _namespace: &str, _name: &str) -> Option<Arc<ConfigMap>> {
+        None
+    }
+
+    fn secret(&self, _namespace: &str, _name: &str) -> Option<Arc<Secret>> {
+        None
+    }
 }

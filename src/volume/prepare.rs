@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Pod, Volume};
 use serde_json::Value;
 
 use super::error::SetUpError;
-use super::{VolumeError, empty_dir, host_path};
+use super::{Sources, VolumeError, content, empty_dir, host_path};
 
 /// Most memory an `emptyDir` of medium Memory may take: the smaller of the pod's memory limit and the
 /// node's allocatable memory, in bytes.
@@ -20,7 +20,12 @@ pub(super) enum VolumeSource {
     /// A path of the machine, and where it leads once its links are followed.
     Host { path: PathBuf, resolved: PathBuf },
     /// A tmpfs of the sandbox.
-    Memory { size: Option<u64> },
+    Memory {
+        size: Option<u64>,
+        group: Option<u32>,
+    },
+    /// A tmpfs of the sandbox with files that the engine writes; see [`super::contents`].
+    Written,
 }
 
 /// The volumes of one pod, ready to be mounted.
@@ -39,48 +44,60 @@ impl Prepared {
                 VolumeSource::Host { path, resolved } if path != resolved => {
                     Some((name.as_str(), path.as_path(), resolved.as_path()))
                 }
-                VolumeSource::Host { .. } | VolumeSource::Own(_) | VolumeSource::Memory { .. } => {
-                    None
-                }
+                VolumeSource::Host { .. }
+                | VolumeSource::Own(_)
+                | VolumeSource::Memory { .. }
+                | VolumeSource::Written => None,
             })
             .collect()
     }
 }
 
-/// Makes every volume of the pod ready below `pod_dir` (`…/pods/<uid>`). Idempotent: what a volume holds
-/// stays. Blocking file work.
+/// Makes every volume of the pod ready below `pod_dir` (`…/pods/<uid>`), or says of each that cannot be
+/// made why. Idempotent: what a volume holds stays. Blocking file work.
 pub(crate) fn prepare(
     pod: &Pod,
     pod_dir: &Path,
     ceiling: MemoryCeiling,
-) -> Result<Prepared, VolumeError> {
-    let Some(spec) = &pod.spec else {
-        return Ok(Prepared::default());
-    };
-    let fs_group = spec
-        .security_context
-        .as_ref()
-        .and_then(|context| context.fs_group)
-        .and_then(|group| u32::try_from(group).ok());
+    sources: &Sources<'_>,
+) -> Result<Prepared, Vec<VolumeError>> {
     let mut volumes = BTreeMap::new();
-    for volume in spec.volumes.iter().flatten() {
-        let source = prepare_one(volume, pod_dir, ceiling, fs_group).map_err(|reason| {
-            VolumeError::SetUp {
+    let mut failures = Vec::new();
+    for volume in pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.volumes.iter().flatten())
+    {
+        match prepare_one(pod, volume, pod_dir, ceiling, sources) {
+            Ok(source) => {
+                volumes.insert(volume.name.clone(), source);
+            }
+            Err(reason) => failures.push(VolumeError::SetUp {
                 volume: volume.name.clone(),
                 reason,
-            }
-        })?;
-        volumes.insert(volume.name.clone(), source);
+            }),
+        }
     }
-    Ok(Prepared { volumes })
+    if failures.is_empty() {
+        Ok(Prepared { volumes })
+    } else {
+        Err(failures)
+    }
 }
 
 fn prepare_one(
+    pod: &Pod,
     volume: &Volume,
     pod_dir: &Path,
     ceiling: MemoryCeiling,
-    fs_group: Option<u32>,
+    sources: &Sources<'_>,
 ) -> Result<VolumeSource, SetUpError> {
+    let fs_group = content::fs_group(pod);
+    if content::is_written(volume) {
+        // Written once there is a sandbox; that it can be made is known before.
+        content::content(pod, volume, sources)?;
+        return Ok(VolumeSource::Written);
+    }
     if let Some(source) = &volume.empty_dir {
         return empty_dir::prepare(&volume.name, source, pod_dir, ceiling, fs_group);
     }
@@ -107,18 +124,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::downward::Allocatable;
+    use crate::volume::objects::NoObjects;
 
     #[test]
-    fn volumes_that_do_not_exist_yet_are_refused_by_name() {
+    fn every_volume_that_fails_is_told() {
         let pod: Pod = serde_json::from_value(json!({"spec": {"containers": [],
-            "volumes": [{"name": "v", "configMap": {"name": "x"}}]}}))
+            "volumes": [{"name": "v", "configMap": {"name": "x"}}, {"name": "e", "emptyDir": {}},
+                {"name": "n", "nfs": {"server": "s", "path": "/"}}]}}))
         .unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let error = prepare(&pod, dir.path(), MemoryCeiling(None)).unwrap_err();
+        let sources = Sources {
+            objects: &NoObjects,
+            allocatable: Allocatable::default(),
+        };
+        let errors = prepare(&pod, dir.path(), MemoryCeiling(None), &sources).unwrap_err();
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
-            error.to_string(),
-            "MountVolume.SetUp failed for volume \"v\" : volume type configMap is not supported by this version \
-             of podtui"
+            texts,
+            [
+                "MountVolume.SetUp failed for volume \"v\" : configmap \"x\" not found",
+                "MountVolume.SetUp failed for volume \"n\" : volume type nfs is not supported by this version of \
+                 podtui",
+            ]
         );
     }
 }

@@ -1,12 +1,14 @@
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self as rfs, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{self as rfs, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::prepare::VolumeSource;
 use super::{Prepared, VolumeError};
+use crate::linux::path::open_beneath;
 
 /// Most that is read of a file that a container has written, bytes.
 const LIMIT: u64 = 1 << 20;
@@ -29,7 +31,7 @@ impl Prepared {
             Some(VolumeSource::Memory { .. }) => {
                 return Err(refused("the medium of the volume is Memory".to_owned()));
             }
-            Some(VolumeSource::Host { .. }) | None => {
+            Some(VolumeSource::Host { .. } | VolumeSource::Written { .. }) | None => {
                 return Err(refused("it is not an emptyDir of the pod".to_owned()));
             }
         };
@@ -62,6 +64,5 @@ fn open(root: &PathBuf, path: &str) -> Result<File, Errno> {
     let root = rfs::open(root, flags, Mode::empty())?;
     // Not blocking: a pipe in place of the file must not hold anybody up.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    rfs::openat2(&root, Path::new(path), flags, Mode::empty(), resolve).map(File::from)
+    open_beneath(root.as_fd(), Path::new(path), flags).map(File::from)
 }

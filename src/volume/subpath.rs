@@ -1,10 +1,10 @@
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{self as rfs, Mode, OFlags, ResolveFlags};
+use rustix::fs::{self as rfs, Mode, OFlags};
 use rustix::io::Errno;
 
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
+use crate::linux::path::ensure_beneath;
 
 /// The place of `sub_path` inside the volume at `root`, free of symlinks; a missing directory is made
 /// with the permission bits of the volume's root. Symlinks inside the volume are followed as long as
@@ -26,11 +26,7 @@ pub(super) fn resolve(
     if relative.as_os_str().is_empty() {
         return path_of(&volume);
     }
-    let target = match open_beneath(&volume, &relative) {
-        Err(Errno::NOENT) => create(&volume, &relative),
-        other => other,
-    };
-    match target {
+    match ensure_beneath(volume.as_fd(), &relative) {
         Ok(target) => path_of(&target),
         Err(Errno::XDEV) => Err(SubPathError::Escapes(sub_path.to_owned())),
         Err(error) => Err(fail(&root.join(&relative), error)),
@@ -58,7 +54,7 @@ fn fail(path: &Path, error: Errno) -> SubPathError {
 }
 
 /// Admission has refused these; an expanded `subPathExpr` comes here unchecked.
-fn checked(sub_path: &str) -> Result<PathBuf, SubPathError> {
+pub(super) fn checked(sub_path: &str) -> Result<PathBuf, SubPathError> {
     let mut clean = PathBuf::new();
     for part in Path::new(sub_path).components() {
         match part {
@@ -73,43 +69,6 @@ fn checked(sub_path: &str) -> Result<PathBuf, SubPathError> {
         return Err(SubPathError::Malformed(sub_path.to_owned()));
     }
     Ok(clean)
-}
-
-fn open_beneath(dir: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
-    rfs::openat2(
-        dir,
-        path,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        BENEATH,
-    )
-}
-
-/// From the deepest directory that exists downwards, without following anything that appears meanwhile.
-fn create(volume: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
-    let mode = Mode::from_raw_mode(rfs::fstat(volume)?.st_mode & 0o777);
-    let parts: Vec<_> = path.iter().collect();
-    let (mut dir, mut done) = (open_beneath(volume, Path::new("."))?, 0);
-    for count in (1..parts.len()).rev() {
-        match open_beneath(volume, &parts[..count].iter().collect::<PathBuf>()) {
-            Ok(found) => {
-                (dir, done) = (found, count);
-                break;
-            }
-            Err(Errno::NOENT) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    for name in &parts[done..] {
-        match rfs::mkdirat(&dir, *name, mode) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error),
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        dir = rfs::openat(&dir, *name, flags, Mode::empty())?;
-        rfs::fchmod(&dir, mode)?;
-    }
-    Ok(dir)
 }
 
 fn path_of(fd: &OwnedFd) -> Result<PathBuf, SubPathError> {

@@ -98,11 +98,19 @@ pub(crate) enum MountSource {
         follow_symlinks: bool,
     },
     /// A tmpfs made once for the sandbox and shared by every container that names the same `key`
-    /// (emptyDir with medium Memory). It lives in the shim's mount namespace and dies with the sandbox.
+    /// (emptyDir with medium Memory, volumes of [`super::VolumeContent`]). It lives in the shim's mount
+    /// namespace and dies with the sandbox.
     SharedTmpfs {
         key: String,
         size: Option<u64>,
         mode: u32,
+        /// Owner of the root directory.
+        #[serde(default)]
+        group: Option<u32>,
+        /// What of it is mounted, resolved beneath it; empty for all. A missing directory is made with the
+        /// permission bits of the root.
+        #[serde(default)]
+        sub_path: String,
     },
 }
 

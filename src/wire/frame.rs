@@ -7,7 +7,8 @@
 use serde::Serialize;
 
 /// Longest payload either side accepts; a longer announcement closes the connection.
-pub(crate) const MAX_PAYLOAD: usize = 1 << 20;
+/// The largest are the files of a volume ([`super::VolumeContent`]) and an environment of a megabyte.
+pub(crate) const MAX_PAYLOAD: usize = 16 << 20;
 /// Bytes before the payload.
 pub(crate) const HEADER: usize = 5;
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::container::{ContainerSpec, ResourceLimits};
 use super::state::{EffectiveUser, ExitRecord, SandboxState};
+use super::volume::VolumeContent;
 use crate::base::{ContainerId, Pid, TerminalSize};
 
 /// First frame of either side on every connection.
@@ -62,6 +63,9 @@ pub(crate) enum Request {
         limits: ResourceLimits,
     },
     Stats,
+    /// Makes these the files of a memory volume of the sandbox, all at once; the volume is made when it is
+    /// not there.
+    WriteVolume(Box<VolumeContent>),
     /// Turns this connection into a session stream (see [`super::frame`]).
     Exec(Box<ExecSpec>),
     /// Turns this connection into a session stream.
@@ -134,6 +138,8 @@ pub(crate) enum Stage {
     Log,
     Exec,
     State,
+    /// A `subPath` that does not exist or leads out of its volume.
+    SubPath,
 }
 
 /// Numbered from 1 per shim; a gap tells the engine to ask for the whole state.

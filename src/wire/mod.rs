@@ -19,6 +19,7 @@ mod message;
 mod sandbox;
 mod startup;
 mod state;
+mod volume;
 
 pub(crate) use container::{
     CapabilitySets, ContainerSpec, ContainerUser, Mount, MountSource, Propagation, ResourceLimits,
@@ -36,6 +37,7 @@ pub(crate) use startup::{FactoryAnswer, FactoryRequest, ShimAnswer};
 pub(crate) use state::{
     ContainerPhase, ContainerState, EffectiveUser, ExitRecord, SandboxPhase, SandboxState,
 };
+pub(crate) use volume::{VolumeContent, VolumeFile};
 
 /// The protocol this build speaks.
 pub(crate) const PROTOCOL: u32 = 1;

@@ -341,10 +341,17 @@ fn secrets_stay_in_the_object_store() {
     ));
     podtui.apply(&sleeper("a"));
     podtui.apply(
-        &(sleeper("b").replace("    command", "    env: [{name: P, valueFrom: {secretKeyRef: {name: s, key: password}}}]\n    command")
-            + "  volumes: [{name: s, secret: {secretName: s}}]\n"),
+        &(sleeper("b").replace(
+            "    command",
+            "    volumeMounts: [{name: s, mountPath: /s}]\n    command",
+        ) + "  volumes: [{name: s, secret: {secretName: s}}]\n"),
     );
     podtui.wait_running("a");
+    podtui.wait_running("b");
+    assert_eq!(
+        podtui.ok(&["exec", "b", "--", "cat", "/s/password"]),
+        marker
+    );
     for arguments in [
         &["get", "secrets"][..],
         &["get", "secrets", "-o", "wide"],

@@ -23,3 +23,4 @@ mod lifecycle;
 mod sandbox;
 mod settings;
 mod streams;
+mod volumes;

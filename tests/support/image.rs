@@ -9,8 +9,9 @@ use tar::{Builder, EntryType, Header};
 use super::Podtui;
 
 const BUSYBOX: &str = "/bin/busybox";
-const APPLETS: [&str; 12] = [
+const APPLETS: [&str; 13] = [
     "sh", "cat", "ls", "sleep", "true", "id", "stat", "readlink", "mkdir", "echo", "test", "find",
+    "grep",
 ];
 
 pub fn has_busybox() -> bool {
@@ -82,19 +83,27 @@ impl Rootfs {
     /// `image import`: no config.
     #[track_caller]
     pub fn import(self, podtui: &Podtui, name: &str) {
-        let tar = podtui.path().join(format!("{name}.tar"));
+        self.import_as(podtui, &format!("localhost/{name}:latest"));
+    }
+
+    /// `image import` under any name.
+    #[track_caller]
+    pub fn import_as(self, podtui: &Podtui, reference: &str) {
+        let file = reference.replace(['/', ':'], "-");
+        let tar = podtui.path().join(format!("{file}.tar"));
         std::fs::write(&tar, self.bytes()).expect("the archive can be written");
-        podtui.ok(&[
-            "image",
-            "import",
-            text(&tar),
-            &format!("localhost/{name}:latest"),
-        ]);
+        podtui.ok(&["image", "import", text(&tar), reference]);
     }
 
     /// `image load` of a docker archive with this `config`.
     #[track_caller]
     pub fn load(self, podtui: &Podtui, name: &str, config: Value) {
+        self.load_as(podtui, &format!("localhost/{name}:latest"), config);
+    }
+
+    /// `image load` under any name.
+    #[track_caller]
+    pub fn load_as(self, podtui: &Podtui, reference: &str, config: Value) {
         let layer = self.bytes();
         let diff_id = sha256(&layer);
         let document = json!({
@@ -106,11 +115,12 @@ impl Rootfs {
         .to_string();
         let manifest = json!([{
             "Config": "config.json",
-            "RepoTags": [format!("localhost/{name}:latest")],
+            "RepoTags": [reference],
             "Layers": ["layer.tar"],
         }])
         .to_string();
-        let tar = podtui.path().join(format!("{name}.tar"));
+        let file = reference.replace(['/', ':'], "-");
+        let tar = podtui.path().join(format!("{file}.tar"));
         let mut archive = Builder::new(File::create(&tar).expect("the archive can be made"));
         for (path, data) in [
             ("config.json", document.as_bytes()),

@@ -441,8 +441,12 @@ mod tests {
         let pod: Pod = serde_json::from_value(json!({"spec": {"containers": [],
             "volumes": [{"name": "v", "emptyDir": {}}]}}))
         .unwrap();
-        let volumes =
-            crate::volume::prepare(&pod, dir.path(), crate::volume::MemoryCeiling(None)).unwrap();
+        let sources = crate::volume::Sources {
+            objects: &Fixed,
+            allocatable: Allocatable::default(),
+        };
+        let ceiling = crate::volume::MemoryCeiling(None);
+        let volumes = crate::volume::prepare(&pod, dir.path(), ceiling, &sources).unwrap();
         let file = dir.path().join("volumes/kubernetes.io~empty-dir/v/app.env");
         let source = |path: &str, key: &str, optional: bool| {
             from(

@@ -13,7 +13,7 @@ use crate::engine::machine::Machine;
 use crate::engine::plan::END_SHOWN_FOR;
 use crate::engine::recorder::{KUBELET, Level};
 use crate::runtime::RuntimeError;
-use crate::wire::ContainerSpec;
+use crate::wire::{ContainerSpec, Stage};
 
 pub(super) enum NewInstance {
     /// Started by an earlier engine that did not see the end of the postStart hook.
@@ -68,7 +68,13 @@ impl Launch {
                     .create_container(sandbox, ContainerSpec::clone(spec))
                     .await
                 {
-                    return Err(self.refused("CreateContainerError", &error));
+                    let reason = match &error {
+                        RuntimeError::Fault(fault) if fault.stage == Stage::SubPath => {
+                            "CreateContainerConfigError"
+                        }
+                        _ => "CreateContainerError",
+                    };
+                    return Err(self.refused(reason, &error));
                 }
                 self.tell(Level::Normal, "Created", "Container created".to_owned());
                 id

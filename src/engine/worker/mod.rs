@@ -3,6 +3,7 @@
 //! * `task` — the state and the loop: `Syncing → Terminating → Terminated`, one way.
 //! * `sync` — one pass: observe, publish, plan, act. `start` (with `image`, `files` and `launch`) is its
 //!   largest action.
+//! * `volumes` — what is mounted: ready before the sandbox, filled before the containers, kept up to date.
 //! * `terminate` — the end, by deletion, by a terminal phase or because the engine stops its pods.
 //! * `kill` — one container on its way out: preStop, its turn, stop signal, SIGKILL. `hooks` runs the
 //!   handlers of both lifecycle hooks.
@@ -24,5 +25,6 @@ mod start;
 mod sync;
 mod task;
 mod terminate;
+mod volumes;
 
 pub(super) use task::{Desired, Found, PodWorker};

@@ -10,7 +10,7 @@ use super::files::{CLUSTER_DOMAIN, FileWork, next_log, post_start_marks, remove_
 use super::image::{NotNow, RETRY};
 use super::launch::{Launch, Launched, NewInstance};
 use super::task::PodWorker;
-use crate::base::{BackoffSequence, ContainerId, SandboxId, chain};
+use crate::base::{ContainerId, SandboxId, chain};
 use crate::engine::observe::Instance;
 use crate::engine::recorder::Level;
 use crate::engine::restart::backoff_key;
@@ -19,14 +19,10 @@ use crate::engine::translate::{
     ContainerInputs, SandboxInputs, TranslateError, container_spec, qos_totals, sandbox_spec,
 };
 use crate::image::ImageRecord;
-use crate::model::pod::{container_limit, qos_class};
+use crate::model::pod::qos_class;
 use crate::network::Hostname;
-use crate::volume::{MemoryCeiling, Prepared, Scratch, prepare};
+use crate::volume::Scratch;
 use crate::wire::ContainerSpec;
-
-/// Retries of volume set-up (kubelet `exponentialbackoff`).
-const VOLUME_RETRY: BackoffSequence =
-    BackoffSequence::new(Duration::from_millis(500), Duration::from_secs(122));
 
 /// How a container gets its instance.
 pub(super) enum Start {
@@ -167,7 +163,7 @@ impl PodWorker {
     fn warm_up(&self, address: Option<Ipv4Addr>) -> impl Future<Output = ()> + use<> {
         let tracker = self.work.clone();
         let mut work = Vec::new();
-        if let (Some(prepared), Ok(hostname)) = (&self.prepared, self.hostname()) {
+        if let (Some(prepared), Ok(hostname)) = (&self.volumes.prepared, self.hostname()) {
             let addresses: Vec<IpAddr> = match address {
                 Some(address) => vec![address.into()],
                 None => self.addresses(),
@@ -216,41 +212,6 @@ impl PodWorker {
             Some(first) => vec![first],
             None => spec.containers.iter().collect(),
         }
-    }
-
-    pub(super) async fn ensure_volumes(&mut self) -> Result<Arc<Prepared>, Duration> {
-        if let Some(prepared) = &self.prepared {
-            return Ok(Arc::clone(prepared));
-        }
-        let pod = self.pod.clone();
-        let directory = self.machine.directories.pod(&self.uid);
-        let ceiling = MemoryCeiling(memory_ceiling(&pod, self.machine.node.memory));
-        let done = self
-            .work
-            .spawn_blocking(move || prepare(&pod, &directory, ceiling))
-            .await;
-        let text = match done {
-            Ok(Ok(prepared)) => {
-                for (volume, path, target) in prepared.resolved_host_paths() {
-                    let text = format!(
-                        "hostPath of volume \"{volume}\" leads through a symlink: {} is {}",
-                        path.display(),
-                        target.display()
-                    );
-                    self.event(Level::Normal, "HostPathResolved", text);
-                }
-                let prepared = Arc::new(prepared);
-                self.prepared = Some(Arc::clone(&prepared));
-                self.volume_failures = 0;
-                return Ok(prepared);
-            }
-            Ok(Err(error)) => chain(&error),
-            Err(error) => error.to_string(),
-        };
-        self.event(Level::Warning, "FailedMount", text);
-        let after = VOLUME_RETRY.delay(self.volume_failures);
-        self.volume_failures = self.volume_failures.saturating_add(1);
-        Err(after)
     }
 
     /// Starts these containers, in this order but without waiting for one before the next is begun: each
@@ -477,21 +438,6 @@ impl PodWorker {
             });
         }
     }
-}
-
-/// The smaller of what all containers together may use and what the machine has.
-fn memory_ceiling(pod: &Pod, node_memory: i64) -> Option<u64> {
-    let spec = pod.spec.as_ref()?;
-    let limit = crate::model::pod::is_limited(spec, "memory")
-        .then(|| {
-            crate::model::pod::all_containers(spec)
-                .filter_map(|container| container_limit(container, "memory"))
-                .map(|limit| limit.value())
-                .fold(0i64, i64::saturating_add)
-        })
-        .filter(|limit| *limit > 0);
-    let ceiling = limit.map_or(node_memory, |limit| limit.min(node_memory));
-    u64::try_from(ceiling).ok().filter(|ceiling| *ceiling > 0)
 }
 
 fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {

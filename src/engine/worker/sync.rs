@@ -67,6 +67,11 @@ impl PodWorker {
                 }
             }
         }
+        if !blocked && let Err(after) = self.refresh_contents().await {
+            sooner(after);
+            // A container must not see a volume that has not been filled.
+            blocked = true;
+        }
         if !blocked && let Some(after) = self.start_all(starts).await {
             sooner(after);
         }

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::files::marked_post_starts;
 use super::publish::Publisher;
+use super::volumes::Volumes;
 use crate::base::{ContainerId, SandboxId, Uid};
 use crate::engine::machine::Machine;
 use crate::engine::observe::{Instances, PodObservation};
@@ -19,7 +20,6 @@ use crate::engine::status::{History, is_terminal, pod_status};
 use crate::model::pod::{all_containers, node_name, qos_class};
 use crate::model::{Object, Resource, Support, unsupported};
 use crate::runtime::RuntimeError;
-use crate::volume::Prepared;
 use crate::wire::SandboxState;
 
 /// A worker with nothing to do looks at its sandbox this often, in case an event was lost.
@@ -83,12 +83,11 @@ pub(in crate::engine) struct PodWorker {
     pub(super) backoffs: Backoffs,
     pub(super) pull_backoffs: Backoffs,
     pub(super) pull_errors: BTreeMap<String, String>,
-    pub(super) prepared: Option<Arc<Prepared>>,
     /// Running instances whose postStart hook has not come back.
     pub(super) starting: HashSet<ContainerId>,
+    pub(super) volumes: Volumes,
     /// Ends whose back-off has been told already.
     pub(super) told: HashSet<ContainerId>,
-    pub(super) volume_failures: u32,
 }
 
 impl PodWorker {
@@ -156,9 +155,8 @@ impl PodWorker {
             backoffs,
             pull_backoffs: Backoffs::default(),
             pull_errors: BTreeMap::new(),
-            prepared: None,
+            volumes: Volumes::default(),
             told: HashSet::new(),
-            volume_failures: 0,
             machine,
         }
     }

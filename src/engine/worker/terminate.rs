@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::files::remove_directory;
 use super::kill::{Kill, Turn, turns};
 use super::task::{Desired, PodWorker};
+use super::volumes::Volumes;
 use crate::base::{ContainerId, chain};
 use crate::engine::observe::PodObservation;
 use crate::engine::recorder::Level;
@@ -174,7 +175,7 @@ impl PodWorker {
         }
         self.machine.network.release(&self.uid);
         self.machine.remove_bridge_later();
-        self.prepared = None;
+        self.volumes = Volumes::default();
         remove_directory(self.machine.directories.pod(&self.uid)).await;
     }
 

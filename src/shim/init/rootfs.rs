@@ -196,7 +196,9 @@ fn volume(
     let what = format!("mount {} on {}", source.display(), wanted.destination);
     let copied = match propagating {
         Some(copied) => copied.try_clone(),
-        None => open_host(&source, links).and_then(|fd| mount::copy(fd.as_fd(), true)),
+        None => open_host(&source, links)
+            .and_then(|fd| beneath(fd, &wanted.source))
+            .and_then(|fd| mount::copy(fd.as_fd(), true)),
     }
     .at(Stage::Mount, &what)?;
     let is_directory = is_directory(copied.as_fd()).at(Stage::Mount, &what)?;
@@ -226,6 +228,17 @@ fn volume(
     .at(Stage::Mount, &what)?;
     check_destination(root, point.as_fd(), &what)?;
     mount::attach(copied.as_fd(), point.as_fd()).at(Stage::Mount, &what)
+}
+
+/// The `subPath` of a memory volume, looked up at the last moment and mounted through its descriptor: a
+/// sibling that swaps it for a link out of the volume makes this fail (CVE-2021-25741).
+fn beneath(volume: OwnedFd, source: &MountSource) -> std::io::Result<OwnedFd> {
+    match source {
+        MountSource::SharedTmpfs { sub_path, .. } if !sub_path.is_empty() => Ok(
+            path::open_beneath(volume.as_fd(), Path::new(sub_path), OFlags::PATH)?,
+        ),
+        MountSource::SharedTmpfs { .. } | MountSource::Bind { .. } => Ok(volume),
+    }
 }
 
 /// Whatever way the path took, it must not end on the root itself or inside `/proc` (CVE-2019-16884,

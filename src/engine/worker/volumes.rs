@@ -1,0 +1,186 @@
+//! The volumes of a pod: made ready before its sandbox, filled before its containers, and kept as the objects
+//! they are made of change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::task::PodWorker;
+use crate::base::{BackoffSequence, SandboxId, chain};
+use crate::engine::recorder::Level;
+use crate::model::pod::container_limit;
+use crate::runtime::RuntimeError;
+use crate::volume::{MemoryCeiling, Prepared, Sources, VolumeError, contents, prepare};
+
+/// Retries of volume set-up (kubelet `exponentialbackoff`).
+const RETRY: BackoffSequence =
+    BackoffSequence::new(Duration::from_millis(500), Duration::from_secs(122));
+/// After this time without success the pod is told which volumes it waits for (kubelet
+/// `podAttachAndMountTimeout`).
+const PATIENCE: Duration = Duration::from_secs(123);
+
+/// What a worker remembers of the volumes of its pod.
+#[derive(Debug, Default)]
+pub(super) struct Volumes {
+    pub(super) prepared: Option<Arc<Prepared>>,
+    failures: u32,
+    /// Since when volumes cannot be mounted, or were last complained of.
+    waiting_since: Option<Timestamp>,
+    /// Versions of the contents that the sandbox has.
+    written: Option<(SandboxId, BTreeMap<String, String>)>,
+    /// Why the content of a volume could not be brought up to date; told once.
+    stale: BTreeMap<String, String>,
+}
+
+impl PodWorker {
+    pub(super) async fn ensure_volumes(&mut self) -> Result<Arc<Prepared>, Duration> {
+        if let Some(prepared) = &self.volumes.prepared {
+            return Ok(Arc::clone(prepared));
+        }
+        let pod = self.pod.clone();
+        let machine = Arc::clone(&self.machine);
+        let directory = machine.directories.pod(&self.uid);
+        let ceiling = MemoryCeiling(memory_ceiling(&pod, machine.node.memory));
+        let done = tokio::task::spawn_blocking(move || {
+            let sources = Sources {
+                objects: &machine.store,
+                allocatable: machine.node.allocatable(),
+            };
+            prepare(&pod, &directory, ceiling, &sources)
+        });
+        match done.await {
+            Ok(Ok(prepared)) => {
+                self.tell_resolved(&prepared);
+                let prepared = Arc::new(prepared);
+                self.volumes.prepared = Some(Arc::clone(&prepared));
+                self.volumes.failures = 0;
+                self.volumes.waiting_since = None;
+                Ok(prepared)
+            }
+            Ok(Err(errors)) => Err(self.not_mounted(&errors)),
+            Err(error) => {
+                tracing::error!(%error, "preparing volumes was cut short");
+                Err(RETRY.delay(0))
+            }
+        }
+    }
+
+    fn tell_resolved(&self, prepared: &Prepared) {
+        for (volume, path, target) in prepared.resolved_host_paths() {
+            let text = format!(
+                "hostPath of volume \"{volume}\" leads through a symlink: {} is {}",
+                path.display(),
+                target.display()
+            );
+            self.event(Level::Normal, "HostPathResolved", text);
+        }
+    }
+
+    /// Tells what is in the way. When to try again, unless an object changes before.
+    fn not_mounted(&mut self, errors: &[VolumeError]) -> Duration {
+        for error in errors {
+            self.event(Level::Warning, "FailedMount", chain(error));
+        }
+        let now = self.machine.clock.now();
+        let since = *self.volumes.waiting_since.get_or_insert(now);
+        let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        if waited >= PATIENCE {
+            self.volumes.waiting_since = Some(now);
+            let names: Vec<&str> = errors.iter().filter_map(VolumeError::volume).collect();
+            let text = format!(
+                "Unable to attach or mount volumes: unmounted volumes=[{}], unattached volumes=[], failed to \
+                 process volumes=[]: context deadline exceeded",
+                names.join(" ")
+            );
+            self.event(Level::Warning, "FailedMount", text);
+        }
+        let after = RETRY.delay(self.volumes.failures);
+        self.volumes.failures = self.volumes.failures.saturating_add(1);
+        after
+    }
+
+    /// Brings the files of volumes to what their objects say now. A volume that was filled before keeps what
+    /// it has when that fails; one that was not holds the containers up. `Err`: when to try again.
+    pub(super) async fn refresh_contents(&mut self) -> Result<(), Duration> {
+        let Some(sandbox) = self.sandbox.as_ref().map(|state| state.spec.id.clone()) else {
+            return Ok(());
+        };
+        let found = contents(
+            &self.pod,
+            &Sources {
+                objects: &self.machine.store,
+                allocatable: self.machine.node.allocatable(),
+            },
+        );
+        let mut written = match self.volumes.written.take() {
+            Some((id, written)) if id == sandbox => written,
+            _ => BTreeMap::new(),
+        };
+        let mut again = None;
+        for (volume, content) in found {
+            let result = match content {
+                Ok(content) if written.get(&volume) == Some(&content.version) => Ok(()),
+                Ok(content) => {
+                    let version = content.version.clone();
+                    let done = self.machine.runtime.write_volume(&sandbox, content).await;
+                    done.map(|()| {
+                        tracing::debug!(pod = %self.uid, volume, "volume written");
+                        written.insert(volume.clone(), version);
+                    })
+                    .map_err(|error| self.write_failed(&volume, &error))
+                }
+                Err(error) => Err(chain(&error)),
+            };
+            match result {
+                Ok(()) => {
+                    self.volumes.stale.remove(&volume);
+                }
+                Err(text) => {
+                    let told = self.volumes.stale.insert(volume.clone(), text.clone());
+                    if told.as_ref() != Some(&text) {
+                        self.event(Level::Warning, "FailedMount", text);
+                    }
+                    if !written.contains_key(&volume) {
+                        again = Some(RETRY.delay(self.volumes.failures));
+                    }
+                }
+            }
+        }
+        self.volumes.written = Some((sandbox, written));
+        match again {
+            Some(after) => {
+                self.volumes.failures = self.volumes.failures.saturating_add(1);
+                Err(after)
+            }
+            None => {
+                self.volumes.failures = 0;
+                Ok(())
+            }
+        }
+    }
+
+    fn write_failed(&self, volume: &str, error: &RuntimeError) -> String {
+        format!(
+            "MountVolume.SetUp failed for volume \"{volume}\" : {}",
+            chain(error)
+        )
+    }
+}
+
+/// The smaller of what all containers together may use and what the machine has.
+fn memory_ceiling(pod: &Pod, node_memory: i64) -> Option<u64> {
+    let spec = pod.spec.as_ref()?;
+    let limit = crate::model::pod::is_limited(spec, "memory")
+        .then(|| {
+            crate::model::pod::all_containers(spec)
+                .filter_map(|container| container_limit(container, "memory"))
+                .map(|limit| limit.value())
+                .fold(0i64, i64::saturating_add)
+        })
+        .filter(|limit| *limit > 0);
+    let ceiling = limit.map_or(node_memory, |limit| limit.min(node_memory));
+    u64::try_from(ceiling).ok().filter(|ceiling| *ceiling > 0)
+}

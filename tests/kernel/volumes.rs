@@ -1,0 +1,479 @@
+//! Volumes: what is in them, who may see it, and that nobody gets out of one.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::image::Rootfs;
+use crate::support::{Podtui, status};
+
+const TOGETHER: Duration = Duration::from_secs(2);
+
+#[track_caller]
+fn inside(podtui: &Podtui, pod: &str, command: &str) -> String {
+    podtui.ok(&["exec", pod, "--", "sh", "-c", command])
+}
+
+/// A pod of one sleeping container with these mounts and volumes, in flow style.
+fn pod(name: &str, mounts: &str, volumes: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  containers:\n  - name: c\n    image: localhost/toolbox\n    \
+         imagePullPolicy: IfNotPresent\n    command: [sh, -c, 'exec sleep 1000']\n    volumeMounts: {mounts}\n  \
+         volumes: {volumes}\n"
+    )
+}
+
+/// A manifest of the scenarios as it is, but for the pull policy: its images are loaded, not pulled.
+fn scenario(podtui: &Podtui, file: &str, images: &[&str]) {
+    for image in images {
+        let config = json!({"Cmd": ["sleep", "1000"]});
+        Rootfs::new().load_as(podtui, &format!("{image}:latest"), config);
+    }
+    let path = format!(
+        "{}/tests/fixtures/scenarios/{file}",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let manifest = fs::read_to_string(path).unwrap();
+    let local: Vec<String> = manifest
+        .lines()
+        .flat_map(|line| {
+            let indent = line.len() - line.trim_start().len();
+            let policy = line
+                .trim_start()
+                .starts_with("image:")
+                .then(|| format!("{}imagePullPolicy: IfNotPresent", " ".repeat(indent)));
+            [Some(line.to_owned()), policy]
+        })
+        .flatten()
+        .collect();
+    podtui.apply(&local.join("\n"));
+}
+
+#[test]
+fn scenario_06_two_secrets_in_one_volume() {
+    require_images!();
+    let podtui = Podtui::start();
+    scenario(&podtui, "06-projected-secrets.yaml", &["busybox"]);
+    podtui.wait_running("test-projected-volume");
+    let look = |command: &str| inside(&podtui, "test-projected-volume", command);
+    assert_eq!(look("ls /projected-volume/"), "pass\nuser\n");
+    assert_eq!(
+        look("cat /projected-volume/user /projected-volume/pass"),
+        "admin1f2d1e2e67df"
+    );
+    assert_eq!(look("stat -L -c %a /projected-volume/user"), "644\n");
+    let mounts = look("grep ' /projected-volume ' /proc/mounts");
+    assert!(mounts.contains(" tmpfs ro,"), "{mounts}");
+    // Without its objects the volume cannot be mounted again, and what is mounted stays.
+    podtui.ok(&["delete", "secret", "pass"]);
+    let text = "MountVolume.SetUp failed for volume \"mysql-cred\" : secret \"pass\" not found";
+    podtui.wait("FailedMount", || {
+        podtui.ok(&["events"]).contains(text).then_some(())
+    });
+    assert_eq!(look("cat /projected-volume/pass"), "1f2d1e2e67df");
+    podtui.delete_all();
+}
+
+#[test]
+fn scenario_07_labels_as_a_file() {
+    require_images!();
+    let podtui = Podtui::start();
+    scenario(&podtui, "07-downward-api.yaml", &["busybox"]);
+    let name = "test-downwardapi-volume";
+    podtui.wait_running(name);
+    let labels = "cluster=\"test-cluster1\"\nrack=\"rack-22\"\nzone=\"us-est-coast\"";
+    podtui.wait("the labels in the log", || {
+        podtui.ok(&["logs", name]).contains(labels).then_some(())
+    });
+    let manifest = podtui.ok(&["get", "pod", name, "-o", "yaml"]);
+    podtui.apply(&manifest.replace("rack: rack-22", "rack: rack-23"));
+    let begin = Instant::now();
+    podtui.wait("the changed label", || {
+        inside(&podtui, name, "cat /etc/podinfo/labels")
+            .contains("rack=\"rack-23\"")
+            .then_some(())
+    });
+    assert!(begin.elapsed() < TOGETHER, "{:?}", begin.elapsed());
+    podtui.delete_all();
+}
+
+#[test]
+fn scenario_11_a_config_map_four_ways() {
+    require_images!();
+    let podtui = Podtui::start();
+    scenario(&podtui, "11-configmap-four-ways.yaml", &["alpine"]);
+    let name = "configmap-demo-pod";
+    podtui.wait_running(name);
+    assert_eq!(
+        inside(
+            &podtui,
+            name,
+            "echo $PLAYER_INITIAL_LIVES $UI_PROPERTIES_FILE_NAME; ls /config"
+        ),
+        "3 user-interface.properties\ngame.properties\nuser-interface.properties\n"
+    );
+    assert_eq!(
+        inside(&podtui, name, "cat /config/game.properties"),
+        "enemy.types=aliens,monsters\nplayer.maximum-lives=5\n"
+    );
+    assert!(
+        !podtui
+            .output(&[
+                "exec",
+                name,
+                "--",
+                "sh",
+                "-c",
+                "echo x > /config/game.properties"
+            ])
+            .status
+            .success()
+    );
+    podtui.delete_all();
+}
+
+#[test]
+fn scenario_12_modes_of_secrets() {
+    require_images!();
+    let podtui = Podtui::start();
+    scenario(&podtui, "12-secret-modes.yaml", &["redis"]);
+    podtui.wait_running("mypod");
+    let look = |command: &str| inside(&podtui, "mypod", command);
+    assert_eq!(
+        look(
+            "stat -L -c '%a %n' /etc/foo/my-group/my-username /etc/foo/password /etc/foo/.secret-file"
+        ),
+        "777 /etc/foo/my-group/my-username\n400 /etc/foo/password\n400 /etc/foo/.secret-file\n"
+    );
+    assert_eq!(
+        look("cat /etc/foo/my-group/my-username; echo $SECRET_USERNAME"),
+        "adminadmin\n"
+    );
+    assert_eq!(look("cat /etc/foo/.secret-file"), "value-2\r\n\r\n");
+    assert!(look("grep ' /etc/foo ' /proc/mounts").contains(" tmpfs ro,"));
+    assert_eq!(look("readlink /etc/foo/password"), "..data/password\n");
+    let before = look("readlink /etc/foo/..data");
+    let patch = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mysecret"}, "type": "Opaque",
+        "stringData": {"username": "root", "password": "new", ".secret-file": "x"}});
+    podtui.apply(&patch.to_string());
+    let begin = Instant::now();
+    podtui.wait("the new password", || {
+        (look("cat /etc/foo/password") == "new").then_some(())
+    });
+    assert!(begin.elapsed() < TOGETHER, "{:?}", begin.elapsed());
+    assert_ne!(look("readlink /etc/foo/..data"), before);
+    assert_eq!(look("ls -a /etc/foo | grep -c '^\\.\\.2'"), "1\n");
+    // Variables are frozen.
+    assert_eq!(look("echo $SECRET_USERNAME"), "admin\n");
+    // Nothing of it is on a disk, and nothing is mounted on the machine.
+    for entry in walkdir::WalkDir::new(podtui.run()).into_iter().flatten() {
+        if entry.file_type().is_file() {
+            let bytes = fs::read(entry.path()).unwrap_or_default();
+            assert!(
+                memchr::memmem::find(&bytes, b"1f2d1e2e67df").is_none(),
+                "{}",
+                entry.path().display()
+            );
+        }
+    }
+    podtui.delete_all();
+}
+
+#[test]
+fn a_missing_object_holds_the_pod_until_it_appears() {
+    require_root!();
+    let podtui = Podtui::start();
+    podtui.apply(&pod(
+        "late",
+        "[{name: c, mountPath: /c}, {name: o, mountPath: /o}]",
+        "[{name: c, configMap: {name: later, items: [{key: k, path: a/b}]}}, {name: o, secret: {secretName: opt, optional: true}}]",
+    ));
+    let text = "MountVolume.SetUp failed for volume \"c\" : configmap \"later\" not found";
+    podtui.wait("FailedMount", || {
+        podtui.ok(&["events"]).contains(text).then_some(())
+    });
+    assert_eq!(
+        status(&podtui.pod("late"), "c")["state"]["waiting"]["reason"],
+        "ContainerCreating"
+    );
+    podtui.ok(&["create", "configmap", "later", "--from-literal=x=1"]);
+    let text = "MountVolume.SetUp failed for volume \"c\" : configmap references non-existent config key: k";
+    podtui.wait("the key to be missed", || {
+        podtui.ok(&["events"]).contains(text).then_some(())
+    });
+    podtui.ok(&["delete", "configmap", "later"]);
+    podtui.ok(&["create", "configmap", "later", "--from-literal=k=there"]);
+    podtui.wait_running("late");
+    assert_eq!(inside(&podtui, "late", "cat /c/a/b; ls /o"), "there");
+    podtui.ok(&["create", "secret", "generic", "opt", "--from-literal=k=v"]);
+    podtui.wait("the optional secret", || {
+        (inside(&podtui, "late", "cat /o/k 2>/dev/null || true") == "v").then_some(())
+    });
+    podtui.delete_all();
+}
+
+/// The engine may die; the volumes live in the shim, and the next engine brings them up to date.
+#[test]
+fn volumes_outlive_the_engine() {
+    require_root!();
+    let podtui = Podtui::start();
+    podtui.ok(&["create", "configmap", "m", "--from-literal=k=1"]);
+    podtui.apply(&pod(
+        "p",
+        "[{name: c, mountPath: /c}]",
+        "[{name: c, configMap: {name: m}}]",
+    ));
+    podtui.wait_running("p");
+    podtui.kill_engine();
+    podtui.serve();
+    assert_eq!(inside(&podtui, "p", "cat /c/k"), "1");
+    podtui.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {k: '2'}\n");
+    podtui.wait("the update", || {
+        (inside(&podtui, "p", "cat /c/k") == "2").then_some(())
+    });
+    assert_eq!(status(&podtui.pod("p"), "c")["restartCount"], 0);
+    podtui.delete_all();
+}
+
+#[test]
+fn sub_paths_name_a_part_and_are_not_updated() {
+    require_root!();
+    let podtui = Podtui::start();
+    podtui.ok(&[
+        "create",
+        "configmap",
+        "m",
+        "--from-literal=a.conf=one",
+        "--from-literal=b.conf=b",
+    ]);
+    let manifest = pod(
+        "p",
+        "[{name: c, mountPath: /etc/a.conf, subPath: a.conf}, {name: c, mountPath: /c}, \
+         {name: d, mountPath: /d, subPath: x/y}, {name: m, mountPath: /m, subPathExpr: '$(NAME)-dir'}, {name: d, mountPath: /all}]",
+        "[{name: c, configMap: {name: m}}, {name: d, emptyDir: {}}, {name: m, emptyDir: {medium: Memory}}]",
+    );
+    podtui.apply(&manifest.replace(
+        "    command",
+        "    env: [{name: NAME, value: an}]\n    command",
+    ));
+    podtui.wait_running("p");
+    let look = |command: &str| inside(&podtui, "p", command);
+    assert_eq!(look("cat /etc/a.conf"), "one");
+    assert_eq!(
+        look("echo 1 > /d/f; cat /all/x/y/f; echo 2 > /m/f; stat -c %a /d"),
+        "1\n777\n"
+    );
+    podtui.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {a.conf: two}\n");
+    podtui.wait("the update", || {
+        (look("cat /c/a.conf") == "two").then_some(())
+    });
+    assert_eq!(look("cat /etc/a.conf"), "one");
+    podtui.delete_all();
+}
+
+/// CVE-2017-1002101, CVE-2021-25741: what a subPath names is replaced by a link, for disk and for memory.
+#[test]
+fn a_sub_path_does_not_lead_out() {
+    require_root!();
+    for medium in ["", "Memory"] {
+        let podtui = Podtui::start();
+        let manifest = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: evil}}\nspec:\n  volumes: [{{name: v, emptyDir: {{medium: '{medium}'}}}}]\n  \
+             initContainers:\n  - name: plant\n    image: localhost/toolbox\n    imagePullPolicy: IfNotPresent\n    \
+             command: [sh, -c, 'ln -s / /v/out; ln -s ../../../../../../../.. /v/up; mkdir -p /v/in/deep; ln -s in /v/fine']\n    \
+             volumeMounts: [{{name: v, mountPath: /v}}]\n  containers:\n"
+        );
+        let container = |name: &str, sub: &str| {
+            format!(
+                "  - name: {name}\n    image: localhost/toolbox\n    imagePullPolicy: IfNotPresent\n    \
+                 command: [sh, -c, 'ls /h; exec sleep 1000']\n    volumeMounts: [{{name: v, mountPath: /h, subPath: {sub}}}]\n"
+            )
+        };
+        let containers = [
+            ("c", "out"),
+            ("d", "out/etc"),
+            ("e", "up/etc"),
+            ("f", "fine"),
+        ];
+        let containers: String = containers.map(|(name, sub)| container(name, sub)).concat();
+        podtui.apply(&(manifest + &containers));
+        for (name, sub) in [("c", "out"), ("d", "out/etc"), ("e", "up/etc")] {
+            let waiting = podtui.wait("the refusal", || {
+                let waiting = status(&podtui.pod("evil"), name)["state"]["waiting"].clone();
+                (waiting["reason"] == "CreateContainerConfigError").then_some(waiting)
+            });
+            assert_eq!(
+                waiting["message"],
+                format!(
+                    "failed to prepare subPath for volumeMount \"v\" of container \"{name}\": subPath \"{sub}\" leads \
+                     out of its volume through a symlink"
+                )
+            );
+        }
+        podtui.wait("the harmless one", || {
+            (podtui.ok(&["logs", "evil", "-c", "f"]) == "deep\n").then_some(())
+        });
+        podtui.delete_all();
+    }
+}
+
+/// The same while a sibling swaps the directory for a link all the time: whatever is mounted is in the volume.
+#[test]
+fn a_sub_path_that_is_swapped_stays_inside() {
+    require_root!();
+    let podtui = Podtui::start();
+    podtui.apply(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: race}\nspec:\n  restartPolicy: Always\n  terminationGracePeriodSeconds: 0\n  \
+         volumes: [{name: v, emptyDir: {}}]\n  containers:\n  - name: swap\n    image: localhost/toolbox\n    imagePullPolicy: IfNotPresent\n    \
+         command: [sh, -c, 'cd /v; mkdir dir; touch dir/inside; ln -s / link; while :; do mv dir s; mv link dir; mv dir link; mv s dir; done']\n    \
+         volumeMounts: [{name: v, mountPath: /v}]\n",
+    );
+    podtui.wait_running("race");
+    let uid = podtui.pod("race")["metadata"]["uid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let volume = podtui
+        .state()
+        .join("pods")
+        .join(uid)
+        .join("volumes/kubernetes.io~empty-dir/v");
+    // A second pod sees the racing directory as a hostPath, so that it can be started again and again.
+    for round in 0..12 {
+        let name = format!("victim{round}");
+        let mut manifest = pod(
+            &name,
+            "[{name: h, mountPath: /h, subPath: dir}]",
+            &format!("[{{name: h, hostPath: {{path: '{}'}}}}]", volume.display()),
+        );
+        manifest = manifest.replace("exec sleep 1000", "ls -a /h");
+        podtui.apply(&manifest.replace("spec:\n", "spec:\n  restartPolicy: Never\n"));
+    }
+    for round in 0..12 {
+        let name = format!("victim{round}");
+        podtui.wait(&format!("{name} to end or to be refused"), || {
+            let pod = podtui.pod(&name);
+            let waiting = status(&pod, "c")["state"]["waiting"]["reason"].clone();
+            let refused = waiting == "CreateContainerConfigError" || waiting == "RunContainerError";
+            let phase = &pod["status"]["phase"];
+            (refused || phase == "Succeeded" || phase == "Failed").then_some(())
+        });
+        let log = podtui.output(&["logs", &name]).stdout;
+        let log = String::from_utf8_lossy(&log);
+        assert!(
+            !log.contains("etc") && !log.contains("proc"),
+            "out of the volume: {log}"
+        );
+    }
+    podtui.delete_all();
+}
+
+#[test]
+fn the_group_of_volumes() {
+    require_root!();
+    let podtui = Podtui::start();
+    podtui.ok(&["create", "secret", "generic", "s", "--from-literal=k=v"]);
+    let outside = podtui.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let volumes = format!(
+        "[{{name: s, secret: {{secretName: s, defaultMode: 0400}}}}, {{name: d, emptyDir: {{}}}}, \
+         {{name: m, emptyDir: {{medium: Memory}}}}, {{name: h, hostPath: {{path: '{}'}}}}]",
+        outside.display()
+    );
+    let mounts = "[{name: s, mountPath: /s}, {name: d, mountPath: /d}, {name: m, mountPath: /m}, {name: h, mountPath: /h, readOnly: true}]";
+    let manifest = pod("p", mounts, &volumes).replace(
+        "spec:\n",
+        "spec:\n  securityContext: {runAsUser: 1000, runAsGroup: 3000, fsGroup: 2000}\n",
+    );
+    podtui.apply(&manifest);
+    podtui.wait_running("p");
+    let look = |command: &str| inside(&podtui, "p", command);
+    assert_eq!(
+        look("cat /s/k; stat -L -c '%a %u %g' /s/k"),
+        "v440 0 2000\n"
+    );
+    assert_eq!(look("stat -c '%a %g' /d /m"), "2777 2000\n2777 2000\n");
+    assert_eq!(
+        look("touch /d/f /m/f; stat -c '%u %g' /d/f /m/f"),
+        "1000 2000\n1000 2000\n"
+    );
+    assert_eq!(look("stat -c '%g' /h"), "0\n");
+    podtui.delete_all();
+}
+
+/// 50 pods, one config map, one update.
+#[test]
+fn an_update_reaches_fifty_pods_together() {
+    require_root!();
+    let podtui = Podtui::start();
+    podtui.ok(&["create", "configmap", "shared", "--from-literal=k=old"]);
+    let all: Vec<String> = (0..50)
+        .map(|number| {
+            pod(
+                &format!("p{number}"),
+                "[{name: c, mountPath: /c}]",
+                "[{name: c, configMap: {name: shared}}]",
+            )
+        })
+        .collect();
+    podtui.apply(&all.join("---\n"));
+    for number in 0..50 {
+        podtui.wait_running(&format!("p{number}"));
+    }
+    let files: Vec<String> = (0..50)
+        .map(|number| {
+            let pid = podtui.container_pid(&format!("p{number}"), "c");
+            format!("/proc/{pid}/root/c/k")
+        })
+        .collect();
+    podtui.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\ndata: {k: new}\n");
+    let begin = Instant::now();
+    for file in &files {
+        podtui.wait(&format!("{file} to change"), || {
+            (fs::read_to_string(file).ok()? == "new").then_some(())
+        });
+    }
+    let passed = begin.elapsed();
+    println!("an update reached 50 pods after {passed:?}");
+    assert!(passed < TOGETHER, "{passed:?}");
+    podtui.delete_all();
+}
+
+/// A pod sees its own volumes and nobody else's, and nothing of them is mounted on the machine.
+#[test]
+fn a_secret_is_its_pods_alone() {
+    require_root!();
+    let podtui = Podtui::start();
+    podtui.ok(&[
+        "create",
+        "secret",
+        "generic",
+        "s",
+        "--from-literal=k=only-mine",
+    ]);
+    podtui.apply(&pod(
+        "owner",
+        "[{name: s, mountPath: /s}]",
+        "[{name: s, secret: {secretName: s}}]",
+    ));
+    podtui.wait_running("owner");
+    // Even one that has the whole of the engine's directories.
+    podtui.apply(&pod(
+        "thief",
+        "[{name: h, mountPath: /h}]",
+        &format!(
+            "[{{name: h, hostPath: {{path: '{}'}}}}]",
+            podtui.run().display()
+        ),
+    ));
+    podtui.wait_running("thief");
+    let found = inside(&podtui, "thief", "grep -r only-mine /h 2>/dev/null | wc -l");
+    assert_eq!(found.trim(), "0");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(
+        !mounts.contains(&*podtui.path().to_string_lossy()),
+        "{mounts}"
+    );
+    podtui.delete_all();
+}
