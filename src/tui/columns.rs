@@ -102,6 +102,11 @@ const fn column(
     }
 }
 
+/// Columns [`compare`] knows an order for.
+pub(super) const fn is_sortable(id: ColumnId) -> bool {
+    !matches!(id, ColumnId::MemoryGraph | ColumnId::Why)
+}
+
 pub(super) fn columns_of(kind: Kind, all_namespaces: bool, wide: bool) -> Vec<Column> {
     let namespace = column(ColumnId::Namespace, "NAMESPACE", false, 6, 20, 2);
     let mut columns: Vec<Column> = Vec::new();
@@ -313,13 +318,41 @@ pub(super) fn compare(left: &Row, right: &Row, sort: Sort, metrics: &Metrics) ->
     };
     let restarts = |row: &Row| row.pod.as_ref().map(|facts| facts.summary.restarts);
     let status = |row: &Row| row.pod.as_ref().map(|facts| facts.summary.status.clone());
+    let ready = |row: &Row| {
+        let summary = row.pod.as_ref().map(|facts| &facts.summary);
+        summary.map(|summary| (summary.ready * 1000).checked_div(summary.total))
+    };
+    let last = |row: &Row| {
+        row.pod
+            .as_ref()
+            .and_then(|facts| facts.summary.last_restart)
+    };
     let order = match sort.column {
         ColumnId::Status => (left.health, status(left)).cmp(&(right.health, status(right))),
         ColumnId::Restarts => restarts(right).cmp(&restarts(left)),
         ColumnId::Cpu => usage(right).cpu_millicores.cmp(&usage(left).cpu_millicores),
         ColumnId::Memory => usage(right).memory_bytes.cmp(&usage(left).memory_bytes),
         ColumnId::Age => right.since().cmp(&left.since()),
-        _ => Ordering::Equal,
+        ColumnId::Namespace => left.key.namespace.cmp(&right.key.namespace),
+        ColumnId::Ready => ready(left).cmp(&ready(right)),
+        ColumnId::Last => last(right).cmp(&last(left)),
+        ColumnId::CpuPercent => {
+            let share = |row: &Row| share(usage(row).cpu_millicores, row, |facts| facts.cpu_limit);
+            share(right).cmp(&share(left))
+        }
+        ColumnId::MemoryPercent => {
+            let share = |row: &Row| share(usage(row).memory_bytes, row, |facts| facts.memory_limit);
+            share(right).cmp(&share(left))
+        }
+        ColumnId::Ip => address(left).cmp(&address(right)),
+        ColumnId::Node => {
+            pod_text(left, |pod| pod.spec.as_ref()?.node_name.as_deref())
+                .cmp(&pod_text(right, |pod| {
+                    pod.spec.as_ref()?.node_name.as_deref()
+                }))
+        }
+        ColumnId::Printed(index) => printed(left, index).cmp(&printed(right, index)),
+        ColumnId::Name | ColumnId::MemoryGraph | ColumnId::Why => Ordering::Equal,
     };
     let order = order.then_with(|| {
         (&left.key.name, &left.key.namespace).cmp(&(&right.key.name, &right.key.namespace))
@@ -329,6 +362,33 @@ pub(super) fn compare(left: &Row, right: &Row, sort: Sort, metrics: &Metrics) ->
     } else {
         order
     }
+}
+
+/// Thousandths of the limit; rows without one come last.
+fn share(used: u64, row: &Row, limit: fn(&PodFacts) -> Option<i64>) -> Option<u64> {
+    let limit = u64::try_from(limit(row.pod.as_ref()?)?).ok()?;
+    used.saturating_mul(1000).checked_div(limit)
+}
+
+fn pod_text(row: &Row, pick: fn(&k8s_openapi::api::core::v1::Pod) -> Option<&str>) -> Option<&str> {
+    match &row.object {
+        crate::model::Object::Pod(pod) => pick(pod),
+        _ => None,
+    }
+}
+
+/// As a number: 10.0.0.9 comes before 10.0.0.10.
+fn address(row: &Row) -> Option<std::net::IpAddr> {
+    pod_text(row, |pod| pod.status.as_ref()?.pod_ip.as_deref())?
+        .parse()
+        .ok()
+}
+
+/// Numbers by value, other texts by their letters.
+fn printed(row: &Row, index: usize) -> (Option<u64>, String) {
+    let cells = cells(&row.object, true, Timestamp::UNIX_EPOCH);
+    let text = cells.into_iter().nth(index).unwrap_or_default();
+    (text.parse().ok(), text)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The list: which objects in which order, which one is selected, what part is in view.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use unicode_width::UnicodeWidthStr;
 
 use super::columns::{ColumnId, Sort, compare};
-use super::data::{Collections, Metrics, Row};
+use super::data::{Collections, Health, Metrics, Row};
+use super::filter::Filter;
 use crate::model::{Kind, ObjectKey};
 
 #[derive(Clone, Debug)]
@@ -15,14 +17,20 @@ pub(super) struct List {
     pub(super) namespace: Option<String>,
     /// Where `0` goes back to.
     pub(super) home_namespace: String,
-    /// As typed: a substring of the row, or with `!` in front of what must not be in it.
+    /// As typed; [`Filter`] says what it means.
     pub(super) filter: String,
+    /// Why the filter cannot be understood; it hides nothing then.
+    pub(super) filter_problem: Option<String>,
+    /// Only rows that are bad or that wait.
+    pub(super) faults_only: bool,
     pub(super) sort: Sort,
     pub(super) wide: bool,
     /// First row in view.
     pub(super) top: usize,
     pub(super) widths: Widths,
     order: Vec<Arc<Row>>,
+    /// Objects that actions on several apply to; those that are gone or of another kind drop out.
+    marks: BTreeSet<ObjectKey>,
     selected: Option<ObjectKey>,
     index: usize,
 }
@@ -42,6 +50,9 @@ impl List {
             home_namespace: namespace.clone().unwrap_or_else(|| "default".to_owned()),
             namespace,
             filter: String::new(),
+            filter_problem: None,
+            faults_only: false,
+            marks: BTreeSet::new(),
             sort: default_sort(Kind::Pod),
             wide: false,
             top: 0,
@@ -69,6 +80,8 @@ impl List {
             self.kind = kind;
             self.sort = default_sort(kind);
             self.filter.clear();
+            self.faults_only = false;
+            self.marks.clear();
             self.selected = None;
             self.index = 0;
             self.top = 0;
@@ -89,11 +102,20 @@ impl List {
 
     /// Filters and sorts anew. The selection stays on its object; when that is gone, on its place.
     pub(super) fn refresh(&mut self, collections: &Collections, metrics: &Metrics) {
-        let rows = collections.rows(self.kind);
-        self.order = rows
-            .filter(|row| matches(row, &self.filter))
+        let mut filter = Filter::parse(&self.filter);
+        self.filter_problem = filter.problem().map(str::to_owned);
+        let faults_only = self.faults_only;
+        let is_wanted = |row: &&Arc<Row>| (!faults_only || is_fault(row)) && filter.matches(row);
+        self.order = collections
+            .rows(self.kind)
+            .filter(is_wanted)
             .cloned()
             .collect();
+        if !self.marks.is_empty() {
+            let rows = collections.rows(self.kind);
+            let marked = rows.filter(|row| self.marks.contains(&row.key));
+            self.marks = marked.map(|row| row.key.clone()).collect();
+        }
         self.order
             .sort_by(|left, right| compare(left, right, self.sort, metrics));
         let place = self
@@ -119,6 +141,70 @@ impl List {
         }
     }
 
+    pub(super) fn is_marked(&self, row: &Row) -> bool {
+        self.marks.contains(&row.key)
+    }
+
+    /// Marks the selected row or takes its mark away, and goes on to the next.
+    pub(super) fn toggle_mark(&mut self) {
+        let Some(row) = self.selected() else { return };
+        let key = row.key.clone();
+        if !self.marks.remove(&key) {
+            self.marks.insert(key);
+        }
+        self.select(self.index + 1);
+    }
+
+    /// Marks every row from the nearest marked one above (else below) to the selected one.
+    pub(super) fn mark_range(&mut self) {
+        let marked = |index: &usize| {
+            self.order
+                .get(*index)
+                .is_some_and(|row| self.is_marked(row))
+        };
+        let above = (0..self.index).rev().find(marked);
+        let other = above.or_else(|| (self.index..self.order.len()).find(marked));
+        let from = other.unwrap_or(self.index);
+        let range = from.min(self.index)..=from.max(self.index);
+        let keys: Vec<ObjectKey> = self
+            .order
+            .get(range)
+            .unwrap_or_default()
+            .iter()
+            .map(|row| row.key.clone())
+            .collect();
+        self.marks.extend(keys);
+    }
+
+    pub(super) fn clear_marks(&mut self) -> bool {
+        !std::mem::take(&mut self.marks).is_empty()
+    }
+
+    pub(super) fn marks(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// The rows an action is about: the marked ones, also those a filter hides now, else the selected one.
+    pub(super) fn targets(&self, collections: &Collections) -> Vec<Arc<Row>> {
+        if self.marks.is_empty() {
+            return self.selected().cloned().into_iter().collect();
+        }
+        let rows = collections.rows(self.kind);
+        rows.filter(|row| self.is_marked(row)).cloned().collect()
+    }
+
+    /// Selects the next bad row, else the next that waits, around the end; false when all is well.
+    pub(super) fn next_problem(&mut self) -> bool {
+        let count = self.order.len();
+        let after = (1..=count).map(|step| (self.index + step) % count);
+        let first = |health: Health| {
+            let mut places = after.clone();
+            places.find(|&index| self.order[index].health == health)
+        };
+        let found = first(Health::Bad).or_else(|| first(Health::Wait));
+        found.map(|index| self.select(index)).is_some()
+    }
+
     /// Moves the view so that the selection is in it and no line is wasted.
     pub(super) fn scroll_into_view(&mut self, height: usize) {
         let height = height.max(1);
@@ -139,29 +225,6 @@ fn default_sort(kind: Kind) -> Sort {
     }
 }
 
-/// The filter looks at what the row says: name, namespace, status, and for events reason, object and message.
-fn matches(row: &Row, filter: &str) -> bool {
-    let (wanted, filter) = match filter.strip_prefix('!') {
-        Some(rest) => (false, rest),
-        None => (true, filter),
-    };
-    if filter.is_empty() {
-        return true;
-    }
-    let filter = filter.to_lowercase();
-    let contains = |text: &str| text.to_lowercase().contains(&filter);
-    let found = contains(&row.key.name)
-        || contains(row.namespace())
-        || row
-            .pod
-            .as_ref()
-            .is_some_and(|facts| contains(&facts.summary.status))
-        || match &row.object {
-            crate::model::Object::Event(event) => {
-                let texts = [&event.reason, &event.message, &event.involved_object.name];
-                texts.into_iter().flatten().any(|text| contains(text))
-            }
-            _ => false,
-        };
-    found == wanted
+fn is_fault(row: &Row) -> bool {
+    matches!(row.health, Health::Bad | Health::Wait)
 }

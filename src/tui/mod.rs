@@ -17,6 +17,7 @@ mod app;
 mod columns;
 mod data;
 mod effect;
+mod filter;
 mod inspector;
 mod keymap;
 mod layout;

@@ -158,8 +158,8 @@ pub(super) struct Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AnswerAction {
     Nothing,
-    /// With this grace period, or the object's own.
-    Delete(ObjectKey, Option<i64>),
+    /// With this grace period, or each object's own.
+    Delete(Vec<ObjectKey>, Option<i64>),
     Exit(super::effect::ExitChoice),
 }
 

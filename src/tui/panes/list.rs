@@ -95,6 +95,12 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         let is_selected = list
             .selected()
             .is_some_and(|selected| selected.key == row.key);
+        if list.is_marked(row) {
+            let styles = &model.look.theme.styles;
+            let mark = model.look.glyphs.mark;
+            canvas.put(0, line, mark.encode_utf8(&mut [0; 4]), styles.marker);
+            canvas.style_row(line, styles.prompt);
+        }
         if is_selected {
             let styles = &model.look.theme.styles;
             let is_focused = model.focus == Focus::List && model.overlays.is_empty();
@@ -103,12 +109,10 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
             } else {
                 styles.selected_unfocused
             };
-            canvas.put(
-                0,
-                line,
-                model.look.glyphs.cursor.encode_utf8(&mut [0; 4]),
-                style,
-            );
+            if !list.is_marked(row) {
+                let cursor = model.look.glyphs.cursor;
+                canvas.put(0, line, cursor.encode_utf8(&mut [0; 4]), style);
+            }
             canvas.style_row(line, style);
         }
     }
@@ -207,15 +211,30 @@ fn draw_heading(model: &Model, canvas: &mut Canvas<'_>, table: &Table<'_>) {
         }
         at += width + 1;
     }
-    let filter = &list.filter;
-    if !filter.is_empty() {
-        // A list that hides objects must say so, if need be in the place of the last headings.
-        let text = format!(" /{filter} ({})", list.rows().len());
+    // A list that hides objects or has marks must say so, if need be in the place of the last headings.
+    if let Some(text) = narrowed(model) {
         let width = canvas.width();
         let from = width.saturating_sub(text.width()).max(width.min(6));
         let ellipsis = model.look.glyphs.ellipsis;
         canvas.put_cut(from, 0, width, &text, styles.prompt, ellipsis);
     }
+}
+
+fn narrowed(model: &Model) -> Option<String> {
+    let list = &model.list;
+    let mut words: Vec<String> = Vec::new();
+    if list.marks() > 0 {
+        words.push(format!("{} marked", list.marks()));
+    }
+    if list.faults_only {
+        words.push(format!("faults only ({})", list.rows().len()));
+    }
+    match (&list.filter_problem, list.filter.as_str()) {
+        (Some(problem), _) => words.push(format!("filter: {problem}")),
+        (None, "") => {}
+        (None, filter) => words.push(format!("/{filter} ({})", list.rows().len())),
+    }
+    (!words.is_empty()).then(|| format!(" {}", words.join("  ")))
 }
 
 fn draw_row(
@@ -289,6 +308,9 @@ fn draw_empty(model: &Model, canvas: &mut Canvas<'_>, line: usize) {
                 "no {plural} match /{}   (esc clears the filter)",
                 list.filter
             )
+        }
+        (_, Some(Liveness::Live)) if list.faults_only => {
+            format!("no {plural} are in trouble   (esc shows all)")
         }
         (_, Some(Liveness::Live)) => {
             let key = |cmd| model.keymap.key_of(Place::List, cmd);

@@ -602,6 +602,74 @@ fn personal_files_change_keys_and_colours_while_the_screen_runs() {
 }
 
 #[test]
+fn marked_objects_are_deleted_together() {
+    let mut screen = Screen::populated(80, 24);
+    screen.keys("g  ");
+    assert!(screen.text().contains("2 marked"), "{}", screen.text());
+    let text = screen.keys("D").text();
+    assert!(text.contains("Delete these 2 pods?"), "{text}");
+    assert!(text.contains("api-7d9, web-0"), "{text}");
+    screen.effects.clear();
+    screen.keys("y");
+    let deleted: Vec<&str> = screen
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Delete { key, options } => {
+                assert_eq!(options.grace_period_seconds, None);
+                Some(key.name.as_str())
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(deleted, ["api-7d9", "web-0"]);
+    assert!(!screen.text().contains("marked"));
+}
+
+#[test]
+fn a_range_of_marks_and_esc() {
+    let mut screen = Screen::populated(80, 24);
+    screen.keys("g Gv");
+    assert_eq!(screen.model.list.marks(), 3);
+    screen.keys("<esc>");
+    assert_eq!(screen.model.list.marks(), 0);
+}
+
+#[test]
+fn faults_only_and_the_next_problem() {
+    let mut screen = Screen::populated(80, 24);
+    screen.keys("g!");
+    assert_eq!(screen.model.list.selected().unwrap().key.name, "worker-1");
+    let text = screen.keys("f").text();
+    assert!(text.contains("faults only (1)"), "{text}");
+    assert!(!text.contains("api-7d9"), "{text}");
+    let text = screen.keys("<esc>").text();
+    assert!(text.contains("api-7d9"), "{text}");
+}
+
+#[test]
+fn a_filter_that_cannot_be_understood_says_so() {
+    let mut screen = Screen::populated(80, 24);
+    let text = screen.keys("/-l a in<enter>").text();
+    assert!(text.contains("filter: "), "{text}");
+    assert!(text.contains("api-7d9"), "{text}");
+}
+
+#[test]
+fn sorting_by_any_column() {
+    let mut screen = Screen::populated(80, 24);
+    screen.keys("omem<enter>");
+    let names: Vec<&str> = screen
+        .model
+        .list
+        .rows()
+        .iter()
+        .map(|row| row.key.name.as_str())
+        .collect();
+    assert_eq!(names, ["worker-1", "api-7d9", "web-0"]);
+}
+
+#[test]
 fn keys_as_text() {
     assert_eq!(parse_keys("j<enter><<ctrl-u>").len(), 4);
     assert_eq!(now().to_string(), "2026-01-02T03:00:00Z");

@@ -1,6 +1,7 @@
 use super::palette;
 use crate::config::OnExit;
 use crate::model::{Kind, ObjectKey};
+use crate::tui::columns::{columns_of, is_sortable};
 use crate::tui::data::Row;
 use crate::tui::effect::{Effect, ExitChoice};
 use crate::tui::inspector::Tab;
@@ -81,6 +82,18 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
             };
         }
         Cmd::Container => choose_container(model),
+        Cmd::FaultsOnly => {
+            model.list.faults_only ^= true;
+            model.pending.is_list_stale = true;
+        }
+        Cmd::NextProblem => {
+            if !model.list.next_problem() {
+                model.say("nothing is in trouble");
+            }
+        }
+        Cmd::Mark => model.list.toggle_mark(),
+        Cmd::MarkRange => model.list.mark_range(),
+        Cmd::SortPicker => pick_sort(model),
         Cmd::NextMatch => find(model, true),
         Cmd::PreviousMatch => find(model, false),
         Cmd::Redraw => return vec![Effect::Redraw],
@@ -170,8 +183,10 @@ fn back(model: &mut Model) {
         model.inspector.logs.search.clear();
     } else if model.focus == Focus::Inspector {
         model.focus = Focus::List;
-    } else if !model.list.filter.is_empty() {
+    } else if model.list.clear_marks() {
+    } else if !model.list.filter.is_empty() || model.list.faults_only {
         model.list.filter.clear();
+        model.list.faults_only = false;
         model.pending.is_list_stale = true;
     } else if model.list.kind != Kind::Pod {
         model.list.show_kind(Kind::Pod);
@@ -210,7 +225,10 @@ pub(super) fn leave(model: &mut Model) -> Vec<Effect> {
     model.overlays.push(Overlay::Confirm(Confirm {
         title: "leave podtui".to_owned(),
         text: vec![
-            format!("{running} pods are still active."),
+            match running {
+                1 => "1 pod is still active.".to_owned(),
+                many => format!("{many} pods are still active."),
+            },
             "Keep running: the engine moves to the background, the next podtui finds it."
                 .to_owned(),
             "Stop: containers end now; the pods start again with the next podtui.".to_owned(),
@@ -234,41 +252,44 @@ fn open_filter(model: &mut Model) {
 }
 
 fn ask_delete(model: &mut Model) {
-    let Some(row) = model.list.selected() else {
+    let rows = model.list.targets(&model.collections);
+    let Some(first) = rows.first() else {
         model.complain("nothing is selected");
         return;
     };
-    let key = row.key.clone();
-    if matches!(key.kind, Kind::Node) {
+    if first.key.kind == Kind::Node {
         model.complain("the node is this machine; it cannot be deleted");
         return;
     }
+    let keys: Vec<ObjectKey> = rows.iter().map(|row| row.key.clone()).collect();
     let answer = |letter, text: &str, action| Answer {
         key: letter,
         text: text.to_owned(),
         action,
     };
-    let mut answers = vec![answer('n', "No", AnswerAction::Nothing)];
-    answers.push(answer(
-        'y',
-        "Delete",
-        AnswerAction::Delete(key.clone(), None),
-    ));
-    let place = match &key.namespace {
-        Some(namespace) => format!(" in namespace {namespace}"),
-        None => String::new(),
+    let mut answers = vec![
+        answer('n', "No", AnswerAction::Nothing),
+        answer('y', "Delete", AnswerAction::Delete(keys.clone(), None)),
+    ];
+    let mut text = match rows.as_slice() {
+        [row] => vec![format!("Delete {}?", in_words(&row.key))],
+        many => {
+            let plural = first.key.kind.plural();
+            let mut text = vec![format!("Delete these {} {plural}?", many.len())];
+            let names: Vec<&str> = many.iter().map(|row| row.key.name.as_str()).collect();
+            text.push(names.join(", "));
+            text
+        }
     };
-    let mut text = vec![format!(
-        "Delete {} {}{place}?",
-        key.kind.singular(),
-        key.name
-    )];
-    if let crate::model::Object::Pod(pod) = &row.object {
-        let grace = crate::model::pod::grace_period_seconds(pod);
+    let graces = rows.iter().filter_map(|row| match &row.object {
+        crate::model::Object::Pod(pod) => Some(crate::model::pod::grace_period_seconds(pod)),
+        _ => None,
+    });
+    if let Some(grace) = graces.max() {
         text.push(format!(
-            "Its containers are asked to stop and killed after {grace} s; their files and logs go with the pod."
+            "Containers are asked to stop and killed after {grace} s; their files and logs go with the pod."
         ));
-        answers.push(answer('k', "Kill now", AnswerAction::Delete(key, Some(0))));
+        answers.push(answer('k', "Kill now", AnswerAction::Delete(keys, Some(0))));
     }
     model.overlays.push(Overlay::Confirm(Confirm {
         title: "delete".to_owned(),
@@ -276,6 +297,35 @@ fn ask_delete(model: &mut Model) {
         answers,
         chosen: 0,
     }));
+}
+
+/// `pod worker-1 in namespace default`.
+fn in_words(key: &ObjectKey) -> String {
+    let place = match &key.namespace {
+        Some(namespace) => format!(" in namespace {namespace}"),
+        None => String::new(),
+    };
+    format!("{} {}{place}", key.kind.singular(), key.name)
+}
+
+fn pick_sort(model: &mut Model) {
+    let list = &model.list;
+    let columns = columns_of(list.kind, list.namespace.is_none(), true);
+    let sortable = columns.iter().filter(|column| is_sortable(column.id));
+    let items: Vec<PickItem> = sortable
+        .enumerate()
+        .map(|(index, column)| PickItem {
+            key: (index + 1).to_string(),
+            text: column.title.to_lowercase(),
+            action: PickAction::Run(Cmd::Sort(column.id)),
+        })
+        .collect();
+    let current = items
+        .iter()
+        .position(|item| item.action == PickAction::Run(Cmd::Sort(list.sort.column)));
+    let mut picker = Picker::new("sort by (again: reverse)", items);
+    picker.selected = current.unwrap_or(0);
+    model.overlays.push(Overlay::Picker(picker));
 }
 
 fn choose_container(model: &mut Model) {

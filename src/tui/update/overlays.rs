@@ -210,7 +210,11 @@ fn on_confirm_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     model.overlays.pop();
     match answer.action {
         AnswerAction::Nothing => Vec::new(),
-        AnswerAction::Delete(key, grace) => vec![commands::delete_effect(key, grace)],
+        AnswerAction::Delete(keys, grace) => {
+            model.list.clear_marks();
+            let delete = |key| commands::delete_effect(key, grace);
+            keys.into_iter().map(delete).collect()
+        }
         AnswerAction::Exit(choice) => vec![Effect::Exit(choice)],
     }
 }
