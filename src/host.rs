@@ -20,7 +20,7 @@ use crate::base::Clock;
 use crate::client::{Client, Local, Remote};
 use crate::config::Settings;
 use crate::engine::{self, EngineApi, EngineHandle, NodeLimits};
-use crate::image::LocalImages;
+use crate::image::{CredentialFiles, HostSettings, ImageSettings, LocalImages, RegistrySettings};
 use crate::model::Kind;
 use crate::network::Allocator;
 use crate::runtime::{ShimProgram, ShimRuntime};
@@ -47,8 +47,9 @@ impl Host {
         let clock = Clock::system();
         let opened = store::open(&settings.state_dir.join("objects"))
             .with_context(|| cannot_use(&settings.state_dir.join("objects")))?;
-        let images = LocalImages::open(&settings.state_dir.join("images"))
-            .with_context(|| cannot_use(&settings.state_dir.join("images")))?;
+        let images =
+            LocalImages::open(&settings.state_dir.join("images"), image_settings(settings))
+                .with_context(|| cannot_use(&settings.state_dir.join("images")))?;
         let damage = opened.damage.into_iter().chain(images.repaired()).collect();
         let network = Allocator::new(settings.pod_range, engine::path_hash(&settings.run_dir))?;
         let program = sealed_copy().map_or_else(
@@ -305,6 +306,30 @@ fn node_limits(settings: &Settings) -> NodeLimits {
         log_max_files: settings.container_logs.max_files,
         pod_pids: settings.pod_pids_limit,
         cgroup_root: settings.cgroup_root.clone(),
+    }
+}
+
+fn image_settings(settings: &Settings) -> ImageSettings {
+    let hosts = settings.registries.iter().map(|(host, registry)| {
+        let registry = registry.clone();
+        let registry = HostSettings {
+            mirrors: registry.mirrors,
+            plain_http: registry.plain_http,
+            insecure: registry.insecure,
+            ca_file: registry.ca_file,
+        };
+        (host.clone(), registry)
+    });
+    ImageSettings {
+        registries: RegistrySettings {
+            hosts: hosts.collect(),
+        },
+        credentials: CredentialFiles::from_environment(|name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(Into::into)
+        }),
+        pulls_at_once: settings.images.pulls_at_once,
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) struct Console {
     err: Box<dyn Write + Send>,
     pub(super) input_is_terminal: bool,
     pub(super) out_is_terminal: bool,
-    err_is_terminal: bool,
+    pub(super) err_is_terminal: bool,
     zone: OnceLock<TimeZone>,
 }
 

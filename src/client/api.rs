@@ -142,6 +142,33 @@ pub(crate) struct ImageSummary {
     pub(crate) used_by: Vec<String>,
     /// The `config` object of the OCI image configuration.
     pub(crate) config: Value,
+    /// `name@sha256:…` of the manifests it was pulled by.
+    #[serde(default)]
+    pub(crate) repo_digests: Vec<String>,
+}
+
+/// A pull under way, as served under `images.podtui.dev`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ImagePull {
+    /// Normalised name.
+    pub(crate) image: String,
+    pub(crate) started_at: Timestamp,
+    /// `Waiting` (for its turn), `Resolving`, `Fetching` or `Finishing`.
+    pub(crate) phase: String,
+    /// Lowest first; empty until the manifest is known.
+    pub(crate) layers: Vec<ImagePullLayer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ImagePullLayer {
+    pub(crate) digest: String,
+    /// Compressed bytes: all of them, and those that are here.
+    pub(crate) size: u64,
+    pub(crate) fetched: u64,
+    /// Unpacked and verified.
+    pub(crate) done: bool,
 }
 
 /// Where a new image comes from.
@@ -152,6 +179,8 @@ pub(crate) enum ImageSource {
     Import { path: PathBuf, name: String },
     /// An OCI layout directory or archive, or a docker archive; it brings its names.
     Load { path: PathBuf },
+    /// A registry.
+    Pull { name: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,6 +248,8 @@ pub(crate) trait Client: Send + Sync + 'static {
     async fn images(&self) -> Result<Vec<ImageSummary>, ApiError>;
     /// Returns the names the image now has.
     async fn add_image(&self, source: ImageSource) -> Result<Vec<String>, ApiError>;
+    /// Pulls under way, in the order in which they were asked for.
+    async fn image_pulls(&self) -> Result<Vec<ImagePull>, ApiError>;
     /// By name or ID. Returns what was removed: names and IDs, for printing.
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, ApiError>;
 

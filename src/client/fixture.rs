@@ -16,7 +16,7 @@ use super::{Client, Local, WriteOptions};
 use crate::base::{Clock, SessionEnd, SessionOutput, SessionStream, TerminalSize, Uid};
 use crate::engine::{
     AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
-    PodUsage,
+    PodUsage, PullLayerView, PullView,
 };
 use crate::model::{Object, ObjectKey};
 use crate::store::{Opened, Settings, StatusWriter, Store, open_with};
@@ -187,6 +187,7 @@ impl EngineApi for FakeEngine {
             layers: Vec::new(),
             used_by: Vec::new(),
             config: json!({"Cmd": ["sh"]}),
+            repo_digests: Vec::new(),
         }])
     }
 
@@ -196,6 +197,24 @@ impl EngineApi for FakeEngine {
 
     async fn load_images(&self, path: &Path) -> Result<Vec<String>, EngineError> {
         Ok(vec![path.display().to_string()])
+    }
+
+    async fn pull_image(&self, name: &str) -> Result<Vec<String>, EngineError> {
+        Ok(vec![format!("docker.io/library/{name}")])
+    }
+
+    fn pulls(&self) -> Vec<PullView> {
+        vec![PullView {
+            image: "docker.io/library/a:latest".to_owned(),
+            started_at: Timestamp::from_second(1_700_000_000).unwrap(),
+            phase: "Fetching",
+            layers: vec![PullLayerView {
+                digest: "sha256:00".to_owned(),
+                size: 10,
+                fetched: 5,
+                done: false,
+            }],
+        }]
     }
 
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, EngineError> {

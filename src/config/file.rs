@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
+use super::images::{ImagesTable, RegistryTable};
 use super::settings::{ConfigError, OnExit};
 
 /// `config.toml` as written.
@@ -19,6 +21,9 @@ pub(super) struct File {
     pub(super) cgroup: Cgroup,
     pub(super) pods: Pods,
     pub(super) screen: Screen,
+    pub(super) images: ImagesTable,
+    /// By host.
+    pub(super) registries: BTreeMap<String, RegistryTable>,
 }
 
 /// What the screen is told; it takes changes over while it runs.

@@ -7,7 +7,8 @@
 //!
 //! `config.toml` refuses unknown keys and reports the line and column of every mistake. Keys:
 //! `state_dir`, `run_dir`, `log_level`, `on_exit`, `[node] name`, `[network] pod_range`,
-//! `[container_logs] max_size, max_files`, `[cgroup] root`, `[screen] theme`.
+//! `[container_logs] max_size, max_files`, `[cgroup] root`, `[screen] theme`, `[images] parallel_pulls`,
+//! `[registries."HOST"] mirrors, plain_http, insecure, ca_file`.
 //!
 //! Loading reads files and creates nothing; [`Settings::ensure_directories`] makes the directories, mode
 //! 0700. Deliberately absent: key bindings and themes (`tui` reads them from [`Settings::config_dir`]); the
@@ -15,6 +16,7 @@
 
 mod directories;
 mod file;
+mod images;
 mod settings;
 
 pub(crate) use settings::{OnExit, Overrides, Settings};

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use serde::Deserialize;
 
 use super::directories::{Defaults, ensure, is_root};
 use super::file::{self, Screen};
+use super::images::{self, Images, Registry};
 
 /// What leaving the screen does with running pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -59,6 +61,9 @@ pub(crate) struct Settings {
     pub(crate) cgroup_root: Vec<String>,
     /// Processes and threads of one pod, as kubelet's `podPidsLimit`; `None` = no limit.
     pub(crate) pod_pids_limit: Option<i64>,
+    pub(crate) images: Images,
+    /// By host, as it stands in image names.
+    pub(crate) registries: BTreeMap<String, Registry>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +84,7 @@ pub(crate) enum ConfigError {
     #[error("{path}: {key} is {value}: {problem}", path = path.display())]
     Value {
         path: PathBuf,
-        key: &'static str,
+        key: String,
         value: String,
         problem: &'static str,
     },
@@ -147,6 +152,8 @@ impl Settings {
             .or(file.log_level)
             .unwrap_or_else(|| "info".to_owned());
         Ok(Self {
+            images: images::images(&path, file.images)?,
+            registries: images::registries(&path, file.registries)?,
             state_dir: absolute(state_dir)?,
             run_dir: absolute(run_dir)?,
             config_dir,
@@ -207,7 +214,7 @@ fn check(path: &Path, file: &file::File) -> Result<(), ConfigError> {
     let refuse = |key, value: String, problem| {
         Err(ConfigError::Value {
             path: path.to_owned(),
-            key,
+            key: str::to_owned(key),
             value,
             problem,
         })
@@ -394,7 +401,7 @@ mod tests {
         check_error(
             "log_level = \"info\"\nstate = 1\n",
             ":2:1: unknown field `state`, expected one of `state_dir`, `run_dir`, `log_level`, `on_exit`, `node`, `network`, \
-             `container_logs`, `cgroup`, `pods`, `screen`",
+             `container_logs`, `cgroup`, `pods`, `screen`, `images`, `registries`",
         );
         check_error(
             "on_exit = \"never\"\n",

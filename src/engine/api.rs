@@ -68,6 +68,30 @@ pub(crate) struct ImageView {
     /// `namespace/name` of the pods that use it.
     pub(crate) used_by: Vec<String>,
     pub(crate) config: Value,
+    /// `name@sha256:…` of the manifests it was pulled by.
+    pub(crate) repo_digests: Vec<String>,
+}
+
+/// A pull under way, for display.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PullView {
+    /// Normalised name.
+    pub(crate) image: String,
+    pub(crate) started_at: Timestamp,
+    /// `Waiting`, `Resolving`, `Fetching` or `Finishing`.
+    pub(crate) phase: &'static str,
+    /// Lowest first; empty until the manifest is known.
+    pub(crate) layers: Vec<PullLayerView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PullLayerView {
+    pub(crate) digest: String,
+    /// Compressed bytes: all of them, and those that are here.
+    pub(crate) size: u64,
+    pub(crate) fetched: u64,
+    /// Unpacked as well.
+    pub(crate) done: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +128,10 @@ pub(crate) trait EngineApi: Send + Sync + 'static {
     async fn images(&self) -> Result<Vec<ImageView>, EngineError>;
     async fn import_image(&self, tar: &Path, name: &str) -> Result<Vec<String>, EngineError>;
     async fn load_images(&self, path: &Path) -> Result<Vec<String>, EngineError>;
+    /// With the credentials of the engine's own user. Returns the normalised name; dropping the future
+    /// cancels the pull unless a pod waits for it as well.
+    async fn pull_image(&self, name: &str) -> Result<Vec<String>, EngineError>;
+    fn pulls(&self) -> Vec<PullView>;
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, EngineError>;
 
     fn status(&self) -> EngineStatus;

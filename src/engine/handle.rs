@@ -10,14 +10,14 @@ use tokio_util::task::TaskTracker;
 
 use super::api::{
     AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
-    PodUsage,
+    PodUsage, PullLayerView, PullView,
 };
 use super::machine::{Board, ContainerEntry, Directories, Machine, NodeLimits, PodEntry};
 use super::node::{NodeFacts, node_object};
 use super::recorder::{Level, Recorder};
 use super::supervisor::{ShutDown, Supervisor};
 use crate::base::{Clock, ContainerId, SessionStream, Uid, chain};
-use crate::image::{ImageRecord, ImageService};
+use crate::image::{ImageRecord, ImageService, PullPhase, PullProgress};
 use crate::network::Allocator;
 use crate::runtime::{ContainerRuntime, RuntimeError};
 use crate::store::{StatusWriter, Store};
@@ -82,7 +82,6 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         },
         limits: parts.limits,
         node,
-        pulls: Mutex::new(()),
         board: Board::default(),
         removals: TaskTracker::new(),
         started_at: now,
@@ -323,6 +322,7 @@ impl EngineApi for EngineHandle {
                 size: image.size,
                 layers: image.diff_ids,
                 config: image.raw_config,
+                repo_digests: image.repo_digests,
             })
             .collect())
     }
@@ -334,6 +334,20 @@ impl EngineApi for EngineHandle {
 
     async fn load_images(&self, path: &Path) -> Result<Vec<String>, EngineError> {
         self.machine.images.load(path).await.map_err(bad_image)
+    }
+
+    async fn pull_image(&self, name: &str) -> Result<Vec<String>, EngineError> {
+        let pulled = self.machine.images.pull(name, &[]).await;
+        pulled.map(|pulled| vec![pulled.name]).map_err(bad_image)
+    }
+
+    fn pulls(&self) -> Vec<PullView> {
+        self.machine
+            .images
+            .pulls()
+            .into_iter()
+            .map(pull_view)
+            .collect()
     }
 
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, EngineError> {
@@ -378,14 +392,37 @@ impl EngineApi for EngineHandle {
     }
 }
 
+fn pull_view(progress: PullProgress) -> PullView {
+    let layers = progress.layers.into_iter().map(|layer| PullLayerView {
+        digest: layer.digest,
+        size: layer.size,
+        fetched: layer.fetched,
+        done: layer.done,
+    });
+    PullView {
+        image: progress.image,
+        started_at: progress.started_at,
+        phase: match progress.phase {
+            PullPhase::Waiting => "Waiting",
+            PullPhase::Resolving => "Resolving",
+            PullPhase::Fetching => "Fetching",
+            PullPhase::Finishing => "Finishing",
+        },
+        layers: layers.collect(),
+    }
+}
+
 fn bad_image(error: crate::image::ImageError) -> EngineError {
     use crate::image::ImageError;
     match error {
         ImageError::NotFound(name) => EngineError::NotFound(format!("image \"{name}\"")),
         error @ (ImageError::InvalidName { .. }
-        | ImageError::NoRegistry { .. }
+        | ImageError::Registry(_)
+        | ImageError::EveryPlace { .. }
+        | ImageError::DiskFull { .. }
         | ImageError::InUse { .. }
         | ImageError::BadArchive { .. }) => EngineError::BadRequest(chain(&error)),
-        error @ ImageError::Io { .. } => internal(error),
+        ImageError::Shared(error) => EngineError::BadRequest(chain(&*error)),
+        error @ (ImageError::Io { .. } | ImageError::Interrupted) => internal(error),
     }
 }

@@ -30,8 +30,6 @@ pub(super) struct Machine {
     pub(super) directories: Directories,
     pub(super) limits: NodeLimits,
     pub(super) node: NodeFacts,
-    /// Pulls are serialised, as the kubelet does by default.
-    pub(super) pulls: tokio::sync::Mutex<()>,
     pub(super) board: Board,
     /// Removals that nobody waits for before the engine ends.
     pub(super) removals: TaskTracker,

@@ -40,8 +40,10 @@ mod tests;
 mod translate;
 mod worker;
 
-pub(crate) use api::{AttachRequest, EngineApi, EngineError, ExecRequest, ImageView, PodUsage};
+pub(crate) use api::{
+    AttachRequest, EngineApi, EngineError, ExecRequest, ImageView, PodUsage, PullView,
+};
 #[cfg(test)]
-pub(crate) use api::{ContainerUsage, EngineStatus};
+pub(crate) use api::{ContainerUsage, EngineStatus, PullLayerView};
 pub(crate) use handle::{EngineHandle, Parts, start};
 pub(crate) use machine::{NodeLimits, path_hash};

@@ -15,7 +15,9 @@ use tempfile::TempDir;
 use super::{EngineApi, EngineHandle, NodeLimits, Parts, path_hash, start};
 use crate::admission::Admitted;
 use crate::base::Clock;
-use crate::image::{ImageConfig, ImageError, ImageRecord, ImageService};
+use crate::image::{
+    ImageConfig, ImageError, ImageRecord, ImageService, PullOutcome, PullProgress, PullSecret,
+};
 use crate::model::{Kind, Object, ObjectKey};
 use crate::network::Allocator;
 use crate::runtime::{Behaviour, ContainerRuntime, FakeRuntime};
@@ -55,11 +57,25 @@ impl ImageService for FakeImages {
         Ok((!reference.starts_with("absent")).then(|| image(reference)))
     }
 
-    async fn pull(&self, reference: &str) -> Result<ImageRecord, ImageError> {
-        Err(ImageError::NoRegistry {
-            reference: reference.to_owned(),
-            registry: "docker.io".to_owned(),
-        })
+    async fn may_use(
+        &self,
+        reference: &str,
+        _image: &ImageRecord,
+        secrets: &[PullSecret],
+    ) -> Result<bool, ImageError> {
+        Ok(!reference.starts_with("private") || !secrets.is_empty())
+    }
+
+    async fn pull(
+        &self,
+        reference: &str,
+        _secrets: &[PullSecret],
+    ) -> Result<PullOutcome, ImageError> {
+        Err(ImageError::NotFound(reference.to_owned()))
+    }
+
+    fn pulls(&self) -> Vec<PullProgress> {
+        Vec::new()
     }
 
     async fn list(&self) -> Result<Vec<ImageRecord>, ImageError> {

@@ -1,8 +1,13 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
+
+use super::credentials::PullSecret;
+use super::pull::{PullOutcome, PullProgress};
+use super::registry::RegistryError;
 
 /// An image that is unpacked and ready to be mounted.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,11 +49,23 @@ pub(crate) enum ImageError {
     InvalidName { reference: String, reason: String },
     #[error("image \"{0}\" is not present")]
     NotFound(String),
-    /// A pull would need a registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Neither a mirror nor the registry itself has it.
+    #[error("{last} ({mirrors})")]
+    EveryPlace {
+        last: Box<RegistryError>,
+        mirrors: String,
+    },
+    /// The failure of a pull that several have waited for.
+    #[error(transparent)]
+    Shared(Arc<Self>),
+    #[error("the work was interrupted")]
+    Interrupted,
     #[error(
-        "pulling \"{reference}\" needs the registry {registry}, and this podtui cannot reach registries yet: use `podtui image load` or `podtui image import`, or set imagePullPolicy: IfNotPresent"
+        "no space left on the disk of {path} for {what}: `podtui system df` shows what is there, `podtui image prune --all` removes unused images"
     )]
-    NoRegistry { reference: String, registry: String },
+    DiskFull { path: PathBuf, what: String },
     #[error("image \"{name}\" is used by {users}")]
     InUse { name: String, users: String },
     /// The archive is malformed, dangerous or does not match its digests.
@@ -69,8 +86,23 @@ pub(crate) trait ImageService: Send + Sync + 'static {
     /// The image by any name a manifest may use, or by ID. `localhost/toolbox:latest` is assembled on the
     /// first call that asks for it. `Ok(None)` when it is not here.
     async fn status(&self, reference: &str) -> Result<Option<ImageRecord>, ImageError>;
-    /// Fetches it from its registry.
-    async fn pull(&self, reference: &str) -> Result<ImageRecord, ImageError>;
+    /// Whether a pod with these secrets may use an image that is here: one that could be pulled only with a
+    /// secret opens only to those who have it too.
+    async fn may_use(
+        &self,
+        reference: &str,
+        image: &ImageRecord,
+        secrets: &[PullSecret],
+    ) -> Result<bool, ImageError>;
+    /// Fetches it from its registry, or finds that what is here is what the registry has. Whoever asks for a
+    /// pull that is under way waits for that one; dropping the future of the last one who waits cancels it.
+    async fn pull(
+        &self,
+        reference: &str,
+        secrets: &[PullSecret],
+    ) -> Result<PullOutcome, ImageError>;
+    /// The pulls under way.
+    fn pulls(&self) -> Vec<PullProgress>;
     async fn list(&self) -> Result<Vec<ImageRecord>, ImageError>;
     /// A root file system as (compressed) tar becomes a one-layer image.
     async fn import(&self, tar: &Path, name: &str) -> Result<ImageRecord, ImageError>;

@@ -50,6 +50,7 @@ pub(super) fn add_single_layer(
         names: vec![name],
         repo_digests: Vec::new(),
         layers: vec![layer],
+        proofs: Vec::new(),
     };
     store.add_image(lock, &bytes, image)
 }

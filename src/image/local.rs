@@ -3,7 +3,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::credentials::{CredentialFiles, PullSecret};
+use super::pull::{PullOutcome, PullProgress, Puller, Pulls};
 use super::reference::Reference;
+use super::registry::{Http, RegistrySettings};
 use super::store::Store;
 use super::{ImageError, ImageRecord, ImageService, import, load, remove, toolbox};
 
@@ -14,13 +17,42 @@ const ID_PREFIX_MIN: usize = 6;
 #[derive(Clone, Debug)]
 pub(crate) struct LocalImages {
     store: Arc<Store>,
+    puller: Arc<Puller>,
+    pulls: Arc<Pulls>,
+}
+
+/// What the configuration says about images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ImageSettings {
+    pub(crate) registries: RegistrySettings,
+    pub(crate) credentials: CredentialFiles,
+    /// Pulls beside each other; 1 is the kubelet's `serializeImagePulls`.
+    pub(crate) pulls_at_once: usize,
+}
+
+impl Default for ImageSettings {
+    fn default() -> Self {
+        Self {
+            registries: RegistrySettings::default(),
+            credentials: CredentialFiles::default(),
+            pulls_at_once: 1,
+        }
+    }
 }
 
 impl LocalImages {
     /// Opens (and makes) the store in `directory` and clears away what a crash left there. Blocking.
-    pub(crate) fn open(directory: &Path) -> Result<Self, ImageError> {
+    pub(crate) fn open(directory: &Path, settings: ImageSettings) -> Result<Self, ImageError> {
+        let store = Arc::new(Store::open(directory)?);
+        let puller = Arc::new(Puller::new(
+            Arc::clone(&store),
+            Http::new(settings.registries),
+            settings.credentials,
+        ));
         Ok(Self {
-            store: Arc::new(Store::open(directory)?),
+            store,
+            pulls: Arc::new(Pulls::new(Arc::clone(&puller), settings.pulls_at_once)),
+            puller,
         })
     }
 
@@ -57,12 +89,30 @@ impl ImageService for LocalImages {
         }
     }
 
-    async fn pull(&self, reference: &str) -> Result<ImageRecord, ImageError> {
-        let parsed = Reference::parse(reference)?;
-        Err(ImageError::NoRegistry {
-            reference: parsed.to_string(),
-            registry: parsed.domain().to_owned(),
-        })
+    async fn may_use(
+        &self,
+        reference: &str,
+        image: &ImageRecord,
+        secrets: &[PullSecret],
+    ) -> Result<bool, ImageError> {
+        // By ID: whoever knows it has seen the image.
+        let Ok(reference) = Reference::parse(reference) else {
+            return Ok(true);
+        };
+        self.puller.may_use(&reference, image, secrets).await
+    }
+
+    async fn pull(
+        &self,
+        reference: &str,
+        secrets: &[PullSecret],
+    ) -> Result<PullOutcome, ImageError> {
+        let reference = Reference::parse(reference)?;
+        self.pulls.pull(reference, secrets.to_owned()).await
+    }
+
+    fn pulls(&self) -> Vec<PullProgress> {
+        self.pulls.progress()
     }
 
     async fn list(&self) -> Result<Vec<ImageRecord>, ImageError> {

@@ -9,16 +9,24 @@
 //! rename of `index.json`; a layer is complete from the moment it has its name. What a crash leaves behind
 //! is removed by the next open. Layer archives are not kept once they are unpacked.
 //!
-//! Deliberately absent: mounting (the shim does it), pull policy (the engine decides), credentials for now.
+//! Registries are spoken to in [`registry`], with the credentials of [`credentials`]; [`pull`] makes images of
+//! what they send.
+//!
+//! Deliberately absent: mounting (the shim does it), pull policy and its back-off (the engine decides).
 
 mod api;
 mod config;
+mod credentials;
 mod decompress;
 mod digest;
+mod document;
 mod import;
+mod lease;
 mod load;
 mod local;
+mod pull;
 mod reference;
+mod registry;
 mod remove;
 mod repair;
 mod store;
@@ -28,4 +36,9 @@ mod toolbox;
 mod unpack;
 
 pub(crate) use api::{ImageConfig, ImageError, ImageRecord, ImageService};
-pub(crate) use local::LocalImages;
+pub(crate) use credentials::{CredentialFiles, PullSecret, PullSecretKind};
+pub(crate) use local::{ImageSettings, LocalImages};
+#[cfg(test)]
+pub(crate) use pull::PullOutcome;
+pub(crate) use pull::{PullPhase, PullProgress};
+pub(crate) use registry::{HostSettings, RegistrySettings};

@@ -40,6 +40,15 @@ impl Reference {
         &self.domain
     }
 
+    /// Repository within its registry: `library/nginx`.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
     pub(super) const fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }

@@ -6,18 +6,23 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock, statvfs, syncfs};
 use serde::{Deserialize, Serialize};
 
 use super::config::{self, CONFIG_MAX};
+use super::credentials::Proof;
 use super::digest::{Algorithm, Digest};
-use super::unpack::{Limits, Unpacked, unpack_layer};
+use super::lease::Leases;
+use super::unpack::{Limits, TarError, Unpacked, unpack_layer};
 use super::{ImageError, ImageRecord};
 
 /// Raised when an older podtui could misread the file; an unknown version is refused, not guessed. New
 /// optional fields keep the version: old readers ignore them.
 pub(super) const INDEX_VERSION: u32 = 1;
+/// A download that broke off this long ago is not gone on with.
+const PARTIAL_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +40,9 @@ pub(super) struct StoredImage {
     pub(super) repo_digests: Vec<String>,
     /// Lowest first.
     pub(super) layers: Vec<StoredLayer>,
+    /// Proofs of the credentials it was pulled with; empty: anybody may use it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) proofs: Vec<Proof>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +69,13 @@ struct Cache {
 /// * `blobs/sha256/<hex>` — image configurations.
 /// * `layers/<hex of the diff id>/` — unpacked layers, complete from the moment they have this name.
 /// * `tmp/` — what is being made; emptied when a store is opened and nobody else is writing.
-/// * `lock` — held (flock(2)) by whoever changes anything above.
+/// * `partial/<algorithm>-<hex>` — layers on their way from a registry, compressed; kept when a download
+///   breaks off so that the next one goes on from there, removed when their image is complete or when they
+///   are a day old.
+/// * `lock` — held (flock(2)) by whoever changes the index.
+/// * `busy` — held shared by whoever makes layers without holding `lock`.
+///
+/// A layer that no image needs is removed with the next change, unless it is leased ([`Leases`]).
 #[derive(Debug)]
 pub(super) struct Store {
     root: PathBuf,
@@ -69,6 +83,19 @@ pub(super) struct Store {
     counter: AtomicU64,
     /// What was mended when it was opened.
     pub(super) repaired: Option<String>,
+    pub(super) leases: Leases,
+}
+
+/// Whoever makes temporary files shows one of these, so that no other process sweeps them away.
+pub(super) trait Working {}
+
+impl Working for WriteLock {}
+impl Working for Busy {}
+
+/// Held while layers are made for an image that is yet to come.
+#[derive(Debug)]
+pub(super) struct Busy {
+    _file: File,
 }
 
 /// Held while the store is changed, across processes and threads.
@@ -117,7 +144,7 @@ pub(super) fn io_error(
 
 impl Store {
     pub(super) fn open(root: &Path) -> Result<Self, ImageError> {
-        for part in ["", "blobs/sha256", "layers", "tmp"] {
+        for part in ["", "blobs/sha256", "layers", "partial", "tmp"] {
             let path = root.join(part);
             DirBuilder::new()
                 .recursive(true)
@@ -130,10 +157,13 @@ impl Store {
             root: root.to_owned(),
             cache: Mutex::new(Cache::default()),
             counter: AtomicU64::new(0),
+            leases: Leases::default(),
         };
-        if let Some(lock) = store.try_lock()? {
+        if let Some(lock) = store.try_lock("lock")? {
             store.repaired = store.repair(&lock)?;
-            store.sweep(&lock)?;
+            if store.try_lock("busy")?.is_some() {
+                store.sweep(&lock)?;
+            }
         }
         Ok(store)
     }
@@ -153,14 +183,22 @@ impl Store {
 
     /// Waits for its turn.
     pub(super) fn lock(&self) -> Result<WriteLock, ImageError> {
-        let (file, path) = self.lock_file()?;
+        let (file, path) = self.lock_file("lock")?;
         flock(&file, FlockOperation::LockExclusive)
             .map_err(|error| io_error("lock", &path)(error.into()))?;
         Ok(WriteLock { _file: file })
     }
 
-    fn try_lock(&self) -> Result<Option<WriteLock>, ImageError> {
-        let (file, path) = self.lock_file()?;
+    /// Keeps other processes from sweeping, nothing else.
+    pub(super) fn busy(&self) -> Result<Busy, ImageError> {
+        let (file, path) = self.lock_file("busy")?;
+        flock(&file, FlockOperation::LockShared)
+            .map_err(|error| io_error("lock", &path)(error.into()))?;
+        Ok(Busy { _file: file })
+    }
+
+    fn try_lock(&self, name: &str) -> Result<Option<WriteLock>, ImageError> {
+        let (file, path) = self.lock_file(name)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(WriteLock { _file: file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -168,8 +206,8 @@ impl Store {
         }
     }
 
-    fn lock_file(&self) -> Result<(File, PathBuf), ImageError> {
-        let path = self.root.join("lock");
+    fn lock_file(&self, name: &str) -> Result<(File, PathBuf), ImageError> {
+        let path = self.root.join(name);
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -180,12 +218,25 @@ impl Store {
     }
 
     /// A path for something that is being made.
-    pub(super) fn temporary(&self, _lock: &WriteLock) -> Temporary {
+    pub(super) fn temporary(&self, _held: &impl Working) -> Temporary {
+        self.unnamed("new")
+    }
+
+    fn unnamed(&self, what: &str) -> Temporary {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{number}", std::process::id());
+        let name = format!("{}-{what}-{number}", std::process::id());
         Temporary {
             path: self.root.join("tmp").join(name),
         }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn partial_path(&self, blob: &Digest) -> PathBuf {
+        let name = blob.to_string().replace(':', "-");
+        self.root.join("partial").join(name)
     }
 
     /// Unpacked size of a layer that is already here.
@@ -203,7 +254,7 @@ impl Store {
     /// Unpacks one layer. It gets its place only when `verify` accepts what went through.
     pub(super) fn add_layer(
         &self,
-        lock: &WriteLock,
+        held: &impl Working,
         archive: &str,
         algorithm: Algorithm,
         source: impl Read,
@@ -213,7 +264,7 @@ impl Store {
             archive: archive.to_owned(),
             reason,
         };
-        let temporary = self.temporary(lock);
+        let temporary = self.temporary(held);
         let path = temporary.path();
         DirBuilder::new()
             .mode(0o755)
@@ -223,8 +274,19 @@ impl Store {
         // The umask must not decide who may enter the root of a container.
         root.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .map_err(io_error("change the mode of", path))?;
-        let unpacked = unpack_layer(source, algorithm, root.as_fd(), self.disk_limits()?)
-            .map_err(|error| bad(error.to_string()))?;
+        let unpacked = unpack_layer(source, algorithm, root.as_fd(), self.disk_limits()?).map_err(
+            |error| match error {
+                TarError::Write { source, .. } | TarError::Read(source)
+                    if source.kind() == ErrorKind::StorageFull =>
+                {
+                    ImageError::DiskFull {
+                        path: self.root.clone(),
+                        what: archive.to_owned(),
+                    }
+                }
+                error => bad(error.to_string()),
+            },
+        )?;
         verify(&unpacked).map_err(bad)?;
         let target = self.layer_path(&unpacked.diff_id);
         match fs::rename(path, &target) {
@@ -259,6 +321,15 @@ impl Store {
         // layers that did not.
         let root = File::open(&self.root).map_err(io_error("open", &self.root))?;
         syncfs(&root).map_err(|error| io_error("sync", &self.root)(error.into()))?;
+        self.enter(lock, image)
+    }
+
+    /// As [`Self::add_image`] for an image whose configuration is here already.
+    pub(super) fn enter(
+        &self,
+        lock: &WriteLock,
+        image: StoredImage,
+    ) -> Result<ImageRecord, ImageError> {
         let id = image.id.clone();
         self.change(lock, |images| {
             for other in images.iter_mut().filter(|other| other.id != id) {
@@ -270,6 +341,7 @@ impl Store {
                     known.names = union(known_names, image.names);
                     let known_digests = std::mem::take(&mut known.repo_digests);
                     known.repo_digests = union(known_digests, image.repo_digests);
+                    known.proofs = image.proofs;
                 }
                 None => images.push(image),
             }
@@ -277,6 +349,14 @@ impl Store {
         let id = id.to_string();
         self.find(|record| record.id == id)?
             .ok_or(ImageError::NotFound(id))
+    }
+
+    /// What the index says of an image.
+    pub(super) fn stored(&self, id: &str) -> Result<Option<StoredImage>, ImageError> {
+        self.with_cache(|cache| {
+            let mut images = cache.images.iter();
+            images.find(|image| image.id.to_string() == id).cloned()
+        })
     }
 
     /// Writes what `edit` makes of the list of images, then removes what no image needs any more.
@@ -295,7 +375,7 @@ impl Store {
             serde_json::to_vec_pretty(&file).expect("the index holds only strings and numbers");
         self.write_atomically(lock, &self.index_path(), &text)?;
         self.write_atomically(lock, &self.backup_path(), &text)?;
-        self.remove_unused()
+        self.remove_unused(lock)
     }
 
     pub(super) fn layer_path(&self, diff_id: &Digest) -> PathBuf {
@@ -437,60 +517,51 @@ impl Store {
     }
 
     /// After a crash: half-made files, and layers whose image never came to be.
-    fn sweep(&self, _lock: &WriteLock) -> Result<(), ImageError> {
+    fn sweep(&self, lock: &WriteLock) -> Result<(), ImageError> {
         let tmp = self.root.join("tmp");
         for path in entries(&tmp)? {
             drop(Temporary { path });
         }
-        self.remove_unused()
-    }
-
-    /// Layers and blobs that no image of the index names. A layer goes through `tmp/`, so that it is never
-    /// half there under its name.
-    fn remove_unused(&self) -> Result<(), ImageError> {
-        let (layers, blobs) = self.with_cache(|cache| {
-            let layers: BTreeSet<String> = cache
-                .images
-                .iter()
-                .flat_map(|image| {
-                    image
-                        .layers
-                        .iter()
-                        .map(|layer| layer.diff_id.hex().to_owned())
-                })
-                .collect();
-            let blobs: BTreeSet<String> = cache
-                .images
-                .iter()
-                .map(|image| image.id.hex().to_owned())
-                .collect();
-            (layers, blobs)
-        })?;
-        let unused = |directory: &str, used: &BTreeSet<String>| {
-            let paths = entries(&self.root.join(directory))?;
-            Ok::<_, ImageError>(
-                paths
-                    .into_iter()
-                    .filter(|path| {
-                        let name = path.file_name().and_then(|name| name.to_str());
-                        !name.is_some_and(|name| used.contains(name))
-                    })
-                    .collect::<Vec<_>>(),
-            )
-        };
-        for (directory, used) in [("layers", &layers), ("blobs/sha256", &blobs)] {
-            for path in unused(directory, used)? {
-                let number = self.counter.fetch_add(1, Ordering::Relaxed);
-                let doomed = Temporary {
-                    path: self
-                        .root
-                        .join("tmp")
-                        .join(format!("{}-gone-{number}", std::process::id())),
-                };
-                fs::rename(&path, doomed.path()).map_err(io_error("rename", &path))?;
+        for path in entries(&self.root.join("partial"))? {
+            let fresh = fs::symlink_metadata(&path)
+                .and_then(|found| found.modified())
+                .is_ok_and(|at| at.elapsed().is_ok_and(|age| age < PARTIAL_KEPT));
+            if !fresh {
+                drop(Temporary { path });
             }
         }
-        Ok(())
+        self.remove_unused(lock)
+    }
+
+    /// Layers and blobs that no image of the index names and no pull has leased. A layer goes through
+    /// `tmp/`, so that it is never half there under its name.
+    pub(super) fn remove_unused(&self, _lock: &WriteLock) -> Result<(), ImageError> {
+        let mut doomed = Vec::new();
+        // Nobody may lease between the look and the removal.
+        self.leases.with_all(|leased| {
+            let (layers, blobs) = self.with_cache(|cache| {
+                let diff_ids = cache.images.iter().flat_map(|image| &image.layers);
+                let layers: BTreeSet<String> = diff_ids
+                    .map(|layer| layer.diff_id.hex().to_owned())
+                    .chain(leased.map(|digest| digest.hex().to_owned()))
+                    .collect();
+                let ids = cache.images.iter();
+                let blobs: BTreeSet<String> = ids.map(|image| image.id.hex().to_owned()).collect();
+                (layers, blobs)
+            })?;
+            for (directory, used) in [("layers", &layers), ("blobs/sha256", &blobs)] {
+                for path in entries(&self.root.join(directory))? {
+                    let name = path.file_name().and_then(|name| name.to_str());
+                    if name.is_some_and(|name| used.contains(name)) {
+                        continue;
+                    }
+                    let gone = self.unnamed("gone");
+                    fs::rename(&path, gone.path()).map_err(io_error("rename", &path))?;
+                    doomed.push(gone);
+                }
+            }
+            Ok(())
+        })
     }
 }
 

@@ -129,11 +129,6 @@ impl List {
             "spec.serviceAccountName",
             "service accounts are not looked up and no token is mounted",
         );
-        self.ignored(
-            spec.image_pull_secrets.given(),
-            "spec.imagePullSecrets",
-            "images are not pulled from registries",
-        );
         self.blocks(
             spec.host_users == Some(false),
             "spec.hostUsers",

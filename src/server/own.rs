@@ -36,6 +36,7 @@ pub(super) fn routes() -> Router<Shared> {
             "/apis/images.podtui.dev/v1alpha1/images",
             get(images).post(add_image),
         )
+        .route("/apis/images.podtui.dev/v1alpha1/pulls", get(pulls))
         // Image names contain slashes.
         .route(
             "/apis/images.podtui.dev/v1alpha1/images/{*name}",
@@ -108,6 +109,28 @@ fn metrics_value(metrics: &PodMetrics) -> Value {
     })
 }
 
+async fn pulls(State(shared): State<Shared>) -> Answer {
+    let pulls = shared.client.image_pulls().await?;
+    let items: Vec<Value> = pulls
+        .iter()
+        .map(|pull| {
+            json!({
+                "kind": "ImagePull",
+                "apiVersion": "images.podtui.dev/v1alpha1",
+                "metadata": {"creationTimestamp": pull.started_at.to_string()},
+                "status": pull,
+            })
+        })
+        .collect();
+    Ok(Json(json!({
+        "kind": "ImagePullList",
+        "apiVersion": "images.podtui.dev/v1alpha1",
+        "metadata": {},
+        "items": items,
+    }))
+    .into_response())
+}
+
 async fn images(State(shared): State<Shared>) -> Answer {
     let images = shared.client.images().await?;
     let items: Vec<Value> = images
@@ -134,8 +157,9 @@ async fn images(State(shared): State<Shared>) -> Answer {
 async fn add_image(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Answer {
     let mut manifest = body::read_json(&headers, body).await?;
     let source: ImageSource = field(&mut manifest, "/spec/source")?;
-    let (ImageSource::Import { path, .. } | ImageSource::Load { path }) = &source;
-    if path.is_relative() {
+    if let ImageSource::Import { path, .. } | ImageSource::Load { path } = &source
+        && path.is_relative()
+    {
         // The directory it is relative to is the client's, which is not known here.
         let message = format!("spec.source: the path {} must be absolute", path.display());
         return Err(ApiError::bad_request(message).into());

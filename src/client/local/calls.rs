@@ -11,10 +11,11 @@ use super::watch::Selection;
 use super::{delete, logs, namespaces, session, watch, write};
 use crate::base::{Clock, SessionStream};
 use crate::client::{
-    Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, ImageSource, ImageSummary,
-    ListOptions, LogOptions, ObjectList, Patch, PodMetrics, WatchEvent, WriteOptions, Written,
+    Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, ImagePull, ImagePullLayer,
+    ImageSource, ImageSummary, ListOptions, LogOptions, ObjectList, Patch, PodMetrics, WatchEvent,
+    WriteOptions, Written,
 };
-use crate::engine::{EngineApi, ImageView, PodUsage};
+use crate::engine::{EngineApi, ImageView, PodUsage, PullView};
 use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
 use crate::store::{SpecWriter, Store};
 
@@ -152,8 +153,13 @@ impl Client for Local {
         let names = match source {
             ImageSource::Import { path, name } => self.engine.import_image(&path, &name).await,
             ImageSource::Load { path } => self.engine.load_images(&path).await,
+            ImageSource::Pull { name } => self.engine.pull_image(&name).await,
         };
         names.map_err(engine_error)
+    }
+
+    async fn image_pulls(&self) -> Result<Vec<ImagePull>, ApiError> {
+        Ok(self.engine.pulls().into_iter().map(image_pull).collect())
     }
 
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, ApiError> {
@@ -202,6 +208,21 @@ fn pod_metrics(usage: PodUsage) -> PodMetrics {
     }
 }
 
+fn image_pull(pull: PullView) -> ImagePull {
+    let layers = pull.layers.into_iter().map(|layer| ImagePullLayer {
+        digest: layer.digest,
+        size: layer.size,
+        fetched: layer.fetched,
+        done: layer.done,
+    });
+    ImagePull {
+        image: pull.image,
+        started_at: pull.started_at,
+        phase: pull.phase.to_owned(),
+        layers: layers.collect(),
+    }
+}
+
 fn image_summary(image: ImageView) -> ImageSummary {
     ImageSummary {
         names: image.names,
@@ -211,5 +232,6 @@ fn image_summary(image: ImageView) -> ImageSummary {
         layers: image.layers,
         used_by: image.used_by,
         config: image.config,
+        repo_digests: image.repo_digests,
     }
 }

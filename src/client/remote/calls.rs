@@ -14,9 +14,9 @@ use super::url::Url;
 use super::watch;
 use crate::base::SessionStream;
 use crate::client::{
-    Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, FieldValidation, ImageSource,
-    ImageSummary, ListOptions, LogOptions, ObjectList, Patch, PodMetrics, WatchEvent, WriteOptions,
-    Written,
+    Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, FieldValidation, ImagePull,
+    ImageSource, ImageSummary, ListOptions, LogOptions, ObjectList, Patch, PodMetrics, WatchEvent,
+    WriteOptions, Written,
 };
 use crate::model::decode::kind_of;
 use crate::model::quantity::ParsedQuantity;
@@ -24,6 +24,7 @@ use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
 
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1";
 const IMAGES: &str = "/apis/images.podtui.dev/v1alpha1/images";
+const PULLS: &str = "/apis/images.podtui.dev/v1alpha1/pulls";
 const ENGINE: &str = "/apis/engine.podtui.dev/v1alpha1";
 
 /// A front end of the engine behind a unix socket. Cloning is cheap.
@@ -224,6 +225,7 @@ impl Client for Remote {
             ImageSource::Load { path } => ImageSource::Load {
                 path: absolute(&path)?,
             },
+            pull @ ImageSource::Pull { .. } => pull,
         };
         let body = json!({
             "kind": "Image",
@@ -233,6 +235,12 @@ impl Client for Remote {
         let request = json_request(Method::POST, Url::new(IMAGES), &body);
         let mut answer = read_json(self.connector.send(request).await?).await?;
         field(&mut answer, "/status/names")
+    }
+
+    async fn image_pulls(&self) -> Result<Vec<ImagePull>, ApiError> {
+        let mut list = self.connector.get_json(Url::new(PULLS)).await?;
+        let pulls = items(&mut list).into_iter();
+        pulls.map(|mut pull| field(&mut pull, "/status")).collect()
     }
 
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, ApiError> {

@@ -1,13 +1,14 @@
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, Secret};
 
 use super::task::PodWorker;
 use crate::base::chain;
 use crate::engine::plan::END_SHOWN_FOR;
 use crate::engine::recorder::Level;
 use crate::engine::status::Why;
-use crate::image::{ImageError, ImageRecord};
+use crate::image::{ImageError, ImageRecord, PullSecret, PullSecretKind};
 
 /// A container cannot be started now.
 #[derive(Debug)]
@@ -49,7 +50,8 @@ impl PodWorker {
                 name.ends_with(":latest") || !name.rsplit('/').next().unwrap_or("").contains(':')
             }
         } && !name.starts_with(LOCAL);
-        let present = match self.machine.images.status(&name).await {
+        let secrets = self.pull_secrets();
+        let present = match self.usable(&name, &secrets).await {
             Ok(present) => present,
             Err(error) => return Err(self.inspect_failed(container, &name, &error)),
         };
@@ -72,8 +74,33 @@ impl PodWorker {
                 self.failed(container, "ErrImageNeverPull");
                 Err(NotNow::new("ErrImageNeverPull", text, RETRY))
             }
-            Some(_) | None => self.pull(container, &name).await,
+            Some(_) | None => self.pull(container, &name, &secrets).await,
         }
+    }
+
+    /// The image if it is here and this pod may use it.
+    async fn usable(
+        &self,
+        name: &str,
+        secrets: &PullSecrets,
+    ) -> Result<Option<ImageRecord>, ImageError> {
+        let images = &self.machine.images;
+        let Some(image) = images.status(name).await? else {
+            return Ok(None);
+        };
+        let may_use = images.may_use(name, &image, &secrets.found).await?;
+        Ok(may_use.then_some(image))
+    }
+
+    fn pull_secrets(&self) -> PullSecrets {
+        let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
+        let names = self.pod.spec.iter().flat_map(|spec| {
+            let references = spec.image_pull_secrets.iter().flatten();
+            references.map(|reference| reference.name.clone())
+        });
+        pull_secrets(names, |name| {
+            self.machine.store.get::<Secret>(namespace, name)
+        })
     }
 
     fn inspect_failed(&self, container: &Container, name: &str, error: &ImageError) -> NotNow {
@@ -92,7 +119,12 @@ impl PodWorker {
         NotNow::new(reason, text, RETRY)
     }
 
-    async fn pull(&mut self, container: &Container, name: &str) -> Result<ImageRecord, NotNow> {
+    async fn pull(
+        &mut self,
+        container: &Container,
+        name: &str,
+        secrets: &PullSecrets,
+    ) -> Result<ImageRecord, NotNow> {
         let now = self.machine.clock.now();
         if let Some(wait) = self.pull_backoffs.wait_since_step(name, now) {
             let last = self.pull_errors.get(name).cloned().unwrap_or_default();
@@ -122,13 +154,16 @@ impl PodWorker {
             "Pulling",
             format!("Pulling image \"{name}\""),
         );
-        let asked = Instant::now();
-        let turn = self.machine.pulls.lock().await;
-        let began = Instant::now();
-        let pulled = self.machine.images.pull(name).await;
-        drop(turn);
-        match pulled {
-            Ok(image) => {
+        if !secrets.missing.is_empty() {
+            let missing = secrets.missing.join(", ");
+            let text = format!(
+                "Unable to retrieve some image pull secrets ({missing}); attempting to pull the image may not succeed."
+            );
+            self.event(Level::Warning, "FailedToRetrieveImagePullSecret", text);
+        }
+        // Dropped with this pass when the pod is deleted, which ends a pull that nobody else waits for.
+        match self.machine.images.pull(name, &secrets.found).await {
+            Ok(pulled) => {
                 self.pull_backoffs.forget(name);
                 self.pull_errors.remove(name);
                 self.container_event(
@@ -137,12 +172,12 @@ impl PodWorker {
                     "Pulled",
                     format!(
                         "Successfully pulled image \"{name}\" in {} ({} including waiting). Image size: {} bytes.",
-                        seconds(began.elapsed()),
-                        seconds(asked.elapsed()),
-                        image.size
+                        go_duration(pulled.took),
+                        go_duration(pulled.with_waiting),
+                        pulled.image.size
                     ),
                 );
-                Ok(image)
+                Ok(pulled.image)
             }
             Err(error) => {
                 let text = chain(&error);
@@ -173,12 +208,73 @@ impl PodWorker {
     }
 }
 
-/// Go's duration text, to the millisecond.
-fn seconds(duration: Duration) -> String {
-    if duration < Duration::from_secs(1) {
-        format!("{}ms", duration.as_millis())
-    } else {
-        let text = format!("{:.3}", duration.as_secs_f64());
-        format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
+/// The secrets of a pod that hold credentials of registries, and the names of those that are not there.
+#[derive(Debug, Default)]
+struct PullSecrets {
+    found: Vec<PullSecret>,
+    missing: Vec<String>,
+}
+
+fn pull_secrets(
+    names: impl Iterator<Item = String>,
+    get: impl Fn(&str) -> Option<Arc<Secret>>,
+) -> PullSecrets {
+    let mut secrets = PullSecrets::default();
+    for name in names {
+        // A secret of another type holds nothing for a registry; the kubelet passes over it as well.
+        match get(&name) {
+            Some(secret) => secrets.found.extend(pull_secret(name, &secret)),
+            None => secrets.missing.push(name),
+        }
+    }
+    secrets
+}
+
+fn pull_secret(name: String, secret: &Secret) -> Option<PullSecret> {
+    let (kind, key) = match secret.type_.as_deref()? {
+        "kubernetes.io/dockerconfigjson" => (PullSecretKind::DockerConfigJson, ".dockerconfigjson"),
+        "kubernetes.io/dockercfg" => (PullSecretKind::DockerCfg, ".dockercfg"),
+        _ => return None,
+    };
+    let data = secret.data.as_ref()?.get(key)?.0.clone();
+    Some(PullSecret { name, kind, data })
+}
+
+/// Go's text of a duration, cut to the millisecond: `0s`, `345ms`, `1.2s`, `1m2.5s`.
+fn go_duration(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    if milliseconds == 0 {
+        return "0s".to_owned();
+    }
+    if milliseconds < 1000 {
+        return format!("{milliseconds}ms");
+    }
+    let fraction = format!("{:03}", milliseconds % 1000);
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    let seconds = format!("{}{point}{fraction}s", milliseconds / 1000 % 60);
+    match (milliseconds / 3_600_000, milliseconds / 60_000 % 60) {
+        (0, 0) => seconds,
+        (0, minutes) => format!("{minutes}m{seconds}"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_in_go() {
+        let check = |milliseconds: u64, expected: &str| {
+            assert_eq!(go_duration(Duration::from_millis(milliseconds)), expected);
+        };
+        check(0, "0s");
+        check(345, "345ms");
+        check(1000, "1s");
+        check(1200, "1.2s");
+        check(1045, "1.045s");
+        check(62_500, "1m2.5s");
+        check(3_600_000, "1h0m0s");
     }
 }

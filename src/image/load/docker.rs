@@ -2,10 +2,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::source::{Source, shown};
+use super::source::Source;
 use super::work::{Candidate, CandidateLayer, Result, fallback_name};
 use crate::image::config::CONFIG_MAX;
 use crate::image::digest::Digest;
+use crate::image::document::shown;
 use crate::image::reference::Reference;
 
 const MANIFEST_MAX: u64 = 4 << 20;

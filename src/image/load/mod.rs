@@ -2,15 +2,15 @@
 //!
 //! * [`source`] opens members by name, in a directory or in a (compressed) tar, without ever following a
 //!   name out of it.
-//! * [`document`] reads the JSON documents, bounded and unambiguous (CVE-2021-41190).
+//! * [`resolve`] follows an index to the manifest of this machine.
 //! * [`oci`] and [`docker`] find the images of this platform and the names they bring.
 //!
 //! Order of work for every image: sizes, then digests, then the configuration, then layer by layer into its
 //! place, and the index last. An archive creates only the names it carries; nothing else in it has effects.
 
 mod docker;
-mod document;
 mod oci;
+mod resolve;
 mod source;
 mod work;
 

@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
 use super::docker;
-use super::document::{self, Descriptor};
+use super::resolve;
 use super::source::Source;
 use super::work::{Candidate, CandidateLayer, Result, fallback_name};
 use crate::image::digest::Digest;
+use crate::image::document::{self, Descriptor};
 use crate::image::reference::Reference;
 
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -12,7 +13,7 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The images of an OCI layout for this machine.
 pub(super) fn candidates(source: &Source, stem: &str) -> Result<Vec<Candidate>> {
-    let index = document::read_index(source)?;
+    let index = resolve::read_index(source)?;
     // Docker writes both forms; its older one has the full names.
     let docker_names = docker::names_by_config(source);
     let mut groups: BTreeMap<Vec<String>, Vec<Descriptor>> = BTreeMap::new();
@@ -27,8 +28,8 @@ pub(super) fn candidates(source: &Source, stem: &str) -> Result<Vec<Candidate>> 
         let Some(descriptor) = document::choose(&descriptors) else {
             continue;
         };
-        if let Some(manifest) = document::resolve(source, descriptor)? {
-            let config = document::read_config(source, &manifest.config)?;
+        if let Some(manifest) = resolve::resolve(source, descriptor)? {
+            let config = resolve::read_config(source, &manifest.config)?;
             let names = match docker_names.get(&Digest::of(&config)) {
                 Some(better) if names.is_empty() && !better.is_empty() => better.clone(),
                 _ if names.is_empty() => vec![fallback_name(stem, None)],

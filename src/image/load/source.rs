@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 
 use crate::image::ImageError;
 use crate::image::decompress::decompress;
+use crate::image::document::shown;
 use crate::image::store::{Store, WriteLock, io_error};
 use crate::image::unpack::{Kind, TarReader};
 use crate::linux::path::{self, Links};
@@ -154,14 +155,6 @@ impl Source {
             .map_err(|error| format!("read {}: {error}", shown(name)))?;
         Ok(bytes)
     }
-}
-
-/// Names from a document are text of a stranger.
-pub(super) fn shown(name: &str) -> String {
-    name.chars()
-        .take(200)
-        .flat_map(char::escape_debug)
-        .collect()
 }
 
 /// The archive itself, or what it decompresses to, so that members can be read in any order.

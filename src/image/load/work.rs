@@ -105,6 +105,7 @@ fn add(
         names: candidate.names,
         repo_digests: candidate.repo_digests,
         layers,
+        proofs: Vec::new(),
     };
     let names = image.names.clone();
     store.add_image(lock, &candidate.config, image)?;

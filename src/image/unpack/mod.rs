@@ -16,6 +16,6 @@ pub(super) mod tests;
 mod tree;
 
 pub(super) use archive::TarReader;
-pub(super) use entry::Kind;
+pub(super) use entry::{Kind, TarError};
 pub(super) use layer::{Unpacked, unpack_layer};
 pub(super) use limits::Limits;

@@ -122,6 +122,10 @@ impl Client for FakeEngine {
     async fn add_image(&self, _: ImageSource) -> Result<Vec<String>, ApiError> {
         unused()
     }
+    async fn image_pulls(&self) -> Result<Vec<crate::client::ImagePull>, ApiError> {
+        Ok(Vec::new())
+    }
+
     async fn remove_image(&self, _: &str, _: bool) -> Result<Vec<String>, ApiError> {
         unused()
     }

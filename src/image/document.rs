@@ -2,18 +2,20 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::source::{Source, shown};
-use super::work::Result;
-use crate::image::config::CONFIG_MAX;
-use crate::image::digest::{Digest, HashingReader};
-use crate::image::import::architecture;
+use super::digest::{Digest, HashingReader};
+use super::import::architecture;
 
 /// Largest manifest or index that is read, bytes (as registries limit them).
-const MANIFEST_MAX: u64 = 4 << 20;
+pub(super) const MANIFEST_MAX: u64 = 4 << 20;
 const LAYERS_MAX: usize = 500;
 /// Index inside index inside index.
-const NESTING_MAX: u32 = 3;
+pub(super) const NESTING_MAX: u32 = 3;
 
+/// What is wrong with a document, as text; where it came from is added outside.
+pub(super) type Result<T> = std::result::Result<T, String>;
+
+/// What lists a blob: its digest and size are promises to be verified (image-spec `descriptor.md`). The
+/// fields `data` and `urls` are not used: content comes from where the document came from.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Descriptor {
@@ -51,6 +53,30 @@ impl Descriptor {
         format!("blobs/{}", self.digest.blob_path())
     }
 
+    /// Size first, then digest.
+    pub(super) fn verify(&self, bytes: &[u8], name: &str) -> Result<()> {
+        if u64::try_from(bytes.len()) != Ok(self.size) {
+            return Err(format!(
+                "{name} has {} bytes instead of {}",
+                bytes.len(),
+                self.size
+            ));
+        }
+        let mut reader = HashingReader::new(bytes, self.digest.algorithm());
+        std::io::copy(&mut reader, &mut std::io::sink()).map_err(|error| error.to_string())?;
+        let (found, _) = reader.finish();
+        if found != self.digest {
+            return Err(format!("{name} has the digest {found}"));
+        }
+        Ok(())
+    }
+
+    /// A layer that the makers of the image do not let registries hand out (image-spec `layer.md`,
+    /// "Non-Distributable Layers").
+    pub(super) fn is_foreign(&self) -> bool {
+        self.media_type.contains("nondistributable") || self.media_type.contains(".foreign.")
+    }
+
     /// Build provenance and the like, stored beside images as if it were one.
     fn is_attestation(&self) -> bool {
         self.annotation("vnd.docker.reference.type").is_some()
@@ -67,7 +93,8 @@ pub(super) struct Manifest {
     pub(super) layers: Vec<Descriptor>,
 }
 
-enum Document {
+#[derive(Debug)]
+pub(super) enum Document {
     Index(Vec<Descriptor>),
     Manifest(Manifest),
 }
@@ -87,58 +114,6 @@ struct Raw {
     layers: Option<Vec<Descriptor>>,
 }
 
-/// The blob of a descriptor, its size and digest verified.
-pub(super) fn read_blob(source: &Source, descriptor: &Descriptor, max: u64) -> Result<Vec<u8>> {
-    let name = descriptor.member();
-    let bytes = source.read(&name, max)?;
-    if u64::try_from(bytes.len()) != Ok(descriptor.size) {
-        return Err(format!(
-            "{name} has {} bytes instead of {}",
-            bytes.len(),
-            descriptor.size
-        ));
-    }
-    let mut reader = HashingReader::new(bytes.as_slice(), descriptor.digest.algorithm());
-    std::io::copy(&mut reader, &mut std::io::sink()).map_err(|error| error.to_string())?;
-    let (found, _) = reader.finish();
-    if found != descriptor.digest {
-        return Err(format!("{name} has the digest {found}"));
-    }
-    Ok(bytes)
-}
-
-pub(super) fn read_config(source: &Source, descriptor: &Descriptor) -> Result<Vec<u8>> {
-    read_blob(source, descriptor, CONFIG_MAX)
-}
-
-/// `index.json` of a layout.
-pub(super) fn read_index(source: &Source) -> Result<Vec<Descriptor>> {
-    let bytes = source.read("index.json", MANIFEST_MAX)?;
-    match parse(&bytes, "", "index.json")? {
-        Document::Index(list) => Ok(list),
-        Document::Manifest(_) => Err("index.json is a manifest".to_owned()),
-    }
-}
-
-/// The manifest for this machine behind a descriptor; `None` when there is none for it.
-pub(super) fn resolve(source: &Source, descriptor: &Descriptor) -> Result<Option<Manifest>> {
-    let mut current = descriptor.clone();
-    for _ in 0..=NESTING_MAX {
-        let name = current.member();
-        let bytes = read_blob(source, &current, MANIFEST_MAX)?;
-        match parse(&bytes, &current.media_type, &name)? {
-            Document::Manifest(manifest) => return Ok(Some(manifest)),
-            Document::Index(list) => match choose(&list) {
-                Some(chosen) => current = chosen.clone(),
-                None => return Ok(None),
-            },
-        }
-    }
-    Err(format!(
-        "an index inside an index, more than {NESTING_MAX} deep"
-    ))
-}
-
 /// The entry for this machine: one that says so, else the only one that says nothing.
 pub(super) fn choose(list: &[Descriptor]) -> Option<&Descriptor> {
     let images = || list.iter().filter(|entry| !entry.is_attestation());
@@ -150,6 +125,11 @@ pub(super) fn choose(list: &[Descriptor]) -> Option<&Descriptor> {
                 .is_some_and(Platform::is_this_machine)
         })
         .or_else(|| images().find(|entry| entry.platform.is_none()))
+}
+
+/// `linux/amd64`, for a message.
+pub(super) fn this_machine() -> String {
+    format!("linux/{}", architecture())
 }
 
 /// The platforms of a list, for a message.
@@ -168,7 +148,8 @@ pub(super) fn platforms(list: &[Descriptor]) -> String {
     }
 }
 
-fn parse(bytes: &[u8], media_type: &str, name: &str) -> Result<Document> {
+/// Reads a manifest or index. `media_type` is what the document was listed or served as, empty when unknown.
+pub(super) fn parse(bytes: &[u8], media_type: &str, name: &str) -> Result<Document> {
     let raw: Raw = serde_json::from_slice(bytes).map_err(|error| format!("{name}: {error}"))?;
     // Two parsers must never disagree about what a document is (CVE-2021-41190).
     if raw.manifests.is_some() && (raw.layers.is_some() || raw.config.is_some()) {
@@ -203,6 +184,14 @@ fn parse(bytes: &[u8], media_type: &str, name: &str) -> Result<Document> {
         ));
     }
     Ok(Document::Manifest(Manifest { config, layers }))
+}
+
+/// Names from a document are text of a stranger.
+pub(super) fn shown(name: &str) -> String {
+    name.chars()
+        .take(200)
+        .flat_map(char::escape_debug)
+        .collect()
 }
 
 /// Compression is told by the bytes; the type only says that it is a layer at all.

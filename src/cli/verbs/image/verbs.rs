@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::pull;
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
 use crate::cli::output::Format;
@@ -73,10 +74,16 @@ enum ImageVerb {
         output: Format,
     },
     /// Get an image from a registry
-    Pull { name: String },
+    Pull {
+        /// Name, with a tag or a digest; the default registry is docker.io
+        name: String,
+        /// Print the name only
+        #[arg(short = 'q', long)]
+        quiet: bool,
+    },
 }
 
-pub(crate) async fn image(context: &mut Context, args: ImageArgs) -> Result<(), Failure> {
+pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Result<(), Failure> {
     match args.verb {
         ImageVerb::Ls {
             quiet,
@@ -97,10 +104,7 @@ pub(crate) async fn image(context: &mut Context, args: ImageArgs) -> Result<(), 
         }
         ImageVerb::Rm { names, force } => remove(context, &names, force).await,
         ImageVerb::Inspect { names, output } => inspect(context, &names, &output).await,
-        ImageVerb::Pull { name } => Err(Failure::local(format!(
-            "{name} cannot be pulled: registries are not supported yet. Bring the image as a file instead: `podman save` or \
-             `docker save`, then `podtui image load FILE`; or `podtui image import ROOTFS.tar NAME`"
-        ))),
+        ImageVerb::Pull { name, quiet } => pull::pull(context, name, quiet).await,
     }
 }
 
@@ -150,7 +154,7 @@ fn short(id: &str) -> String {
 }
 
 /// Decimal units with three significant digits, as image listings have it.
-fn size_text(bytes: u64) -> String {
+pub(super) fn size_text(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let mut value = bytes as f64;
     for unit in ["B", "kB", "MB", "GB"] {

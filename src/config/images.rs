@@ -1,0 +1,152 @@
+//! The part of `config.toml` that concerns images: `[images]` and `[registries."HOST"]`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::settings::ConfigError;
+
+/// How images are pulled and kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Images {
+    /// Pulls beside each other; 1 serialises them, as the kubelet does by default.
+    pub(crate) pulls_at_once: usize,
+}
+
+/// How one registry is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Registry {
+    pub(crate) mirrors: Vec<String>,
+    pub(crate) plain_http: bool,
+    pub(crate) insecure: bool,
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// `[images]` as written.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ImagesTable {
+    parallel_pulls: Option<usize>,
+}
+
+/// `[registries."HOST"]` as written.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RegistryTable {
+    mirrors: Vec<String>,
+    plain_http: bool,
+    insecure: bool,
+    ca_file: Option<PathBuf>,
+}
+
+const PULLS_MAX: usize = 32;
+
+pub(super) fn images(path: &Path, table: ImagesTable) -> Result<Images, ConfigError> {
+    let pulls_at_once = table.parallel_pulls.unwrap_or(1);
+    if !(1..=PULLS_MAX).contains(&pulls_at_once) {
+        return Err(ConfigError::Value {
+            path: path.to_owned(),
+            key: "images.parallel_pulls".to_owned(),
+            value: pulls_at_once.to_string(),
+            problem: "it must be between 1 and 32",
+        });
+    }
+    Ok(Images { pulls_at_once })
+}
+
+/// A relative `ca_file` starts in the directory of the configuration.
+pub(super) fn registries(
+    path: &Path,
+    tables: BTreeMap<String, RegistryTable>,
+) -> Result<BTreeMap<String, Registry>, ConfigError> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let mut found = BTreeMap::new();
+    for (host, table) in tables {
+        let refuse = |key: &str, value: &str, problem| {
+            Err(ConfigError::Value {
+                path: path.to_owned(),
+                key: format!("registries.{host:?}{key}"),
+                value: format!("{value:?}"),
+                problem,
+            })
+        };
+        if !is_host(&host) {
+            return refuse("", &host, "it must be HOST or HOST:PORT, as in image names");
+        }
+        for mirror in &table.mirrors {
+            let mirror_host = mirror.split('/').next().unwrap_or_default();
+            if !is_host(mirror_host) {
+                let problem = "it must be HOST[:PORT][/PATH], without http:// (plain_http belongs to the table of that host)";
+                return refuse(".mirrors", mirror, problem);
+            }
+        }
+        if table.plain_http && (table.insecure || table.ca_file.is_some()) {
+            let problem = "without TLS (plain_http) there is no certificate to accept";
+            return refuse("", "plain_http", problem);
+        }
+        let registry = Registry {
+            mirrors: table.mirrors,
+            plain_http: table.plain_http,
+            insecure: table.insecure,
+            ca_file: table.ca_file.map(|file| directory.join(file)),
+        };
+        found.insert(host, registry);
+    }
+    Ok(found)
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && !text.contains("://")
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+        && !text.ends_with(':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file;
+    use super::*;
+
+    fn read(text: &str) -> Result<BTreeMap<String, Registry>, ConfigError> {
+        let path = Path::new("/c/config.toml");
+        registries(path, file::parse(path, text)?.registries)
+    }
+
+    #[test]
+    fn registries_have_their_own_tables() {
+        let found = read(
+            "[registries.\"docker.io\"]\nmirrors = [\"127.0.0.1:5000/hub\"]\n[registries.\"127.0.0.1:5000\"]\nplain_http = true\n\
+             [registries.\"r.example\"]\nca_file = \"ca.pem\"\ninsecure = true\n",
+        )
+        .unwrap();
+        assert_eq!(found["docker.io"].mirrors, ["127.0.0.1:5000/hub"]);
+        assert!(found["127.0.0.1:5000"].plain_http);
+        assert_eq!(
+            found["r.example"].ca_file.as_deref(),
+            Some(Path::new("/c/ca.pem"))
+        );
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, expected: &str) {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        check_refused("[registries.\"http://a\"]\n", "HOST or HOST:PORT");
+        check_refused(
+            "[registries.a]\nmirrors = [\"https://b\"]\n",
+            "without http://",
+        );
+        check_refused(
+            "[registries.a]\nplain_http = true\ninsecure = true\n",
+            "without TLS",
+        );
+        check_refused("[registries.a]\nplain-http = true\n", "2:1");
+    }
+}
