@@ -53,7 +53,9 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
         Object::Pod(pod) => pod::validate(pod),
         Object::ConfigMap(map) => data::config_map(map),
         Object::Secret(secret) => data::secret(secret),
-        Object::Event(_) | Object::Node(_) | Object::Namespace(_) => Vec::new(),
+        Object::ServiceAccount(_) | Object::Event(_) | Object::Node(_) | Object::Namespace(_) => {
+            Vec::new()
+        }
     });
     finish(object, errors)
 }
@@ -106,7 +108,11 @@ fn drop_status(object: &mut Object) {
     match object {
         Object::Pod(pod) => Arc::make_mut(pod).status = None,
         Object::Namespace(namespace) => Arc::make_mut(namespace).status = None,
-        Object::ConfigMap(_) | Object::Secret(_) | Object::Event(_) | Object::Node(_) => {}
+        Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::ServiceAccount(_)
+        | Object::Event(_)
+        | Object::Node(_) => {}
     }
 }
 

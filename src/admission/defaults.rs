@@ -20,7 +20,7 @@ pub(super) fn apply(object: &mut Object) {
         Object::Pod(pod) => default_pod(Arc::make_mut(pod)),
         Object::Secret(secret) => default_secret(Arc::make_mut(secret)),
         Object::Namespace(namespace) => default_namespace(Arc::make_mut(namespace)),
-        Object::ConfigMap(_) | Object::Event(_) | Object::Node(_) => {}
+        Object::ConfigMap(_) | Object::ServiceAccount(_) | Object::Event(_) | Object::Node(_) => {}
     }
 }
 

@@ -108,9 +108,12 @@ pub(super) fn validate(object: &Object) -> Vec<FieldError> {
 fn name_rule(kind: Kind) -> fn(&str) -> Vec<String> {
     match kind {
         Kind::Namespace => names::dns_label,
-        Kind::Pod | Kind::ConfigMap | Kind::Secret | Kind::Event | Kind::Node => {
-            names::dns_subdomain
-        }
+        Kind::Pod
+        | Kind::ConfigMap
+        | Kind::Secret
+        | Kind::ServiceAccount
+        | Kind::Event
+        | Kind::Node => names::dns_subdomain,
     }
 }
 

@@ -4,7 +4,8 @@
 //! are found at once and reported in the order and words of the Kubernetes API.
 //!
 //! The steps of a create are: defaults ([`defaults`]), then validation ([`metadata`], [`pod`], [`data`]), then
-//! warnings ([`warnings`]). An update keeps what the server owns, then checks what may change ([`update`]).
+//! warnings ([`warnings`]). Before that a new pod is given what its service account brings
+//! ([`use_service_account`]). An update keeps what the server owns, then checks what may change ([`update`]).
 //! Deletion is a decision about the object as it is ([`delete`]). Nothing here reads the store: whether the
 //! namespace exists, or the name is taken, is for the caller to see.
 
@@ -21,6 +22,7 @@ mod probe;
 mod resources;
 mod scheduling;
 mod security;
+mod service_account;
 mod update;
 mod volume;
 mod warnings;
@@ -30,3 +32,4 @@ mod tests;
 
 pub(crate) use admit::{Admitted, Context, admit_create, admit_update};
 pub(crate) use delete::{DeletePlan, plan_delete};
+pub(crate) use service_account::{default_service_account, use_service_account, wanted_account};

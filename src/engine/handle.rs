@@ -8,14 +8,17 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use super::accounts;
 use super::api::{
     AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
     PodUsage, PullLayerView, PullView,
 };
+use super::authority::Authority;
 use super::machine::{Board, ContainerEntry, Directories, Machine, NodeLimits, PodEntry};
 use super::node::{NodeFacts, node_object};
 use super::recorder::{Level, Recorder};
 use super::supervisor::{ShutDown, Supervisor};
+use super::tokens::Tokens;
 use crate::base::{Clock, ContainerId, SessionStream, Uid, chain};
 use crate::image::{ImageRecord, ImageService, PullPhase, PullProgress};
 use crate::network::Allocator;
@@ -68,6 +71,8 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         .put_node(node_object(&node, now))
         .await
         .map_err(internal)?;
+    let authority = Authority::open(&parts.state_dir.join("pki")).map_err(internal)?;
+    let tokens = Tokens::new(authority);
     let machine = Arc::new(Machine {
         runtime: parts.runtime,
         images: parts.images,
@@ -82,6 +87,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         },
         limits: parts.limits,
         node,
+        tokens,
         board: Board::default(),
         removals: TaskTracker::new(),
         started_at: now,
@@ -92,6 +98,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
             .recorder
             .node(&machine.node.name, Level::Warning, "StateDamaged", text);
     }
+    accounts::ensure_all(&machine).await;
     let (shut_down, requests) = mpsc::channel(1);
     let supervisor = Supervisor::new(Arc::clone(&machine), requests)
         .await

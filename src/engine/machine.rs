@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::node::NodeFacts;
 use super::observe::PodObservation;
 use super::recorder::Recorder;
+use super::tokens::Tokens;
 use crate::base::{Clock, ContainerId, SandboxId, Uid};
 use crate::image::ImageService;
 use crate::model::{Kind, ObjectKey};
@@ -30,6 +31,7 @@ pub(super) struct Machine {
     pub(super) directories: Directories,
     pub(super) limits: NodeLimits,
     pub(super) node: NodeFacts,
+    pub(super) tokens: Tokens,
     pub(super) board: Board,
     /// Removals that nobody waits for before the engine ends.
     pub(super) removals: TaskTracker,

@@ -9,6 +9,8 @@
 //! * [`EngineApi`] is what front ends may ask of a running engine beside the store.
 //!
 //! * `references` knows which objects a pod is made of beside itself and wakes its worker when they change.
+//! * `tokens` signs what service accounts mount, with the keys of `authority`; `accounts` keeps what every
+//!   namespace has.
 //! * `observe` is what a worker sees, `restart` who runs again and when, `gc` what deleted pods left behind,
 //!   `node` the one Node, `machine` what all workers share.
 //!
@@ -20,7 +22,9 @@
 //! States of a worker: `Syncing → Terminating → Terminated`, one way.
 //! Deliberately absent: system calls, HTTP, printing.
 
+mod accounts;
 mod api;
+mod authority;
 mod conditions;
 #[cfg(test)]
 mod fixtures;
@@ -37,6 +41,7 @@ mod status;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod translate;
 mod worker;
 

@@ -5,26 +5,55 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret, Volume};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Node, Pod, Secret, ServiceAccount, Volume};
 
 use super::machine::Machine;
+use super::tokens::Bearer;
+use crate::base::Uid;
 use crate::model::pod::all_containers;
-use crate::model::{Kind, ObjectKey, ResourceVersion};
-use crate::store::{Store, WatchEvent};
+use crate::model::{Kind, ObjectKey, Resource, ResourceVersion};
+use crate::store::WatchEvent;
 use crate::volume::Objects;
 
 /// The kinds whose changes reach running pods.
-pub(super) const KINDS: [Kind; 2] = [Kind::ConfigMap, Kind::Secret];
+pub(super) const KINDS: [Kind; 3] = [Kind::ConfigMap, Kind::Secret, Kind::ServiceAccount];
 const AGAIN: Duration = Duration::from_millis(100);
 
-impl Objects for Store {
+impl Objects for Machine {
     fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>> {
-        self.get(namespace, name)
+        self.store.get(namespace, name)
     }
 
     fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Secret>> {
-        self.get(namespace, name)
+        self.store.get(namespace, name)
     }
+
+    fn token(&self, pod: &Pod, audience: &str, seconds: i64) -> Result<String, String> {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let name = account_of(pod);
+        let account = self
+            .store
+            .get::<ServiceAccount>(namespace, name)
+            .ok_or_else(|| format!("serviceaccounts \"{name}\" not found"))?;
+        let node = self.store.get::<Node>("", &self.node.name);
+        let bearer = Bearer {
+            pod,
+            account: name,
+            account_uid: &account.uid(),
+            node: &self.node.name,
+            node_uid: &node.map_or_else(|| Uid::new(""), |node| node.uid()),
+        };
+        self.tokens
+            .token(&bearer, audience, seconds, self.clock.now())
+    }
+}
+
+fn account_of(pod: &Pod) -> &str {
+    let name = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.service_account_name.as_deref());
+    name.filter(|name| !name.is_empty()).unwrap_or("default")
 }
 
 /// Every object that the variables and volumes of the pod name, whether or not it exists.
@@ -32,6 +61,7 @@ pub(super) fn references(pod: &Pod) -> BTreeSet<ObjectKey> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let mut found = Found {
         namespace,
+        account: account_of(pod),
         keys: BTreeSet::new(),
     };
     if let Some(spec) = &pod.spec {
@@ -46,6 +76,7 @@ pub(super) fn references(pod: &Pod) -> BTreeSet<ObjectKey> {
 
 struct Found<'a> {
     namespace: &'a str,
+    account: &'a str,
     keys: BTreeSet<ObjectKey>,
 }
 
@@ -91,6 +122,9 @@ impl Found<'_> {
         {
             if let Some(map) = &source.config_map {
                 self.add(Kind::ConfigMap, &map.name);
+            }
+            if source.service_account_token.is_some() {
+                self.add(Kind::ServiceAccount, self.account);
             }
             if let Some(secret) = &source.secret {
                 self.add(Kind::Secret, &secret.name);
@@ -138,7 +172,7 @@ mod tests {
                 ]}],
                 "volumes": [
                     {"name": "v", "configMap": {"name": "e"}}, {"name": "w", "secret": {"secretName": "f"}},
-                    {"name": "p", "projected": {"sources": [{"configMap": {"name": "g"}}, {"secret": {"name": "h"}}]}},
+                    {"name": "p", "projected": {"sources": [{"configMap": {"name": "g"}}, {"secret": {"name": "h"}}, {"serviceAccountToken": {"path": "t"}}]}},
                 ],
             },
         }))
@@ -157,7 +191,8 @@ mod tests {
                 "secrets/b",
                 "secrets/d",
                 "secrets/f",
-                "secrets/h"
+                "secrets/h",
+                "serviceaccounts/default"
             ]
         );
     }

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::accounts;
 use super::gc::{remove_orphan_files, remove_orphan_sandbox, remove_stray_groups};
 use super::machine::Machine;
 use super::observe::label;
@@ -93,6 +94,7 @@ impl Supervisor {
     pub(super) async fn run(mut self) {
         // Ends with this function, whichever way that ends.
         let mut followers = JoinSet::new();
+        followers.spawn(accounts::keep(Arc::clone(&self.machine)));
         for kind in references::KINDS {
             let from = self.machine.store.resource_version();
             followers.spawn(references::follow(Arc::clone(&self.machine), kind, from));

@@ -6,6 +6,7 @@ pub(crate) enum Kind {
     Pod,
     ConfigMap,
     Secret,
+    ServiceAccount,
     Event,
     Node,
     Namespace,
@@ -20,10 +21,11 @@ struct Names {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Pod,
         Self::ConfigMap,
         Self::Secret,
+        Self::ServiceAccount,
         Self::Event,
         Self::Node,
         Self::Namespace,
@@ -50,6 +52,13 @@ impl Kind {
                 plural: "secrets",
                 singular: "secret",
                 short: &[],
+                namespaced: true,
+            },
+            Self::ServiceAccount => Names {
+                kind: "ServiceAccount",
+                plural: "serviceaccounts",
+                singular: "serviceaccount",
+                short: &["sa"],
                 namespaced: true,
             },
             Self::Event => Names {

@@ -1,7 +1,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -93,7 +93,15 @@ macro_rules! objects {
     };
 }
 
-objects!(Pod, ConfigMap, Secret, Event, Node, Namespace);
+objects!(
+    Pod,
+    ConfigMap,
+    Secret,
+    ServiceAccount,
+    Event,
+    Node,
+    Namespace
+);
 
 impl Object {
     pub(crate) fn key(&self) -> ObjectKey {

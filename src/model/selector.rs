@@ -261,7 +261,9 @@ fn selectable(kind: Kind, field: &str) -> bool {
         Kind::Secret => ["metadata.name", "metadata.namespace", "type"].contains(&field),
         Kind::Node => ["metadata.name", "spec.unschedulable"].contains(&field),
         Kind::Namespace => ["metadata.name", "status.phase"].contains(&field),
-        Kind::ConfigMap => ["metadata.name", "metadata.namespace"].contains(&field),
+        Kind::ConfigMap | Kind::ServiceAccount => {
+            ["metadata.name", "metadata.namespace"].contains(&field)
+        }
     }
 }
 

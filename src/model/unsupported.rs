@@ -117,18 +117,6 @@ impl List {
     }
 
     fn naming_and_identity(&mut self, spec: &PodSpec) {
-        self.ignored(
-            spec.automount_service_account_token == Some(true),
-            "spec.automountServiceAccountToken",
-            "no service account token is mounted",
-        );
-        self.ignored(
-            spec.service_account_name
-                .as_deref()
-                .is_some_and(|name| !name.is_empty() && name != "default"),
-            "spec.serviceAccountName",
-            "service accounts are not looked up and no token is mounted",
-        );
         self.blocks(
             spec.host_users == Some(false),
             "spec.hostUsers",
@@ -225,10 +213,6 @@ impl List {
         let projected = volume.projected.iter().flat_map(|source| &source.sources);
         for (index, source) in projected.flatten().enumerate() {
             let field = |name: &str| format!("projected.sources[{index}].{name}");
-            block(
-                source.service_account_token.is_some(),
-                &field("serviceAccountToken"),
-            );
             block(
                 source.cluster_trust_bundle.is_some(),
                 &field("clusterTrustBundle"),
@@ -444,7 +428,7 @@ mod tests {
                 "volumes": [{"name": "v", "hostPath": {"path": "/x"}}, {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
                 "initContainers": [{"name": "i", "image": "x"}, {"name": "s", "image": "x", "restartPolicy": "Always"}],
                 "securityContext": {"fsGroup": 5}, "hostNetwork": true, "shareProcessNamespace": true, "hostAliases": [], "nodeSelector": {},
-                "serviceAccountName": "default", "schedulerName": "default-scheduler",
+                "serviceAccountName": "robot", "automountServiceAccountToken": true, "schedulerName": "default-scheduler",
             }),
             &[],
         );

@@ -17,6 +17,7 @@ pub(crate) fn headers(kind: Kind, wide: bool) -> Vec<&'static str> {
         ),
         Kind::ConfigMap => (&["NAME", "DATA", "AGE"], &[]),
         Kind::Secret => (&["NAME", "TYPE", "DATA", "AGE"], &[]),
+        Kind::ServiceAccount => (&["NAME", "AGE"], &[]),
         Kind::Event if wide => (
             &[
                 "LAST SEEN",
@@ -65,6 +66,7 @@ pub(crate) fn cells(object: &Object, wide: bool, now: Timestamp) -> Vec<String> 
             let kind = secret.type_.clone().unwrap_or_default();
             vec![name, kind, count.to_string(), meta_age()]
         }
+        Object::ServiceAccount(_) => vec![name, meta_age()],
         Object::Event(event) => event_cells(event, wide, now),
         Object::Node(node) => node_cells(node, wide, now),
         Object::Namespace(namespace) => {

@@ -110,7 +110,9 @@ fn cluster_scoped(plural: &str) -> Result<Kind, Failure> {
 fn with_status(plural: &str) -> Result<Kind, Failure> {
     match kind(plural)? {
         kind @ (Kind::Pod | Kind::Node | Kind::Namespace) => Ok(kind),
-        Kind::ConfigMap | Kind::Secret | Kind::Event => Err(no_such_resource()),
+        Kind::ConfigMap | Kind::Secret | Kind::ServiceAccount | Kind::Event => {
+            Err(no_such_resource())
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Node, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, PodStatus};
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
 use super::task::{Reply, Request, Write};
-use crate::admission::Admitted;
+use crate::admission::{Admitted, default_service_account};
 use crate::base::Uid;
 use crate::model::{Object, ObjectKey, Resource, ResourceVersion};
 
@@ -104,6 +104,18 @@ impl StatusWriter {
         let (reply, answer) = oneshot::channel();
         self.0.send(Request::PruneEvents { before, reply }).await?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Creates the config map or replaces the one of this name.
+    pub(crate) async fn put_config_map(&self, map: ConfigMap) -> Result<Object, StoreError> {
+        self.0.quick(Write::Put(Arc::new(map).into_object())).await
+    }
+
+    /// The service account that every namespace has.
+    pub(crate) async fn create_account(&self, namespace: &str) -> Result<Object, StoreError> {
+        let account = default_service_account(namespace);
+        let write = Write::Create(Arc::new(account).into_object());
+        self.0.quick(write).await
     }
 
     /// Creates the node or replaces the one of this name.

@@ -142,7 +142,11 @@ fn is_finished(object: &Object) -> bool {
             .spec
             .as_ref()
             .is_some_and(|spec| any(&spec.finalizers)),
-        Object::ConfigMap(_) | Object::Secret(_) | Object::Event(_) | Object::Node(_) => false,
+        Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::ServiceAccount(_)
+        | Object::Event(_)
+        | Object::Node(_) => false,
     };
     meta.deletion_timestamp.is_some() && !any(&meta.finalizers) && !waits
 }
@@ -285,6 +289,7 @@ fn has_generation(object: &Object) -> bool {
         Object::Pod(_) => true,
         Object::ConfigMap(_)
         | Object::Secret(_)
+        | Object::ServiceAccount(_)
         | Object::Event(_)
         | Object::Node(_)
         | Object::Namespace(_) => false,

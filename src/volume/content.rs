@@ -12,6 +12,7 @@ use super::VolumeError;
 use super::error::SetUpError;
 use super::objects::Sources;
 use crate::model::downward::{metadata_field, resource_field};
+use crate::model::pod::all_containers;
 use crate::wire::{VolumeContent, VolumeFile};
 
 /// Bytes of all files of one volume: what fits a message to the shim.
@@ -88,6 +89,20 @@ pub(super) fn content(
 pub(super) fn fs_group(pod: &Pod) -> Option<u32> {
     let context = pod.spec.as_ref()?.security_context.as_ref()?;
     u32::try_from(context.fs_group?).ok()
+}
+
+/// The user that all containers of the pod run as, where the pod says so.
+fn only_user(pod: &Pod) -> Option<u32> {
+    let spec = pod.spec.as_ref()?;
+    let shared = spec.security_context.as_ref();
+    let shared = shared.and_then(|context| context.run_as_user);
+    let mut users = all_containers(spec).map(|container| {
+        let own = container.security_context.as_ref();
+        own.and_then(|context| context.run_as_user).or(shared)
+    });
+    let first = users.next()??;
+    let is_same = users.all(|user| user == Some(first));
+    u32::try_from(first).ok().filter(|_| is_same)
 }
 
 fn version(files: &[VolumeFile], fs_group: Option<u32>) -> String {
@@ -248,9 +263,25 @@ impl Payload<'_> {
         if let Some(downward) = &source.downward_api {
             return self.downward(downward.items.iter().flatten(), mode);
         }
-        let other = if source.service_account_token.is_some() {
-            "serviceAccountToken"
-        } else if source.cluster_trust_bundle.is_some() {
+        if let Some(token) = &source.service_account_token {
+            let audience = token.audience.as_deref().unwrap_or_default();
+            let seconds = token.expiration_seconds.unwrap_or(3600);
+            let value = self.sources.objects.token(self.pod, audience, seconds);
+            let value = value.map_err(SetUpError::Token)?;
+            let owner = only_user(self.pod);
+            let is_private = owner.is_some() || fs_group(self.pod).is_some();
+            let mode = if is_private {
+                0o600
+            } else {
+                mode.unwrap_or(MODE)
+            };
+            self.add(&token.path, mode, value.into_bytes());
+            if let Some(file) = self.files.get_mut(&token.path) {
+                file.owner = owner;
+            }
+            return Ok(());
+        }
+        let other = if source.cluster_trust_bundle.is_some() {
             "clusterTrustBundle"
         } else {
             "podCertificate"
@@ -301,6 +332,11 @@ mod tests {
                 let secret = json!({"data": {"user": "YWRtaW4=", ".hidden": "eA=="}});
                 Arc::new(serde_json::from_value(secret).unwrap())
             })
+        }
+
+        fn token(&self, pod: &Pod, audience: &str, seconds: i64) -> Result<String, String> {
+            let name = pod.metadata.name.as_deref().unwrap();
+            Ok(format!("{name}-{audience}-{seconds}"))
         }
     }
 
@@ -421,6 +457,32 @@ mod tests {
             json!({"projected": {"sources": [{"secret": {"name": "x"}}, {"configMap": {"name": "y"}}]}}),
             Err("[configmap \"y\" not found, secret \"x\" not found]"),
         );
+    }
+
+    #[test]
+    fn tokens_are_files_of_their_user() {
+        let volume = json!({"projected": {"sources": [
+            {"serviceAccountToken": {"path": "t", "audience": "vault", "expirationSeconds": 600}}]}});
+        check(volume.clone(), Ok(&["t 644 p-vault-600"]));
+        let mut volume = volume;
+        volume["name"] = json!("v");
+        let spec = json!({"securityContext": {"runAsUser": 7}, "containers": [{"name": "c"}], "volumes": [volume]});
+        let mut pod: Pod =
+            serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
+        let sources = Sources {
+            objects: &Fixed,
+            allocatable: Allocatable::default(),
+        };
+        let file = |pod: &Pod| {
+            let (_, content) = contents(pod, &sources).pop().unwrap();
+            let file = content.unwrap().files.remove(0);
+            (file.mode, file.owner)
+        };
+        assert_eq!(file(&pod), (0o600, Some(7)));
+        let other =
+            serde_json::from_value(json!({"name": "d", "securityContext": {"runAsUser": 8}}));
+        pod.spec.as_mut().unwrap().containers.push(other.unwrap());
+        assert_eq!(file(&pod), (0o644, None));
     }
 
     #[test]

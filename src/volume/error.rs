@@ -67,6 +67,8 @@ pub(crate) enum SetUpError {
     NoConfigKey(String),
     #[error("references non-existent secret key: {0}")]
     NoSecretKey(String),
+    #[error("failed to fetch token: {0}")]
+    Token(String),
     #[error("{0}")]
     DownwardApi(String),
     /// Of several sources of one volume; the texts, joined.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 
 use crate::model::downward::Allocatable;
 
@@ -8,6 +8,9 @@ use crate::model::downward::Allocatable;
 pub(crate) trait Objects {
     fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>>;
     fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Secret>>;
+    /// A token of the pod's service account for `audience` (empty: the API itself); the same one until it is
+    /// time to renew it. `Err`: why there is none.
+    fn token(&self, pod: &Pod, audience: &str, seconds: i64) -> Result<String, String>;
 }
 
 /// Where the files of a volume come from.
@@ -29,5 +32,9 @@ impl Objects for NoObjects {
 
     fn secret(&self, _namespace: &str, _name: &str) -> Option<Arc<Secret>> {
         None
+    }
+
+    fn token(&self, _pod: &Pod, _audience: &str, _seconds: i64) -> Result<String, String> {
+        Err("there are no tokens".to_owned())
     }
 }

@@ -63,7 +63,7 @@ fn config_maps_and_secrets_live_their_life() {
     );
     assert_eq!(
         podtui.ok(&["get", "cm,secret", "-o", "name"]),
-        "configmap/c\nsecret/s\n"
+        "configmap/c\nconfigmap/kube-root-ca.crt\nsecret/s\n"
     );
     assert_eq!(
         podtui.ok(&["delete", "cm", "c"]),

@@ -99,7 +99,10 @@ fn garbage_on_the_socket_is_refused() {
         &text[..text.len().min(500)]
     );
     assert_responsive(&podtui);
-    assert_eq!(podtui.ok(&["get", "pods,configmaps", "-o", "name"]), "");
+    assert_eq!(
+        podtui.ok(&["get", "pods,configmaps", "-o", "name"]),
+        "configmap/kube-root-ca.crt\n"
+    );
 }
 
 /// 38, 26: a path in a URL is never a path on the machine.

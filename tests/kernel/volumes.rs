@@ -477,3 +477,83 @@ fn a_secret_is_its_pods_alone() {
     );
     podtui.delete_all();
 }
+
+/// The token, the certificate and the namespace at the usual place, in memory, for this pod only.
+#[test]
+fn a_service_account_is_mounted() {
+    require_root!();
+    const PLACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let podtui = Podtui::start();
+    podtui.apply("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: robot}\n");
+    let accounts = podtui.ok(&["get", "sa"]);
+    assert!(
+        accounts.contains("default ") && accounts.contains("robot "),
+        "{accounts}"
+    );
+    let manifest = pod(
+        "p",
+        "[{name: v, mountPath: /vault}]",
+        "[{name: v, projected: {sources: [{serviceAccountToken: {path: t, audience: vault, expirationSeconds: 600}}]}}]",
+    )
+    .replace("spec:\n", "spec:\n  serviceAccountName: robot\n");
+    podtui.apply(&manifest);
+    let stored = podtui.wait_running("p");
+    let look = |command: &str| inside(&podtui, "p", command);
+    assert_eq!(look(&format!("cat {PLACE}/namespace")), "default");
+    assert!(look(&format!("cat {PLACE}/ca.crt")).starts_with("-----BEGIN CERTIFICATE-----"));
+    assert_eq!(look(&format!("ls {PLACE}")), "ca.crt\nnamespace\ntoken\n");
+    assert!(look(&format!("grep ' {PLACE} ' /proc/mounts")).contains(" tmpfs ro,"));
+    let claims = |token: &str| -> serde_json::Value {
+        use base64::Engine;
+        let part = token.split('.').nth(1).expect("three parts");
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part);
+        serde_json::from_slice(&bytes.unwrap()).unwrap()
+    };
+    let token = look(&format!("cat {PLACE}/token"));
+    let found = claims(&token);
+    assert_eq!(found["sub"], "system:serviceaccount:default:robot");
+    assert_eq!(
+        found["kubernetes.io"]["pod"]["uid"],
+        stored["metadata"]["uid"]
+    );
+    assert_eq!(found["kubernetes.io"]["pod"]["name"], "p");
+    assert_eq!(
+        found["exp"].as_i64().unwrap() - found["iat"].as_i64().unwrap(),
+        365 * 24 * 3600
+    );
+    let vault = claims(&look("cat /vault/t"));
+    assert_eq!(vault["aud"], json!(["vault"]));
+    assert_eq!(
+        vault["exp"].as_i64().unwrap() - vault["iat"].as_i64().unwrap(),
+        600
+    );
+    // In memory only; and the keys are nobody else's.
+    for entry in walkdir::WalkDir::new(podtui.path()).into_iter().flatten() {
+        if entry.file_type().is_file() {
+            let bytes = fs::read(entry.path()).unwrap_or_default();
+            let found = memchr::memmem::find(&bytes, token.as_bytes()).is_some();
+            assert!(!found, "{}", entry.path().display());
+        }
+    }
+    use std::os::unix::fs::PermissionsExt;
+    for name in ["ca.key", "sa.key"] {
+        let path = podtui.state().join("pki").join(name);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    podtui.apply(
+        &pod("without", "[]", "[]")
+            .replace("spec:\n", "spec:\n  automountServiceAccountToken: false\n"),
+    );
+    podtui.wait_running("without");
+    let nothing = podtui.output(&["exec", "without", "--", "ls", PLACE]);
+    assert!(!nothing.status.success());
+    let refused = podtui.apply_output(
+        &pod("nobody", "[]", "[]").replace("spec:\n", "spec:\n  serviceAccountName: nobody\n"),
+    );
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        text.contains("pods \"nobody\" is forbidden: error looking up service account default/nobody: serviceaccount \"nobody\" not found"),
+        "{text}"
+    );
+    podtui.delete_all();
+}

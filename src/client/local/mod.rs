@@ -1,5 +1,6 @@
 //! The client in the process that owns the engine: admission, then the store, then the engine's verbs.
 
+mod accounts;
 mod calls;
 mod delete;
 mod errors;

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::Local;
 use super::errors::{store_error, uid_conflict};
-use super::namespaces;
+use super::{accounts, namespaces};
 use crate::admission::{Admitted, Context, admit_create, admit_update};
 use crate::client::{FieldValidation, Patch, WriteOptions, Written};
 use crate::model::decode::decode;
@@ -33,6 +33,7 @@ pub(super) async fn create(
         ));
     }
     namespaces::check_accepts(local, &object)?;
+    accounts::apply(local, &mut object, options.dry_run).await?;
     let (admitted, more) = admit_create(object, &context(local))
         .map_err(|errors| ApiError::invalid(kind, &name, &errors))?;
     warnings.extend(more);
@@ -159,7 +160,7 @@ fn check_preconditions(current: &Object, wanted: &Object) -> Result<(), ApiError
     }
 }
 
-fn context(local: &Local) -> Context {
+pub(super) fn context(local: &Local) -> Context {
     Context {
         now: local.clock.now(),
     }

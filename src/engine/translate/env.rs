@@ -275,6 +275,10 @@ mod tests {
             ))
         }
 
+        fn token(&self, _pod: &Pod, _audience: &str, _seconds: i64) -> Result<String, String> {
+            Err("no variable is made of tokens".to_owned())
+        }
+
         fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Secret>> {
             // "pw" and two bytes that are not text.
             (namespace == "ns" && name == "s").then(|| {

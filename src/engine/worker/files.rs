@@ -84,7 +84,7 @@ impl FileWork {
         let variables = variables(&EnvInputs {
             pod: &self.pod,
             container: &self.container,
-            objects: &self.machine.store,
+            objects: &*self.machine,
             allocatable: node.allocatable(),
             pod_addresses: &self.addresses,
             node_name: &node.name,

@@ -72,6 +72,9 @@ impl PodWorker {
             // A container must not see a volume that has not been filled.
             blocked = true;
         }
+        if let Some(after) = self.until_renewal() {
+            sooner(after);
+        }
         if !blocked && let Some(after) = self.start_all(starts).await {
             sooner(after);
         }

@@ -187,6 +187,7 @@ impl PodWorker {
             }
         }
         self.machine.board.unwant(&self.uid);
+        self.machine.tokens.forget(&self.uid);
         if let Some(publisher) = self.publisher.take() {
             publisher.finish().await;
         }

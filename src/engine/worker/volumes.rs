@@ -46,7 +46,7 @@ impl PodWorker {
         let ceiling = MemoryCeiling(memory_ceiling(&pod, machine.node.memory));
         let done = tokio::task::spawn_blocking(move || {
             let sources = Sources {
-                objects: &machine.store,
+                objects: &*machine,
                 allocatable: machine.node.allocatable(),
             };
             prepare(&pod, &directory, ceiling, &sources)
@@ -111,7 +111,7 @@ impl PodWorker {
         let found = contents(
             &self.pod,
             &Sources {
-                objects: &self.machine.store,
+                objects: &*self.machine,
                 allocatable: self.machine.node.allocatable(),
             },
         );
@@ -160,6 +160,13 @@ impl PodWorker {
                 Ok(())
             }
         }
+    }
+
+    /// How long until a token in the volumes of the pod has to be renewed.
+    pub(super) fn until_renewal(&self) -> Option<Duration> {
+        let at = self.machine.tokens.next_renewal(&self.uid)?;
+        let left = at.duration_since(self.machine.clock.now());
+        Some(Duration::try_from(left).unwrap_or_default())
     }
 
     fn write_failed(&self, volume: &str, error: &RuntimeError) -> String {

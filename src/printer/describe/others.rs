@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod, Secret, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
@@ -28,6 +28,7 @@ pub(crate) fn describe(object: &Object, related: &Related, moment: &Moment) -> S
         Object::Node(node) => describe_node(node, related, moment),
         Object::ConfigMap(map) => describe_config_map(map, related, moment),
         Object::Secret(secret) => describe_secret(secret),
+        Object::ServiceAccount(account) => describe_service_account(account, related, moment),
         Object::Namespace(namespace) => describe_namespace(namespace),
         Object::Event(event) => describe_generic(&event.metadata, object.to_value()),
     }
@@ -71,6 +72,35 @@ fn describe_secret(secret: &Secret) -> String {
     for (key, value) in secret.data.iter().flatten() {
         text.line(0, format_args!("{key}:\t{} bytes", value.0.len()));
     }
+    text.finish()
+}
+
+fn describe_service_account(
+    account: &ServiceAccount,
+    related: &Related,
+    moment: &Moment,
+) -> String {
+    let mut text = Text::default();
+    head(&mut text, &account.metadata, true);
+    let names = |names: Vec<&str>| {
+        if names.is_empty() {
+            "<none>".to_owned()
+        } else {
+            names.join("\n\t")
+        }
+    };
+    let pulls = account.image_pull_secrets.iter().flatten();
+    text.pair(
+        "Image pull secrets",
+        names(pulls.map(|secret| secret.name.as_str()).collect()),
+    );
+    let mounted = account.secrets.iter().flatten();
+    let mounted = mounted
+        .filter_map(|secret| secret.name.as_deref())
+        .collect();
+    text.pair("Mountable secrets", names(mounted));
+    text.pair("Tokens", "<none>");
+    events(&mut text, &related.events, moment);
     text.finish()
 }
 
