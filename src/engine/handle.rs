@@ -265,6 +265,7 @@ impl EngineApi for EngineHandle {
             tty: request.tty,
             stdin: request.stdin,
             size: request.size,
+            kill_with_client: false,
         };
         self.machine
             .runtime

@@ -38,6 +38,27 @@ pub(crate) fn send(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<bool> {
     }
 }
 
+/// Sends a signal to the process group that the process behind `pidfd` leads, and to that process alone
+/// where the kernel cannot do this (`PIDFD_SIGNAL_PROCESS_GROUP`, Linux 6.9).
+pub(crate) fn send_to_group(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<bool> {
+    const PROCESS_GROUP: libc::c_uint = 1 << 2;
+    // SAFETY: pidfd_send_signal(2) with a null siginfo reads no memory of this process.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal.as_raw(),
+            std::ptr::null::<libc::siginfo_t>(),
+            PROCESS_GROUP,
+        )
+    };
+    if result == 0 {
+        return Ok(true);
+    }
+    // ESRCH: the process has not begun its session yet, or nobody is left in its group.
+    send(pidfd, signal)
+}
+
 /// Any child that has ended and is still to be reaped; it stays a zombie, so its number cannot be reused
 /// before [`reap`] or [`reap_by_pid`].
 pub(crate) fn next_zombie() -> io::Result<Option<Pid>> {

@@ -1,7 +1,9 @@
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::base::{ContainerId, SandboxId, SessionStream};
@@ -38,6 +40,19 @@ pub(crate) enum RuntimeEvent {
     },
 }
 
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExecResult {
+    /// The first [`EXEC_OUTPUT_LIMIT`] bytes of standard output and error as they came; the rest is read
+    /// and dropped.
+    pub(crate) output: Vec<u8>,
+    /// `None`: it did not end in time and was killed.
+    pub(crate) exit_code: Option<i32>,
+}
+
+/// Bytes of output kept of a command (kubelet `maxReadLength` of exec probes).
+pub(crate) const EXEC_OUTPUT_LIMIT: usize = 10 << 10;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RuntimeError {
     #[error("sandbox {0} is not known")]
@@ -61,6 +76,16 @@ pub(crate) enum RuntimeError {
         theirs: u32,
         ours: u32,
     },
+    /// The connection was refused, or nobody answered.
+    #[error("dial tcp {address}")]
+    Dial {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    /// A command could not be run to its end.
+    #[error("{0}")]
+    Exec(String),
     #[error("{operation} of {path} failed")]
     File {
         operation: &'static str,
@@ -134,6 +159,21 @@ pub(crate) trait ContainerRuntime: Send + Sync + 'static {
 
     async fn exec(&self, spec: ExecSpec) -> Result<SessionStream, RuntimeError>;
     async fn attach(&self, spec: AttachSpec) -> Result<SessionStream, RuntimeError>;
+    /// Runs a command to its end, without input or terminal (CRI `ExecSync`). After `timeout`, and when the
+    /// future is dropped, the command and its process group are killed.
+    async fn exec_sync(
+        &self,
+        container: &ContainerId,
+        command: Vec<String>,
+        timeout: Option<Duration>,
+    ) -> Result<ExecResult, RuntimeError>;
+    /// Connects to `address` from inside the sandbox's network.
+    /// [`RuntimeError::Dial`] when nobody answers there; the caller bounds the time.
+    async fn dial(
+        &self,
+        sandbox: &SandboxId,
+        address: SocketAddr,
+    ) -> Result<TcpStream, RuntimeError>;
 
     /// Events of all sandboxes. There is one receiver: a second call closes the first.
     fn events(&self) -> mpsc::Receiver<RuntimeEvent>;

@@ -29,6 +29,12 @@ pub(super) struct FrameReader {
 }
 
 impl FrameReader {
+    /// The whole stream again, with what was read of it and not taken.
+    pub(super) fn into_stream(self, write: OwnedWriteHalf) -> io::Result<(UnixStream, BytesMut)> {
+        let stream = self.stream.reunite(write).map_err(io::Error::other)?;
+        Ok((stream, self.buffer))
+    }
+
     /// `None` at the end of the stream. Cancel-safe: what was read stays in the buffer.
     pub(super) async fn next(&mut self) -> io::Result<Option<(Kind, bytes::Bytes)>> {
         loop {

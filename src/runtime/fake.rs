@@ -1,13 +1,15 @@
 //! A runtime in memory for tests of the engine: containers behave as they are told, on tokio's clock.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use super::{ContainerRuntime, Discovered, RuntimeError, RuntimeEvent};
+use super::{ContainerRuntime, Discovered, ExecResult, RuntimeError, RuntimeEvent};
 use crate::base::{Clock, ContainerId, Pid, SandboxId, SessionStream};
 use crate::wire::{
     AttachSpec, Cleanup, ContainerPhase, ContainerSpec, ContainerState, ContainerStats,
@@ -41,6 +43,8 @@ struct World {
     script: HashMap<String, VecDeque<Behaviour>>,
     doing: HashMap<ContainerId, Behaviour>,
     refuse_sandboxes: u32,
+    /// Command line → what it writes, its exit code and how long it takes. Others succeed at once.
+    commands: HashMap<String, (String, i32, Duration)>,
     calls: Vec<String>,
     events: Option<mpsc::Sender<RuntimeEvent>>,
     sequence: u64,
@@ -77,6 +81,13 @@ impl FakeRuntime {
         self.world()
             .script
             .insert(container.to_owned(), behaviours.iter().copied().collect());
+    }
+
+    /// What a command does from now on.
+    pub(crate) fn answer(&self, command: &str, output: &str, code: i32, after: Duration) {
+        self.world()
+            .commands
+            .insert(command.to_owned(), (output.to_owned(), code, after));
     }
 
     /// The next sandboxes cannot be made.
@@ -456,6 +467,46 @@ impl ContainerRuntime for FakeRuntime {
 
     async fn attach(&self, spec: AttachSpec) -> Result<SessionStream, RuntimeError> {
         Err(RuntimeError::UnknownContainer(spec.container))
+    }
+
+    async fn exec_sync(
+        &self,
+        container: &ContainerId,
+        command: Vec<String>,
+        timeout: Option<Duration>,
+    ) -> Result<ExecResult, RuntimeError> {
+        let name = self.with_container(container, |_, container| {
+            container.spec.labels.get(NAME).cloned().unwrap_or_default()
+        })?;
+        self.call("exec", &format!("{name} {}", command.join(" ")));
+        let (output, code, after) = self
+            .world()
+            .commands
+            .get(&command.join(" "))
+            .cloned()
+            .unwrap_or_default();
+        if let Some(timeout) = timeout.filter(|timeout| *timeout < after) {
+            tokio::time::sleep(timeout).await;
+            return Ok(ExecResult {
+                output: Vec::new(),
+                exit_code: None,
+            });
+        }
+        tokio::time::sleep(after).await;
+        Ok(ExecResult {
+            output: output.into_bytes(),
+            exit_code: Some(code),
+        })
+    }
+
+    async fn dial(
+        &self,
+        _sandbox: &SandboxId,
+        address: SocketAddr,
+    ) -> Result<TcpStream, RuntimeError> {
+        TcpStream::connect(address)
+            .await
+            .map_err(|source| RuntimeError::Dial { address, source })
     }
 
     fn events(&self) -> mpsc::Receiver<RuntimeEvent> {

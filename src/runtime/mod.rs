@@ -3,7 +3,7 @@
 //! * [`ContainerRuntime`] — the trait. Every verb is idempotent; it knows containers and sandboxes, never a
 //!   Pod, a restart policy or an image name.
 //! * [`ShimRuntime`] — the real one: an async client of one shim process per sandbox. It starts shims
-//!   (`launcher`), talks to them (`connection`, `session`), adopts those it finds in the run directory
+//!   (`launcher`), talks to them (`connection`, `session`, `dial`), adopts those it finds in the run directory
 //!   (`discover`), and cleans up after dead ones; it makes no system call on namespaces, mounts or cgroups
 //!   itself.
 //! * `FakeRuntime` — the same behaviour from memory, for tests of the engine.
@@ -18,6 +18,7 @@
 
 mod api;
 mod connection;
+mod dial;
 mod discover;
 #[cfg(test)]
 mod fake;
@@ -25,7 +26,9 @@ mod launcher;
 mod session;
 mod shim;
 
-pub(crate) use api::{ContainerRuntime, Discovered, RuntimeError, RuntimeEvent};
+pub(crate) use api::{
+    ContainerRuntime, Discovered, EXEC_OUTPUT_LIMIT, ExecResult, RuntimeError, RuntimeEvent,
+};
 #[cfg(test)]
 pub(crate) use fake::{Behaviour, FakeRuntime};
 pub(crate) use launcher::ShimProgram;

@@ -1,12 +1,14 @@
 //! Sessions: a connection of its own that carries the streams of one exec or attach.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc;
 
-use super::RuntimeError;
 use super::connection::{FrameReader, send};
+use super::{EXEC_OUTPUT_LIMIT, ExecResult, RuntimeError};
 use crate::base::{SessionEnd, SessionOutput, SessionStream, TerminalSize};
 use crate::wire::frame::{self, Kind};
 use crate::wire::{Reply, Request, ToEngine, ToShim};
@@ -58,6 +60,41 @@ pub(super) async fn open(
         stdin: wants_stdin.then_some(stdin),
         output,
         resize,
+    })
+}
+
+/// Runs a session without input to its end and keeps the beginning of its output. Dropping the session,
+/// as the end of `timeout` does, kills a process that is to end with its client.
+pub(super) async fn run_to_end(
+    session: impl Future<Output = Result<SessionStream, RuntimeError>>,
+    timeout: Option<Duration>,
+) -> Result<ExecResult, RuntimeError> {
+    let mut kept = Vec::new();
+    let run = async {
+        let mut session = session.await?;
+        while let Some(output) = session.output.recv().await {
+            match output {
+                SessionOutput::Stdout(bytes) | SessionOutput::Stderr(bytes) => {
+                    let room = EXEC_OUTPUT_LIMIT - kept.len();
+                    kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
+                }
+                SessionOutput::End(SessionEnd::Exited(code)) => return Ok(Some(code)),
+                SessionOutput::End(SessionEnd::Failed(text)) => {
+                    return Err(RuntimeError::Exec(text));
+                }
+                SessionOutput::End(SessionEnd::Closed) => break,
+            }
+        }
+        let text = "the session ended without an exit code";
+        Err(RuntimeError::Exec(text.to_owned()))
+    };
+    let ended = match timeout {
+        None => run.await,
+        Some(timeout) => tokio::time::timeout(timeout, run).await.unwrap_or(Ok(None)),
+    };
+    Ok(ExecResult {
+        exit_code: ended?,
+        output: kept,
     })
 }
 

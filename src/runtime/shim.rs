@@ -1,16 +1,19 @@
 use std::collections::HashMap;
 use std::fs::DirBuilder;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{RwLock, mpsc};
 
 use super::connection::{Connection, connect};
+use super::dial::SocketSource;
 use super::launcher::{Launcher, ShimProgram};
-use super::{ContainerRuntime, Discovered, RuntimeError, RuntimeEvent, session};
+use super::{ContainerRuntime, Discovered, ExecResult, RuntimeError, RuntimeEvent, session};
 use crate::base::{ContainerId, SandboxId, SessionStream};
 use crate::wire::{
     AttachSpec, Cleanup, ContainerSpec, ExecSpec, ExitRecord, Fault, Reply, Request,
@@ -40,6 +43,8 @@ struct Known {
 struct Sandbox {
     directory: PathBuf,
     connection: Arc<Connection>,
+    /// Opened by the first `dial`.
+    sockets: Arc<tokio::sync::Mutex<Option<SocketSource>>>,
 }
 
 impl ShimRuntime {
@@ -108,6 +113,7 @@ impl ShimRuntime {
             Sandbox {
                 directory: directory.to_owned(),
                 connection,
+                sockets: Arc::default(),
             },
         );
         Ok(state)
@@ -154,6 +160,37 @@ impl ShimRuntime {
         };
         done?;
         remove_directory(&directory)
+    }
+
+    /// A socket in the sandbox's network, over the connection that is kept for this.
+    async fn socket(
+        &self,
+        sandbox: &SandboxId,
+        address: SocketAddr,
+    ) -> Result<TcpSocket, RuntimeError> {
+        let found = self.known().sandboxes.get(sandbox).cloned();
+        let found = found.ok_or_else(|| RuntimeError::UnknownSandbox(sandbox.clone()))?;
+        let mut kept = found.sockets.lock().await;
+        // Taken out, so that a request that is given up or fails takes its connection along.
+        let mut source = match kept.take() {
+            Some(source) => source,
+            None => SocketSource::open(sandbox, &found.directory).await?,
+        };
+        match source.socket(address).await {
+            Ok(Ok(socket)) => {
+                *kept = Some(source);
+                Ok(socket)
+            }
+            Ok(Err(Reply::Fault(fault))) => {
+                *kept = Some(source);
+                Err(RuntimeError::Fault(fault))
+            }
+            Ok(Err(other)) => Err(unexpected(&other)),
+            Err(source) => Err(RuntimeError::Unreachable {
+                sandbox: sandbox.clone(),
+                source,
+            }),
+        }
     }
 
     async fn session(
@@ -381,6 +418,34 @@ impl ContainerRuntime for ShimRuntime {
     async fn attach(&self, spec: AttachSpec) -> Result<SessionStream, RuntimeError> {
         let (container, stdin) = (spec.container.clone(), spec.stdin);
         self.session(&container, Request::Attach(spec), stdin).await
+    }
+
+    async fn exec_sync(
+        &self,
+        container: &ContainerId,
+        command: Vec<String>,
+        timeout: Option<Duration>,
+    ) -> Result<ExecResult, RuntimeError> {
+        let spec = ExecSpec {
+            container: container.clone(),
+            argv: command,
+            env: Vec::new(),
+            tty: false,
+            stdin: false,
+            size: None,
+            kill_with_client: true,
+        };
+        session::run_to_end(self.exec(spec), timeout).await
+    }
+
+    async fn dial(
+        &self,
+        sandbox: &SandboxId,
+        address: SocketAddr,
+    ) -> Result<TcpStream, RuntimeError> {
+        let socket = self.socket(sandbox, address).await?;
+        let connected = socket.connect(address).await;
+        connected.map_err(|source| RuntimeError::Dial { address, source })
     }
 
     fn events(&self) -> mpsc::Receiver<RuntimeEvent> {

@@ -1,11 +1,14 @@
 //! One client of the socket: buffers, frames, and what it is there for.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, send, sendmsg,
+};
 use serde::Serialize;
 
 use super::reactor::{Interest, Key, Reactor, Token};
@@ -128,6 +131,34 @@ impl Connection {
     ) -> io::Result<()> {
         frame::put_json(&mut self.sending, kind, message).map_err(io::Error::other)?;
         self.flush(reactor)
+    }
+
+    /// A control frame with a descriptor beside it, at once or not at all: a client that is behind with
+    /// reading is in error.
+    pub(super) fn send_descriptor<T: Serialize>(
+        &mut self,
+        message: &T,
+        descriptor: BorrowedFd<'_>,
+    ) -> io::Result<()> {
+        if self.waiting() > 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut bytes = Vec::with_capacity(64);
+        frame::put_json(&mut bytes, Kind::Control, message).map_err(io::Error::other)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [descriptor];
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let sent = sendmsg(
+            &self.socket,
+            &[IoSlice::new(&bytes)],
+            &mut ancillary,
+            SendFlags::NOSIGNAL,
+        )?;
+        if sent < bytes.len() {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        Ok(())
     }
 
     pub(super) fn send_bytes(

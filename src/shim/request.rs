@@ -1,5 +1,6 @@
 //! What each frame of a client does.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::connection::{Attach, Role};
@@ -16,7 +17,7 @@ use crate::wire::frame::Kind;
 use crate::wire::{
     AttachSpec, ContainerPhase, ContainerSpec, ContainerStats, ExecSpec, Fault, Hello,
     OLDEST_PROTOCOL, PROTOCOL, Reply, Request, ResourceLimits, SandboxPhase, SandboxStats, Stage,
-    ToShim,
+    ToEngine, ToShim,
 };
 
 impl Shim {
@@ -107,6 +108,7 @@ impl Shim {
             Request::Attach(spec) => Some(fault_or(self.attach(waiter, &spec), |()| {
                 Reply::SessionStarted
             })),
+            Request::Socket { ipv6 } => self.socket(waiter, ipv6).err().map(Reply::Fault),
             Request::StopSandbox => {
                 self.waiters.sandbox.push(waiter);
                 self.stop_sandbox();
@@ -290,6 +292,22 @@ impl Shim {
         }
         // What the client sends from now on is for the process.
         self.pause(waiter.connection, true);
+        Ok(())
+    }
+
+    /// Makes the socket and sends it.
+    fn socket(&mut self, waiter: Waiter, ipv6: bool) -> Result<(), Fault> {
+        let socket = self.sandbox.socket(ipv6)?;
+        let message = ToEngine::Reply {
+            id: waiter.request,
+            reply: Reply::Socket,
+        };
+        let Some(client) = self.connections.get_mut(&waiter.connection) else {
+            return Ok(());
+        };
+        if client.send_descriptor(&message, socket.as_fd()).is_err() {
+            self.disconnect(waiter.connection);
+        }
         Ok(())
     }
 

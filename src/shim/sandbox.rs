@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::fault::{At, refuse};
 use super::init;
@@ -42,6 +43,8 @@ pub(super) struct Sandbox {
     pub(super) pause: Option<Child>,
     /// How children get into other pid namespaces and back.
     pub(super) own_pid: OwnPid,
+    /// The way back from the network namespace of the sandbox.
+    own_network: OwnNetwork,
     /// The machine's mount namespace and the shim's, for mounts that propagate back.
     pub(super) mounts: [OwnedFd; 2],
     pub(super) directory: StateDir,
@@ -91,6 +94,7 @@ impl Sandbox {
             template,
             pause: None,
             own_pid: OwnPid::open().at(Stage::Namespaces, "open the pid namespace")?,
+            own_network: OwnNetwork::open().at(Stage::Namespaces, "open the network namespace")?,
             mounts,
             directory,
             written: BTreeMap::new(),
@@ -214,14 +218,14 @@ impl Sandbox {
         else {
             return Ok(());
         };
-        let home = OwnNetwork::open().at(Stage::Network, "open the network namespace")?;
         if let Some(plan) = &self.spec.network {
             let namespace = ns::network_of(child.pid)
                 .at(Stage::Network, "open the network namespace of the sandbox")?;
             connect(plan, &namespace)?;
             self.veth = true;
         }
-        let inside = home
+        let inside = self
+            .own_network
             .visit(child.pidfd.as_fd(), Netlink::open)
             .at(Stage::Network, "enter the network namespace of the sandbox")?;
         let mut inside = inside.at(Stage::Network, "open a netlink socket")?;
@@ -230,6 +234,32 @@ impl Sandbox {
             configure(&mut inside, plan)?;
         }
         Ok(())
+    }
+
+    /// A TCP socket of the sandbox's network, for the engine to connect: it belongs to the namespace that it
+    /// is made in (network_namespaces(7)), wherever its descriptor goes.
+    pub(super) fn socket(&self, ipv6: bool) -> Result<OwnedFd, Fault> {
+        let family = if ipv6 {
+            AddressFamily::INET6
+        } else {
+            AddressFamily::INET
+        };
+        let make = || {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            socket_with(family, SocketType::STREAM, flags, None)
+        };
+        let Some(pause) = &self.pause else {
+            return Err(refuse(Stage::Request, "the sandbox is not ready"));
+        };
+        let made = if self.spec.namespaces.network == Namespace::Sandbox {
+            self.own_network.visit(pause.pidfd.as_fd(), make).at(
+                Stage::Namespaces,
+                "enter the network namespace of the sandbox",
+            )?
+        } else {
+            make()
+        };
+        made.at(Stage::Network, "make a socket")
     }
 
     /// The pod's `/dev/shm`, in the shim's mount namespace: it lives as long as that.

@@ -31,6 +31,8 @@ pub(super) struct Session {
     pub(super) streams: Streams,
     pub(super) exit: Option<Exit>,
     drain_until: Option<Instant>,
+    /// The process does not outlive its client.
+    kill_with_client: bool,
     /// The client reads too slowly; the output waits in the kernel and stalls only this session.
     pub(super) blocked: bool,
 }
@@ -130,6 +132,7 @@ impl Session {
             streams,
             exit: None,
             drain_until: None,
+            kill_with_client: spec.kill_with_client,
             blocked: false,
         })
     }
@@ -161,12 +164,20 @@ impl Session {
         self.streams.watch_outputs(self.key, reactor)
     }
 
-    /// The client has gone: a terminal hangs up, pipes break.
+    /// The client has gone: a terminal hangs up, pipes break, and a process that is to end with its
+    /// client is killed.
     pub(super) fn abandon(&mut self, reactor: &Reactor) {
         self.connection = None;
         self.streams.close(reactor);
-        if self.reports.is_some() {
-            let _ = pidfd::send(self.child.pidfd.as_fd(), Signal::KILL);
+        if self.exit.is_some() {
+            return;
+        }
+        let pidfd = self.child.pidfd.as_fd();
+        // Our own child that is not reaped yet can always be signalled.
+        if self.kill_with_client {
+            let _ = pidfd::send_to_group(pidfd, Signal::KILL);
+        } else if self.reports.is_some() {
+            let _ = pidfd::send(pidfd, Signal::KILL);
         }
     }
 

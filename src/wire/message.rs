@@ -70,6 +70,11 @@ pub(crate) enum Request {
     Exec(Box<ExecSpec>),
     /// Turns this connection into a session stream.
     Attach(AttachSpec),
+    /// A TCP socket made in the network namespace of the sandbox, not connected yet. Its descriptor comes
+    /// with the frame of [`Reply::Socket`] (SCM_RIGHTS, unix(7)); the connection is for nothing else.
+    Socket {
+        ipv6: bool,
+    },
     /// Kill every container and pause. The shim stays to answer for their exit records.
     StopSandbox,
     /// After StopSandbox: remove cgroups, links and files, answer, and exit.
@@ -93,6 +98,8 @@ pub(crate) enum Reply {
     Stats(SandboxStats),
     /// The session runs; raw session frames follow on this connection.
     SessionStarted,
+    /// The descriptor travels beside this frame.
+    Socket,
     Fault(Fault),
 }
 
@@ -186,6 +193,10 @@ pub(crate) struct ExecSpec {
     pub(crate) stdin: bool,
     /// With `tty`: the size set before the process starts.
     pub(crate) size: Option<TerminalSize>,
+    /// When the client closes this connection before the end, the process and its group get SIGKILL.
+    /// Without it they only lose their streams.
+    #[serde(default)]
+    pub(crate) kill_with_client: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
