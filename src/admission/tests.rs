@@ -760,8 +760,8 @@ fn warnings() {
         "containers": [{"name": "web", "image": "x",
             "env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}],
             "resources": {"limits": {"memory": "100m"}},
-            "livenessProbe": {"exec": {"command": ["true"]}},
         }],
+        "schedulerName": "other",
     }));
     value["metadata"]["name"] = json!("a.b");
     let (_, warnings) = create(value).unwrap();
@@ -775,7 +775,7 @@ fn warnings() {
             "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply",
             "spec.containers[0].resources.limits[memory]: fractional byte value \"100m\" is invalid, must be an integer",
             "spec.containers[0].resources.requests[memory]: fractional byte value \"100m\" is invalid, must be an integer",
-            "spec.containers[0].livenessProbe: not supported yet: the probe is not run; a running container counts as started and ready",
+            "spec.schedulerName: not supported yet: there is one node and the pod is placed on it regardless",
         ]
     );
 }

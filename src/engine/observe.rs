@@ -155,6 +155,11 @@ impl Instances {
         self.of(container).first()
     }
 
+    /// When the newest run that is over ended.
+    pub(super) fn last_end(&self, container: &str) -> Option<Timestamp> {
+        self.of(container).iter().find_map(Instance::finished_at)
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Instance)> {
         self.0.iter().flat_map(|(name, instances)| {
             instances

@@ -7,10 +7,12 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::observe::{Instance, LOST_EXIT_CODE, Phase, PodObservation};
 use super::restart::{
-    Backoffs, Role, Wait, backoff_key, containers, init_role, may_restart, restarts_after,
+    Backoffs, RestartPolicy, Role, Wait, backoff_key, containers, effective_policy, init_role,
+    may_restart, restarts_after,
 };
 use super::translate::container_hash;
 use crate::base::ContainerId;
+use crate::probe::{ProbeKind, Probes};
 
 /// An ended container shows how it ended for this long before it shows its back-off, so that a person
 /// (and a watch) sees `Error` before `CrashLoopBackOff`; it is the kubelet's relist period.
@@ -27,6 +29,8 @@ pub(super) enum PodAction {
         name: String,
         id: ContainerId,
         message: String,
+        /// Seconds; `None` is the grace period of the pod.
+        grace: Option<i64>,
     },
     /// Make a new instance and start it.
     StartContainer {
@@ -66,12 +70,14 @@ pub(super) struct PodPlan {
 pub(super) fn plan(
     pod: &Pod,
     observation: &PodObservation,
+    probes: &Probes,
     backoffs: &Backoffs,
     now: Timestamp,
 ) -> PodPlan {
     let mut planner = Planner {
         pod,
         observation,
+        probes,
         backoffs,
         now,
         plan: PodPlan::default(),
@@ -118,12 +124,14 @@ fn kill(container: &Container, instance: &Instance, message: String) -> PodActio
         name: container.name.clone(),
         id: instance.id.clone(),
         message,
+        grace: None,
     }
 }
 
 struct Planner<'a> {
     pod: &'a Pod,
     observation: &'a PodObservation,
+    probes: &'a Probes,
     backoffs: &'a Backoffs,
     now: Timestamp,
     plan: PodPlan,
@@ -345,6 +353,11 @@ impl<'a> Planner<'a> {
                     let text = format!("Init container {} definition changed", container.name);
                     work.kills.push(kill(container, instance, text));
                     work.starts.push((container, role));
+                } else {
+                    self.kill_if_probe_failed(container, role, instance, work);
+                    if !self.probes.is_started(container, &instance.id) {
+                        return InitState::Wait;
+                    }
                 }
                 InitState::Done
             }
@@ -384,6 +397,9 @@ impl<'a> Planner<'a> {
                     work.starts.push((container, Role::App));
                     return false;
                 }
+                if self.kill_if_probe_failed(container, Role::App, instance, work) {
+                    return false;
+                }
                 if instance.starting {
                     work.starts.push((container, Role::App));
                 }
@@ -401,6 +417,46 @@ impl<'a> Planner<'a> {
                 false
             }
         }
+    }
+
+    /// Kills a container whose liveness or startup probe has failed, and starts it again where an ordinary
+    /// failure would. An end with code 0 counts as failure here, while it is under way; once it is over,
+    /// its code decides as that of any end, as with the kubelet.
+    fn kill_if_probe_failed(
+        &self,
+        container: &'a Container,
+        role: Role,
+        instance: &Instance,
+        work: &mut Work<'a>,
+    ) -> bool {
+        let (name, probe) = match self.probes.failed(&instance.id) {
+            None | Some(ProbeKind::Readiness) => return false,
+            Some(ProbeKind::Liveness) => ("liveness", &container.liveness_probe),
+            Some(ProbeKind::Startup) => ("startup", &container.startup_probe),
+        };
+        let restarts = effective_policy(self.spec(), container, role) != RestartPolicy::Never;
+        let message = match role {
+            Role::App if restarts => format!(
+                "Container {} failed {name} probe, will be restarted",
+                container.name
+            ),
+            Role::App => format!("Container {} failed {name} probe", container.name),
+            Role::Sidecar | Role::Init => {
+                format!("Init container {} failed {name} probe", container.name)
+            }
+        };
+        work.kills.push(PodAction::KillContainer {
+            name: container.name.clone(),
+            id: instance.id.clone(),
+            message,
+            grace: probe
+                .as_ref()
+                .and_then(|probe| probe.termination_grace_period_seconds),
+        });
+        if restarts {
+            work.starts.push((container, role));
+        }
+        true
     }
 
     fn has_changed(&self, container: &Container, instance: &Instance) -> bool {
@@ -424,7 +480,8 @@ impl<'a> Planner<'a> {
             return;
         }
         let attempt = newest.map(|instance| instance.attempt.saturating_add(1));
-        if let Some(finished_at) = newest.and_then(Instance::finished_at) {
+        // A container that is killed now waits for what its last end but one has cost, as with the kubelet.
+        if let Some(finished_at) = self.observation.instances.last_end(&container.name) {
             let key = backoff_key(container);
             if let Some(wait) = self.backoffs.wait_since(&key, finished_at, self.now) {
                 let shown_at = finished_at
@@ -516,7 +573,13 @@ mod tests {
     #[track_caller]
     fn check(pod: &Pod, sandbox: Box, containers: &[(&str, &[Was])], expected: &str) {
         let observation = observation(sandbox, containers);
-        let plan = plan(pod, &observation, &Backoffs::default(), at(100));
+        let plan = plan(
+            pod,
+            &observation,
+            &Probes::default(),
+            &Backoffs::default(),
+            at(100),
+        );
         assert_eq!(words(&plan), expected, "{sandbox:?} {containers:?}");
     }
 
@@ -639,7 +702,13 @@ mod tests {
         let plain = pod("Always", vec![], &["a"]);
         let mut seen = observation(Box::Ready, &[("a", &[Was::Running])]);
         seen.sandbox.as_mut().unwrap().address = None;
-        let plan = plan(&plain, &seen, &Backoffs::default(), at(100));
+        let plan = plan(
+            &plain,
+            &seen,
+            &Probes::default(),
+            &Backoffs::default(),
+            at(100),
+        );
         assert_eq!(words(&plan), "stop sandbox#4 start:a#1");
     }
 
@@ -652,7 +721,13 @@ mod tests {
                 Box::Ready,
                 &[("a", &[Was::Running]), ("b", &[Was::Running])],
             );
-            let plan = plan(&changed, &seen, &Backoffs::default(), at(100));
+            let plan = plan(
+                &changed,
+                &seen,
+                &Probes::default(),
+                &Backoffs::default(),
+                at(100),
+            );
             assert_eq!(words(&plan), "kill:a start:a#1");
             assert!(matches!(
                 &plan.actions[0],
@@ -826,7 +901,13 @@ mod tests {
             Box::Ready,
             &[("s", &[Was::Running]), ("a", &[Was::Running])],
         );
-        let plan = plan(&changed, &seen, &Backoffs::default(), at(100));
+        let plan = plan(
+            &changed,
+            &seen,
+            &Probes::default(),
+            &Backoffs::default(),
+            at(100),
+        );
         assert_eq!(words(&plan), "kill:s start:s#1");
         assert!(matches!(
             &plan.actions[0],
@@ -863,6 +944,90 @@ mod tests {
         );
     }
 
+    /// `a` runs and its probe has failed; expected: the plan, the Killing text and its grace period.
+    #[track_caller]
+    fn check_failed(policy: &str, kind: ProbeKind, expected: &str, text: &str, grace: Option<i64>) {
+        use crate::probe::Verdict;
+        let mut pod = pod(policy, vec![], &["a", "b"]);
+        let probe = k8s_openapi::api::core::v1::Probe {
+            termination_grace_period_seconds: grace,
+            ..Default::default()
+        };
+        let spec = pod.spec.as_mut().unwrap();
+        spec.containers[0].liveness_probe = Some(probe.clone());
+        spec.containers[0].startup_probe = Some(probe);
+        let running: &[Was] = &[Was::Running];
+        let seen = observation(Box::Ready, &[("a", running), ("b", running)]);
+        let mut probes = Probes::default();
+        probes.set(&ContainerId::new("a-0"), kind, Verdict::Failure);
+        let plan = plan(&pod, &seen, &probes, &Backoffs::default(), at(100));
+        assert_eq!(words(&plan), expected, "{policy} {kind:?}");
+        let killed = plan.actions.iter().find_map(|action| match action {
+            PodAction::KillContainer { message, grace, .. } => Some((message.as_str(), *grace)),
+            _ => None,
+        });
+        let wanted = (!text.is_empty()).then_some((text, grace));
+        assert_eq!(killed, wanted, "{policy} {kind:?}");
+    }
+
+    #[test]
+    fn a_failed_probe_kills() {
+        let restarted = "Container a failed liveness probe, will be restarted";
+        let (live, start) = (ProbeKind::Liveness, ProbeKind::Startup);
+        check_failed("Always", live, "kill:a start:a#1", restarted, None);
+        check_failed("Always", live, "kill:a start:a#1", restarted, Some(5));
+        check_failed("OnFailure", live, "kill:a start:a#1", restarted, None);
+        let only_killed = "Container a failed liveness probe";
+        check_failed("Never", live, "kill:a", only_killed, None);
+        let restarted = "Container a failed startup probe, will be restarted";
+        check_failed("Always", start, "kill:a start:a#1", restarted, Some(1));
+        let only_killed = "Container a failed startup probe";
+        check_failed("Never", start, "kill:a", only_killed, None);
+        check_failed("Always", ProbeKind::Readiness, "", "", None);
+    }
+
+    #[test]
+    fn sidecars_are_probed_too() {
+        use crate::probe::Verdict;
+        let mut pod = pod("Never", vec![sidecar("s"), container("i")], &["a"]);
+        let probe = Some(k8s_openapi::api::core::v1::Probe::default());
+        pod.spec.as_mut().unwrap().init_containers.as_mut().unwrap()[0].startup_probe = probe;
+        let seen = observation(Box::Ready, &[("s", &[Was::Running])]);
+        let mut probes = Probes::default();
+        let mut check = |verdict, expected: &str| {
+            probes.set(&ContainerId::new("s-0"), ProbeKind::Startup, verdict);
+            let plan = plan(&pod, &seen, &probes, &Backoffs::default(), at(100));
+            assert_eq!(words(&plan), expected, "{verdict:?}");
+            plan.actions.into_iter().next()
+        };
+        check(Verdict::Unknown, "");
+        check(Verdict::Success, "start:i");
+        let killed = check(Verdict::Failure, "kill:s start:s#1");
+        assert!(matches!(
+            killed,
+            Some(PodAction::KillContainer { message, .. })
+                if message == "Init container s failed startup probe"
+        ));
+    }
+
+    /// A container that is killed for its probe pays for the end before.
+    #[test]
+    fn a_kill_pays_the_back_off_of_the_end_before() {
+        let mut pod = pod("Always", vec![], &["a"]);
+        let probe = Some(k8s_openapi::api::core::v1::Probe::default());
+        pod.spec.as_mut().unwrap().containers[0].liveness_probe = probe;
+        let mut backoffs = Backoffs::default();
+        backoffs.step(backoff_key(&container("a")), at(80), at(80));
+        let seen = observation(Box::Ready, &[("a", &[Was::Running, Was::Exited(1, 95)])]);
+        let mut probes = Probes::default();
+        let verdict = crate::probe::Verdict::Failure;
+        probes.set(&ContainerId::new("a-1"), ProbeKind::Liveness, verdict);
+        for (now, expected) in [(100, "kill:a wait:a"), (105, "kill:a start:a#2")] {
+            let plan = plan(&pod, &seen, &probes, &backoffs, at(now));
+            assert_eq!(words(&plan), expected, "at {now}");
+        }
+    }
+
     #[track_caller]
     fn check_wait(now: i64, expected: &str, requeue: Option<u64>) {
         let pod = pod("Always", vec![], &["a"]);
@@ -872,7 +1037,7 @@ mod tests {
             Box::Ready,
             &[("a", &[Was::Exited(1, 90), Was::Exited(1, 80)])],
         );
-        let plan = plan(&pod, &seen, &backoffs, at(now));
+        let plan = plan(&pod, &seen, &Probes::default(), &backoffs, at(now));
         assert_eq!(
             (
                 words(&plan).as_str(),
@@ -902,7 +1067,13 @@ mod tests {
             ..Default::default()
         });
         let seen = observation(Box::Ready, &[("a", &[Was::Running])]);
-        let plan = plan(&pod, &seen, &Backoffs::default(), at(now));
+        let plan = plan(
+            &pod,
+            &seen,
+            &Probes::default(),
+            &Backoffs::default(),
+            at(now),
+        );
         assert_eq!(
             (
                 plan.deadline_exceeded,

@@ -16,7 +16,7 @@ const SEQUENCE: BackoffSequence =
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RestartPolicy {
+pub(super) enum RestartPolicy {
     Always,
     OnFailure,
     Never,
@@ -80,7 +80,7 @@ pub(super) fn containers(spec: &PodSpec) -> impl Iterator<Item = (&Container, Ro
 
 /// The policy that holds when no rule matches: the container's own, else the pod's. Init containers end
 /// with success, so `Always` means `OnFailure` for them.
-fn effective_policy(spec: &PodSpec, container: &Container, role: Role) -> RestartPolicy {
+pub(super) fn effective_policy(spec: &PodSpec, container: &Container, role: Role) -> RestartPolicy {
     let policy = container
         .restart_policy
         .as_deref()

@@ -15,6 +15,7 @@ use super::conditions;
 use super::observe::{ID_PREFIX, Instance, LOST_EXIT_CODE, Phase, PodObservation};
 use super::plan::will_start;
 use super::restart::{Role, containers, init_role, restarts_after};
+use crate::probe::Probes;
 use crate::wire::ExitRecord;
 
 pub(super) const LOST: &str = "ContainerStatusUnknown";
@@ -63,6 +64,7 @@ pub(super) fn time(at: Timestamp) -> Time {
 pub(super) fn pod_status(
     pod: &Pod,
     observation: &PodObservation,
+    probes: &Probes,
     history: &History,
     now: Timestamp,
 ) -> PodStatus {
@@ -74,9 +76,10 @@ pub(super) fn pod_status(
         spec.init_containers.as_deref().unwrap_or_default(),
         true,
         observation,
+        probes,
         history,
     );
-    let mut app = statuses(pod, &spec.containers, false, observation, history);
+    let mut app = statuses(pod, &spec.containers, false, observation, probes, history);
     if history.terminated {
         mark_unknown_ends(spec, &mut init, &mut app);
     }
@@ -227,6 +230,7 @@ fn statuses(
     list: &[Container],
     init: bool,
     observation: &PodObservation,
+    probes: &Probes,
     history: &History,
 ) -> Vec<ContainerStatus> {
     list.iter()
@@ -236,7 +240,7 @@ fn statuses(
             } else {
                 Role::App
             };
-            container_status(pod, container, role, observation, history)
+            container_status(pod, container, role, observation, probes, history)
         })
         .collect()
 }
@@ -246,6 +250,7 @@ fn container_status(
     container: &Container,
     role: Role,
     observation: &PodObservation,
+    probes: &Probes,
     history: &History,
 ) -> ContainerStatus {
     let name = &container.name;
@@ -272,6 +277,9 @@ fn container_status(
     }
 
     let running = state.running.is_some();
+    let id = newest.map(|instance| &instance.id);
+    let started = running && id.is_some_and(|id| probes.is_started(container, id));
+    let ready = running && id.is_some_and(|id| probes.is_ready(container, id));
     let succeeded = state
         .terminated
         .as_ref()
@@ -280,9 +288,9 @@ fn container_status(
         name: name.clone(),
         ready: match role {
             Role::Init => succeeded,
-            Role::Sidecar | Role::App => running,
+            Role::Sidecar | Role::App => ready,
         },
-        started: Some(running),
+        started: Some(started),
         restart_count: newest.map_or(0, |instance| {
             i32::try_from(instance.attempt).unwrap_or(i32::MAX)
         }),
@@ -619,7 +627,7 @@ mod tests {
             ..History::default()
         };
         let seen = observation(Box::Ready, &[("a", list)]);
-        let status = pod_status(&pod, &seen, &history, at(100));
+        let status = pod_status(&pod, &seen, &Probes::default(), &history, at(100));
         assert_eq!(
             short(&status.container_statuses.unwrap()[0]),
             expected,
@@ -758,7 +766,7 @@ mod tests {
             ..History::default()
         };
         let seen = observation(Box::None, containers);
-        let status = pod_status(&pod, &seen, &history, at(100));
+        let status = pod_status(&pod, &seen, &Probes::default(), &history, at(100));
         let words = |list: &[ContainerStatus]| -> Vec<String> {
             let reason = |status: &ContainerStatus| {
                 let state = status.state.clone().unwrap();
@@ -829,7 +837,7 @@ mod tests {
             ..History::default()
         };
         let seen = observation(Box::Ready, containers);
-        let status = pod_status(&pod, &seen, &history, at(100));
+        let status = pod_status(&pod, &seen, &Probes::default(), &history, at(100));
         assert_eq!(
             status.phase.as_deref(),
             Some(expected),
@@ -929,7 +937,7 @@ mod tests {
             ..History::default()
         };
         let running = observation(Box::Ready, &[("a", RUN)]);
-        let status = pod_status(&deadline, &running, &history, at(100));
+        let status = pod_status(&deadline, &running, &Probes::default(), &history, at(100));
         assert_eq!(
             (status.phase.as_deref(), status.reason),
             (Some(RUNNING), None)
@@ -940,13 +948,19 @@ mod tests {
         );
 
         let ended = observation(Box::None, &[("a", BAD)]);
-        let status = pod_status(&deadline, &ended, &history, at(100));
+        let status = pod_status(&deadline, &ended, &Probes::default(), &history, at(100));
         assert_eq!(status.phase.as_deref(), Some(FAILED));
         assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
 
         // Reason and message stay while the phase does not change, whatever is seen.
         deadline.status = Some(status);
-        let status = pod_status(&deadline, &running, &History::default(), at(200));
+        let status = pod_status(
+            &deadline,
+            &running,
+            &Probes::default(),
+            &History::default(),
+            at(200),
+        );
         assert_eq!(status.phase.as_deref(), Some(FAILED));
         assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
         assert_eq!(status.message.as_deref(), Some("DeadlineExceeded message"));
@@ -978,7 +992,13 @@ mod tests {
     ) {
         let pod = pod("Never", init, &["b", "a"]);
         let seen = observation(sandbox, containers);
-        let status = pod_status(&pod, &seen, &History::default(), at(100));
+        let status = pod_status(
+            &pod,
+            &seen,
+            &Probes::default(),
+            &History::default(),
+            at(100),
+        );
         let list = status.conditions.as_deref();
         let found = [
             "PodReadyToStartContainers",
@@ -1056,12 +1076,13 @@ mod tests {
         let first = pod_status(
             &pod,
             &observation(Box::None, &[]),
+            &Probes::default(),
             &History::default(),
             at(10),
         );
         pod.status = Some(first);
         let seen = observation(Box::Ready, &[("a", RUN)]);
-        let second = pod_status(&pod, &seen, &History::default(), at(20));
+        let second = pod_status(&pod, &seen, &Probes::default(), &History::default(), at(20));
         let moved = |kind: &str| {
             second
                 .conditions
@@ -1090,7 +1111,7 @@ mod tests {
             waiting: [("b".to_owned(), why("CrashLoopBackOff"))].into(),
             ..History::default()
         };
-        let status = pod_status(&pod, &seen, &history, at(100));
+        let status = pod_status(&pod, &seen, &Probes::default(), &history, at(100));
         let names: Vec<_> = status
             .container_statuses
             .iter()

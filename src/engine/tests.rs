@@ -23,6 +23,8 @@ use crate::network::Allocator;
 use crate::runtime::{Behaviour, ContainerRuntime, FakeRuntime};
 use crate::store::{Opened, Settings, SpecWriter, Store, open_with};
 
+mod probes;
+
 const START: i64 = 1_800_000_000;
 
 /// Knows every image but those named `absent…`; has no registry.

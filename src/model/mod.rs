@@ -14,6 +14,7 @@
 mod api_error;
 pub(crate) mod decode;
 pub(crate) mod downward;
+mod expansion;
 mod field_error;
 mod key;
 mod kind;
@@ -26,6 +27,7 @@ pub(crate) mod selector;
 mod unsupported;
 
 pub(crate) use api_error::{ApiError, Cause, Reason};
+pub(crate) use expansion::expand;
 pub(crate) use field_error::FieldError;
 pub(crate) use key::{ObjectKey, ResourceVersion};
 pub(crate) use kind::Kind;

@@ -293,14 +293,6 @@ impl List {
             format!("{path}.volumeDevices"),
             "the device is not there, so the pod is held",
         );
-        for (field, probe) in [
-            ("livenessProbe", &container.liveness_probe),
-            ("readinessProbe", &container.readiness_probe),
-            ("startupProbe", &container.startup_probe),
-        ] {
-            let why = "the probe is not run; a running container counts as started and ready";
-            self.ignored(probe.is_some(), format!("{path}.{field}"), why);
-        }
         self.lifecycle(path, container);
         if let Some(context) = &container.security_context {
             self.container_security(&format!("{path}.securityContext"), context);
@@ -422,6 +414,7 @@ mod tests {
                     "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {}}], "envFrom": [{}],
                     "ports": [{"containerPort": 80, "hostPort": 80}],
                     "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+                    "livenessProbe": {}, "readinessProbe": {}, "startupProbe": {},
                     "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": true, "mountPropagation": "HostToContainer", "subPath": "x"}],
                     "securityContext": {"runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
                 }],
@@ -442,7 +435,6 @@ mod tests {
                     "name": "c",
                     "ports": [{"containerPort": 80, "hostPort": 80}],
                     "resources": {"limits": {"example.com/foo": "1"}, "requests": {"example.com/foo": "1", "ephemeral-storage": "1Gi"}},
-                    "livenessProbe": {},
                     "lifecycle": {"preStop": {"httpGet": {"port": 80}}},
                     "securityContext": {"seccompProfile": {"type": "Localhost"}},
                 }],
@@ -463,7 +455,6 @@ mod tests {
                     "spec.containers[0].resources.requests[ephemeral-storage]",
                     Support::Ignored,
                 ),
-                ("spec.containers[0].livenessProbe", Support::Ignored),
                 (
                     "spec.containers[0].lifecycle.preStop.httpGet",
                     Support::Ignored,

@@ -65,6 +65,8 @@ impl Hook {
             tty: false,
             stdin: false,
             size: None,
+            // A hook that is given up runs on.
+            kill_with_client: false,
         };
         let mut session = match self.machine.runtime.exec(spec).await {
             Ok(session) => session,

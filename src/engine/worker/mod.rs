@@ -8,7 +8,7 @@
 //! * `kill` — one container on its way out: preStop, its turn, stop signal, SIGKILL. `hooks` runs the
 //!   handlers of both lifecycle hooks.
 //! * `publish` — status writes, in the background and newest-wins, so that they never delay a start.
-//! * `message` — termination messages.
+//! * `message` — termination messages. `probing` — which containers are probed, and from what state on.
 //!
 //! Inputs are the latest pod (a `watch`) and hints that something happened in the sandbox (a `Notify`);
 //! the worker reads the state itself. A deletion cancels the pass that is under way: every verb of the
@@ -20,6 +20,7 @@ mod image;
 mod kill;
 mod launch;
 mod message;
+mod probing;
 mod publish;
 mod start;
 mod sync;

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::task::JoinSet;
 
@@ -26,8 +27,14 @@ use crate::wire::ContainerSpec;
 
 /// How a container gets its instance.
 pub(super) enum Start {
-    New { attempt: Option<u32> },
-    Created { id: ContainerId },
+    New {
+        attempt: Option<u32>,
+        /// The end of the last run that was over when the start was planned: what the back-off counts.
+        ended_at: Option<Timestamp>,
+    },
+    Created {
+        id: ContainerId,
+    },
 }
 
 impl PodWorker {
@@ -294,7 +301,9 @@ impl PodWorker {
         let instance = match how {
             Start::Created { id } if self.starting.contains(&id) => NewInstance::Started(id),
             Start::Created { id } => NewInstance::Created(id),
-            Start::New { attempt } => self.new_instance(container, attempt).await?,
+            Start::New { attempt, ended_at } => {
+                self.new_instance(container, attempt, ended_at).await?
+            }
         };
         let marks = post_start_marks(&self.machine.directories.pod(&self.uid));
         Ok(Launch {
@@ -311,16 +320,12 @@ impl PodWorker {
         &mut self,
         container: &Container,
         attempt: Option<u32>,
+        ended_at: Option<Timestamp>,
     ) -> Result<NewInstance, NotNow> {
         let name = &container.name;
-        let finished_at = self
-            .observation()
-            .instances
-            .newest(name)
-            .and_then(Instance::finished_at);
-        if let Some(finished_at) = finished_at {
+        if let Some(ended_at) = ended_at {
             let now = self.machine.clock.now();
-            self.backoffs.step(backoff_key(container), finished_at, now);
+            self.backoffs.step(backoff_key(container), ended_at, now);
         }
         let image = self.ensure_image(container).await?;
         let attempt = attempt.unwrap_or_else(|| next_log(&self.logs().join(name)));

@@ -23,7 +23,14 @@ impl PodWorker {
             return Ok(None);
         }
         let now = self.machine.clock.now();
-        let plan = plan(&self.pod, &self.observation(), &self.backoffs, now);
+        let seen = self.observation();
+        let plan = plan(
+            &self.pod,
+            &seen,
+            &self.probes.snapshot(),
+            &self.backoffs,
+            now,
+        );
         if plan.deadline_exceeded {
             let text = "Pod was active on the node longer than the specified deadline";
             self.event(Level::Normal, "DeadlineExceeded", text.to_owned());
@@ -52,7 +59,8 @@ impl PodWorker {
         for action in plan.actions {
             match action {
                 PodAction::StartContainer { name, attempt, .. } => {
-                    starts.push((name, Start::New { attempt }));
+                    let ended_at = seen.instances.last_end(&name);
+                    starts.push((name, Start::New { attempt, ended_at }));
                 }
                 PodAction::ResumeContainer { name, id } => {
                     starts.push((name, Start::Created { id }));
@@ -103,9 +111,14 @@ impl PodWorker {
                 Ok(())
             }
             PodAction::CreateSandbox { .. } => self.create_sandbox().await,
-            PodAction::KillContainer { name, id, message } => {
+            PodAction::KillContainer {
+                name,
+                id,
+                message,
+                grace,
+            } => {
                 self.named_event(&name, Level::Normal, "Killing", message);
-                if let Err(text) = self.kill_one(&name, &id).await {
+                if let Err(text) = self.kill_one(&name, &id, grace).await {
                     let text = format!("error killing pod: {text}");
                     self.event(Level::Warning, "FailedKillPod", text);
                     return Err(RETRY);

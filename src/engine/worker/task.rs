@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::files::marked_post_starts;
+use super::probing::{probe_workers, running};
 use super::publish::Publisher;
 use super::volumes::Volumes;
 use crate::base::{ContainerId, SandboxId, Uid};
@@ -19,6 +20,7 @@ use crate::engine::restart::{Backoffs, backoff_key};
 use crate::engine::status::{History, is_terminal, pod_status};
 use crate::model::pod::{all_containers, node_name, qos_class};
 use crate::model::{Object, Resource, Support, unsupported};
+use crate::probe::ProbeWorkers;
 use crate::runtime::RuntimeError;
 use crate::wire::SandboxState;
 
@@ -88,6 +90,9 @@ pub(in crate::engine) struct PodWorker {
     pub(super) volumes: Volumes,
     /// Ends whose back-off has been told already.
     pub(super) told: HashSet<ContainerId>,
+    pub(super) probes: ProbeWorkers,
+    /// Instances that ran before this engine did; their probes go on from what the status says.
+    pub(super) adopted: HashSet<ContainerId>,
 }
 
 impl PodWorker {
@@ -143,7 +148,7 @@ impl PodWorker {
             uid,
             pod: Pod::clone(&pod),
             desired,
-            hint,
+            hint: Arc::clone(&hint),
             publisher: None,
             sandbox,
             building: None,
@@ -157,6 +162,8 @@ impl PodWorker {
             pull_errors: BTreeMap::new(),
             volumes: Volumes::default(),
             told: HashSet::new(),
+            probes: probe_workers(&machine, &pod, &hint),
+            adopted: running(&seen),
             machine,
         }
     }
@@ -332,8 +339,9 @@ impl PodWorker {
             meta.name.as_deref().unwrap_or_default(),
             &seen,
         );
+        self.ensure_probes(&seen);
         let now = self.machine.clock.now();
-        let status = pod_status(&self.pod, &seen, &self.history, now);
+        let status = pod_status(&self.pod, &seen, &self.verdicts(), &self.history, now);
         if self.pod.status.as_ref() == Some(&status) {
             return;
         }

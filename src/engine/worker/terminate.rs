@@ -35,6 +35,16 @@ impl PodWorker {
         })
     }
 
+    /// The grace period of a kill that brings its own, in seconds; that of a deletion comes first.
+    fn grace_or(&self, own: Option<i64>) -> Duration {
+        match (own, &*self.desired.borrow()) {
+            (Some(seconds), Desired::Pod(pod)) if pod.metadata.deletion_timestamp.is_none() => {
+                Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+            }
+            _ => self.grace(),
+        }
+    }
+
     /// Stops every running container, all at once. A deletion that shortens the grace period meanwhile
     /// shortens the wait. `grace` overrules the pod's; `None` is the usual one.
     pub(super) async fn kill_all(&mut self, grace: Option<Duration>) {
@@ -49,6 +59,7 @@ impl PodWorker {
         if running.is_empty() {
             return;
         }
+        self.probes.terminate();
         let names: Vec<&str> = running.iter().map(|(name, _)| name.as_str()).collect();
         let spec = self.pod.spec.clone().unwrap_or_default();
         let mut turns = turns(&spec, &names);
@@ -69,8 +80,13 @@ impl PodWorker {
     }
 
     /// Stops one container as the plan says.
-    pub(super) async fn kill_one(&mut self, name: &str, id: &ContainerId) -> Result<(), String> {
-        let window = watch::Sender::new(self.grace());
+    pub(super) async fn kill_one(
+        &mut self,
+        name: &str,
+        id: &ContainerId,
+        grace: Option<i64>,
+    ) -> Result<(), String> {
+        let window = watch::Sender::new(self.grace_or(grace));
         let kill = self.kill(
             name.to_owned(),
             id.clone(),
@@ -127,6 +143,8 @@ impl PodWorker {
                     }
                     Some(Err(error)) => tracing::warn!(%error, "stopping a container was cut short"),
                 },
+                // Readiness goes on being probed.
+                () = self.hint.notified() => self.publish(),
                 Ok(()) = desired.changed() => {}
             }
         }

@@ -1,0 +1,13 @@
+//! One attempt of a probe. Each handler says success, success with a warning, or failure with the text
+//! that the event shows; an attempt that could not be made at all is an error.
+
+mod connect;
+pub(crate) mod exec;
+pub(super) mod grpc;
+pub(crate) mod http;
+mod outcome;
+pub(super) mod tcp;
+mod tls;
+mod url;
+
+pub(crate) use outcome::{Action, Attempt, Outcome};
