@@ -10,6 +10,11 @@ use crate::base::{SessionEnd, TerminalSize};
 pub(crate) const PROTOCOL_V5: &str = "v5.channel.k8s.io";
 pub(crate) const PROTOCOL_V4: &str = "v4.channel.k8s.io";
 
+/// Our own parameters of exec and attach: the size of the terminal before the process starts. A [`RESIZE`]
+/// message would come after that. Other servers ignore them.
+pub(crate) const COLUMNS: &str = "columns";
+pub(crate) const ROWS: &str = "rows";
+
 pub(crate) const STDIN: u8 = 0;
 pub(crate) const STDOUT: u8 = 1;
 pub(crate) const STDERR: u8 = 2;

@@ -117,7 +117,7 @@ pub(crate) struct FakeEngine {
 #[async_trait]
 impl EngineApi for FakeEngine {
     /// `cat` copies input to output, `exit N` ends with that code, `size` tells the first terminal size,
-    /// `flood N` writes N KiB.
+    /// `first-size` the one it was started with, `flood N` writes N KiB.
     async fn exec(
         &self,
         _pod: &Uid,
@@ -131,7 +131,15 @@ impl EngineApi for FakeEngine {
         let (stdin_tx, stdin) = mpsc::channel(4);
         let (output, output_rx) = mpsc::channel(4);
         let (resize, sizes) = mpsc::channel(4);
-        tokio::spawn(play(request.argv, stdin, sizes, output));
+        let mut argv = request.argv;
+        if argv == ["first-size"] {
+            argv.extend(
+                request
+                    .size
+                    .map(|size| format!("{}x{}", size.columns, size.rows)),
+            );
+        }
+        tokio::spawn(play(argv, stdin, sizes, output));
         Ok(SessionStream {
             stdin: request.stdin.then_some(stdin_tx),
             output: output_rx,
@@ -261,6 +269,11 @@ async fn play(
             let text = size.map_or_else(String::new, |size| {
                 format!("{}x{}", size.columns, size.rows)
             });
+            let _ = output.send(SessionOutput::Stdout(text.into())).await;
+            SessionEnd::Exited(0)
+        }
+        Some("first-size") => {
+            let text = argv.get(1).copied().unwrap_or("none").to_owned();
             let _ = output.send(SessionOutput::Stdout(text.into())).await;
             SessionEnd::Exited(0)
         }

@@ -46,7 +46,7 @@ pub(super) async fn exec(
 ) -> Answer {
     key(Kind::Pod, &namespace, &name)?;
     let handshake = Handshake::check(request)?;
-    let options = exec_options(&query);
+    let options = exec_options(&query)?;
     let session = shared.client.exec(&namespace, &name, options).await?;
     Ok(handshake.accept(session, &shared.shutdown))
 }
@@ -59,21 +59,26 @@ pub(super) async fn attach(
 ) -> Answer {
     key(Kind::Pod, &namespace, &name)?;
     let handshake = Handshake::check(request)?;
-    let options = exec_options(&query);
+    let options = exec_options(&query)?;
     let session = shared.client.attach(&namespace, &name, options).await?;
     Ok(handshake.accept(session, &shared.shutdown))
 }
 
-fn exec_options(query: &Query) -> ExecOptions {
-    ExecOptions {
+fn exec_options(query: &Query) -> Result<ExecOptions, ApiError> {
+    let (columns, rows) = (
+        query.number(channel::COLUMNS)?,
+        query.number(channel::ROWS)?,
+    );
+    let size = columns.zip(rows);
+    Ok(ExecOptions {
         container: query.text("container").map(str::to_owned),
         command: query.all("command").map(str::to_owned).collect(),
         stdin: query.flag("stdin"),
         stdout: query.flag("stdout"),
         stderr: query.flag("stderr"),
         tty: query.flag("tty"),
-        size: None,
-    }
+        size: size.map(|(columns, rows)| TerminalSize { columns, rows }),
+    })
 }
 
 /// A request that asks properly for a WebSocket with a subprotocol we have.

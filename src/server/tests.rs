@@ -444,6 +444,8 @@ async fn exec_passes_input_output_and_exit_code() {
     assert_eq!(end, Some(SessionEnd::Exited(3)));
     let (out, ..) = collect(served.exec(&["size"]).await).await;
     assert_eq!(out, b"80x24");
+    let (out, ..) = collect(served.exec(&["first-size"]).await).await;
+    assert_eq!(out, b"80x24", "known before the process starts");
     let (out, _, end) = collect(served.exec(&["flood", "2000"]).await).await;
     assert_eq!((out.len(), end), (2_048_000, Some(SessionEnd::Exited(0))));
     let (_, _, end) = collect(served.exec(&["nonsense"]).await).await;

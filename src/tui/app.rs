@@ -18,14 +18,16 @@ use tokio_util::task::AbortOnDropHandle;
 use super::effect::{Effect, ExitChoice};
 use super::look::Look;
 use super::model::{Connection, Model, Session};
-use super::msg::{Msg, Reply};
+use super::msg::{Msg, Reply, TtyNews};
 use super::panes::view;
 use super::record::Record;
 use super::screenshot;
 use super::tasks::{
-    LogRequest, WatchRequest, create, expand_home, follow_kind, follow_logs, follow_personal,
-    list_paths, poll_metrics, read_personal, terminal_input, watch_signals,
+    LogRequest, TtyInput, WatchRequest, create, expand_home, follow_kind, follow_logs,
+    follow_personal, list_paths, poll_metrics, read_personal, release_later, run_terminal,
+    terminal_input, watch_signals,
 };
+use super::term::SessionId;
 use super::terminal::{self, FrameBackend, TerminalGuard};
 use super::theme::{Depth, Glyphs};
 use super::update::update;
@@ -35,6 +37,8 @@ use crate::config::OnExit;
 
 /// Messages that wait at most; a batch of log lines is one message.
 const CHANNEL: usize = 64;
+/// Input of one terminal that waits because its program does not read.
+const TTY_INPUT: usize = 1024;
 /// 60 frames per second at most.
 const FRAME: Duration = Duration::from_millis(16);
 /// Messages handled before the next look at the frame that is due.
@@ -113,12 +117,13 @@ pub(crate) async fn run(
         Host {
             suspend: terminal::suspend,
             reenter: terminal::reenter,
+            write: terminal::write,
         },
     );
     app.draw().map_err(TuiError::Terminal)?;
-    let input = tokio::spawn(terminal_input(app.messages_tx.clone()));
+    let input = tokio::spawn(terminal_input(app.input_tx.clone()));
     let _input = AbortOnDropHandle::new(input);
-    let signals = app.messages_tx.clone();
+    let signals = app.input_tx.clone();
     let _signals = AbortOnDropHandle::new(tokio::spawn(async move {
         if let Err(error) = watch_signals(signals).await {
             tracing::error!(%error, "signals cannot be watched");
@@ -156,6 +161,8 @@ pub(super) fn initial_model(settings: &TuiSettings, now: jiff::Timestamp, zone: 
 pub(super) struct Host {
     pub(super) suspend: fn() -> io::Result<()>,
     pub(super) reenter: fn() -> io::Result<()>,
+    /// Writes a whole sequence between two frames.
+    pub(super) write: fn(&[u8]),
 }
 
 type ClientSlot = watch::Receiver<Option<Arc<dyn Client>>>;
@@ -166,6 +173,12 @@ struct Running {
     watches: HashMap<crate::model::Kind, AbortOnDropHandle<()>>,
     logs: Vec<AbortOnDropHandle<()>>,
     metrics: Option<AbortOnDropHandle<()>>,
+    terminals: HashMap<SessionId, RunningTerminal>,
+}
+
+struct RunningTerminal {
+    input: mpsc::Sender<TtyInput>,
+    _task: AbortOnDropHandle<()>,
 }
 
 pub(super) struct App<B: Backend> {
@@ -173,6 +186,9 @@ pub(super) struct App<B: Backend> {
     terminal: Terminal<B>,
     clock: Clock,
     host: Host,
+    /// What the user does; it is handled before everything else.
+    input_tx: mpsc::Sender<Msg>,
+    input_rx: mpsc::Receiver<Msg>,
     messages_tx: mpsc::Sender<Msg>,
     messages_rx: mpsc::Receiver<Msg>,
     client_tx: watch::Sender<Option<Arc<dyn Client>>>,
@@ -184,12 +200,15 @@ pub(super) struct App<B: Backend> {
 
 impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
     pub(super) fn new(model: Model, terminal: Terminal<B>, clock: Clock, host: Host) -> Self {
+        let (input_tx, input_rx) = mpsc::channel(CHANNEL);
         let (messages_tx, messages_rx) = mpsc::channel(CHANNEL);
         let mut app = Self {
             model,
             terminal,
             clock,
             host,
+            input_tx,
+            input_rx,
             messages_tx,
             messages_rx,
             client_tx: watch::Sender::new(None),
@@ -242,7 +261,8 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
         loop {
             let is_dirty = self.model.pending.is_dirty;
             // Every arm is cancel safe: `recv`, `tick` and `sleep_until` lose nothing when dropped. A frame
-            // that is due comes first, so that a flood of messages cannot starve the screen.
+            // that is due comes first, so that a flood of messages cannot starve the screen; then comes the
+            // user, so that it cannot delay a key.
             let msg = tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(self.next_frame_at), if is_dirty => {
@@ -254,6 +274,7 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                         continue;
                     }
                 }
+                Some(msg) = self.input_rx.recv() => msg,
                 _ = ticks.tick() => Msg::Tick(self.clock.now()),
                 Some(msg) = self.messages_rx.recv() => msg,
             };
@@ -281,7 +302,8 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
             if self.model.pending.is_dirty && Instant::now() >= self.next_frame_at {
                 break;
             }
-            next = self.messages_rx.try_recv().ok();
+            let input = self.input_rx.try_recv();
+            next = input.or_else(|_| self.messages_rx.try_recv()).ok();
         }
         None
     }
@@ -355,6 +377,25 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                 let content = self.record.text();
                 self.reply_blocking(move || save(path, &content));
             }
+            Effect::OpenTerminal(request) => {
+                let (input, input_rx) = mpsc::channel(TTY_INPUT);
+                let id = request.id;
+                let task = self.with_client(move |client, messages| {
+                    run_terminal(client, *request, input_rx, messages)
+                });
+                let running = RunningTerminal { input, _task: task };
+                self.running.terminals.insert(id, running);
+            }
+            Effect::SendTty { id, bytes } => self.send_tty(id, TtyInput::Bytes(bytes.into())),
+            Effect::ResizeTty { id, size } => self.send_tty(id, TtyInput::Size(size)),
+            Effect::ReleaseTtySoon { id, hold } => {
+                tokio::spawn(release_later(id, hold, self.messages_tx.clone()));
+            }
+            Effect::CloseTerminal(id) => {
+                self.running.terminals.remove(&id);
+            }
+            Effect::Copy(text) => (self.host.write)(&terminal::copy_sequence(&text)),
+            Effect::CursorShape(shape) => (self.host.write)(terminal::cursor_sequence(shape)),
             Effect::Redraw => self.redraw(),
             Effect::Suspend => {
                 if let Err(error) = (self.host.suspend)() {
@@ -371,6 +412,21 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
             Effect::Exit(choice) => return Some(choice),
         }
         None
+    }
+
+    fn send_tty(&mut self, id: SessionId, input: TtyInput) {
+        let Some(terminal) = self.running.terminals.get(&id) else {
+            return;
+        };
+        let is_input = matches!(input, TtyInput::Bytes(_));
+        // A program that has ended takes no input; that it has is told by another message.
+        if let Err(mpsc::error::TrySendError::Full(_)) = terminal.input.try_send(input)
+            && is_input
+        {
+            let news = TtyNews::InputFull;
+            // Told again with the next key if there is no room for it now.
+            let _ = self.messages_tx.try_send(Msg::Tty { id, news });
+        }
     }
 
     /// A task that starts when there is a client.

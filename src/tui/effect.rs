@@ -4,6 +4,8 @@ use crate::client::DeleteOptions;
 use crate::model::{Kind, ObjectKey};
 
 use super::logs::{Opening, Target};
+use super::term::{CursorShape, Purpose, SessionId};
+use crate::base::TerminalSize;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
@@ -37,11 +39,40 @@ pub(super) enum Effect {
     Screenshot(String),
     /// Write the recording of messages to a file.
     SaveRecord(String),
+    OpenTerminal(Box<OpenTerminal>),
+    /// Write to the program of a terminal.
+    SendTty {
+        id: SessionId,
+        bytes: Vec<u8>,
+    },
+    ResizeTty {
+        id: SessionId,
+        size: TerminalSize,
+    },
+    /// A synchronised update began; it ends in a moment even if the program forgets to.
+    ReleaseTtySoon {
+        id: SessionId,
+        hold: u64,
+    },
+    CloseTerminal(SessionId),
+    /// Put text into the clipboard of the user.
+    Copy(String),
+    CursorShape(CursorShape),
     Redraw,
     Suspend,
     /// Take the terminal again and draw everything.
     Reenter,
     Exit(ExitChoice),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OpenTerminal {
+    pub(super) id: SessionId,
+    pub(super) target: Target,
+    pub(super) container: String,
+    pub(super) purpose: Purpose,
+    /// What the program finds when it starts.
+    pub(super) size: TerminalSize,
 }
 
 /// `None` = all namespaces.

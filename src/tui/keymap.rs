@@ -7,6 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::columns::ColumnId;
 use super::inspector::Tab;
+use super::term::Motion;
 
 /// Everything a person can ask of the screen outside a line of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,60 @@ pub(super) enum Cmd {
     PreviousMatch,
     Redraw,
     Suspend,
+    Shell,
+    Attach,
+    Terminal(TermCmd),
+}
+
+/// What can be asked of a terminal; everything else goes to its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TermCmd {
+    /// The next key is podtui's.
+    Chord,
+    Detach,
+    Close,
+    Restart,
+    /// Back to the list; the terminal stays in sight.
+    Leave,
+    Next,
+    Previous,
+    /// Send the key of the chord itself.
+    Literal,
+    Scroll,
+    AllowClipboard,
+    RefuseClipboard,
+    Walk(Motion),
+    Select,
+    SelectLines,
+    Copy,
+}
+
+impl TermCmd {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Chord => "terminal-chord",
+            Self::Detach => "terminal-detach",
+            Self::Close => "terminal-close",
+            Self::Restart => "terminal-restart",
+            Self::Leave => "terminal-leave",
+            Self::Next => "terminal-next",
+            Self::Previous => "terminal-previous",
+            Self::Literal => "terminal-literal",
+            Self::Scroll => "terminal-scroll",
+            Self::AllowClipboard => "terminal-allow-clipboard",
+            Self::RefuseClipboard => "terminal-refuse-clipboard",
+            Self::Walk(Motion::Left) => "terminal-left",
+            Self::Walk(Motion::Right) => "terminal-right",
+            Self::Walk(Motion::Word) => "terminal-word",
+            Self::Walk(Motion::WordBack) => "terminal-word-back",
+            Self::Walk(Motion::LineStart) => "terminal-line-start",
+            Self::Walk(Motion::LineEnd) => "terminal-line-end",
+            Self::Walk(Motion::Lines(_)) => "terminal-lines",
+            Self::Select => "terminal-select",
+            Self::SelectLines => "terminal-select-lines",
+            Self::Copy => "terminal-copy",
+        }
+    }
 }
 
 impl Cmd {
@@ -99,6 +154,9 @@ impl Cmd {
             Self::PreviousMatch => "previous-match",
             Self::Redraw => "redraw",
             Self::Suspend => "suspend",
+            Self::Shell => "shell",
+            Self::Attach => "attach",
+            Self::Terminal(cmd) => cmd.name(),
         };
         fixed.to_owned()
     }
@@ -110,10 +168,33 @@ pub(super) enum Place {
     Anywhere,
     List,
     Logs,
+    /// A terminal whose program gets the keys.
+    Terminal,
+    /// Behind the chord key of a terminal.
+    Chord,
+    /// A terminal that is scrolled through.
+    Scroll,
+    /// A terminal whose program has ended.
+    Ended,
 }
 
 impl Place {
-    const ALL: [Self; 3] = [Self::Anywhere, Self::List, Self::Logs];
+    /// Bindings for anywhere hold here too.
+    const fn inherits(self) -> bool {
+        !matches!(self, Self::Terminal | Self::Chord | Self::Ended)
+    }
+}
+
+impl Place {
+    const ALL: [Self; 7] = [
+        Self::Anywhere,
+        Self::List,
+        Self::Logs,
+        Self::Terminal,
+        Self::Chord,
+        Self::Scroll,
+        Self::Ended,
+    ];
 
     /// Its table in `keys.toml`.
     const fn name(self) -> &'static str {
@@ -121,6 +202,10 @@ impl Place {
             Self::Anywhere => "anywhere",
             Self::List => "list",
             Self::Logs => "logs",
+            Self::Terminal => "terminal",
+            Self::Chord => "chord",
+            Self::Scroll => "scroll",
+            Self::Ended => "ended",
         }
     }
 }
@@ -139,6 +224,14 @@ impl Key {
         if matches!(code, KeyCode::Char(_) | KeyCode::BackTab) {
             modifiers -= KeyModifiers::SHIFT;
         }
+        // What terminals send for ctrl-\ and so on is read as ctrl-4 and so on.
+        let code = match code {
+            KeyCode::Char(digit @ '4'..='7') if modifiers == KeyModifiers::CONTROL => {
+                const NAMES: [char; 4] = ['\\', ']', '^', '_'];
+                KeyCode::Char(NAMES[usize::from(digit as u8 - b'4')])
+            }
+            code => code,
+        };
         Self { code, modifiers }
     }
 
@@ -243,14 +336,16 @@ type Row = (Cmd, Place, &'static str, Option<&'static str>, &'static str);
 const TABLE: &[Row] = &[
     (Cmd::Open, Place::List, "enter", Some("open"), "open the selected object in the inspector"),
     (Cmd::Show(Tab::Logs), Place::Anywhere, "l", Some("logs"), "logs of the selected pod"),
-    (Cmd::Show(Tab::Describe), Place::Anywhere, "d", Some("desc"), "describe the selected object"),
+    (Cmd::Shell, Place::Anywhere, "s", Some("shell"), "a shell in a container of the selected pod"),
+    (Cmd::Attach, Place::Anywhere, "a", Some("attach"), "attach to the main process of a container"),
     (Cmd::Create, Place::List, "n", Some("new"), "create objects from a file or directory"),
+    (Cmd::Filter, Place::List, "/", Some("filter"), "filter: text, !without, -l label=x, ~fuzzy, /regex/"),
     (Cmd::Delete, Place::Anywhere, "D", Some("delete"), "delete the selected object (asks first)"),
+    (Cmd::Show(Tab::Describe), Place::Anywhere, "d", Some("desc"), "describe the selected object"),
     (Cmd::Follow, Place::Logs, "f", Some("follow"), "follow new lines, or stop following"),
     (Cmd::Container, Place::Logs, "o", Some("container"), "choose one container, or all merged"),
     (Cmd::Wrap, Place::Logs, "w", Some("wrap"), "wrap long lines, or cut them"),
     (Cmd::Timestamps, Place::Logs, "t", Some("time"), "timestamps: short, full, off"),
-    (Cmd::Filter, Place::List, "/", Some("filter"), "filter: text, !without, -l label=x, ~fuzzy, /regex/"),
     (Cmd::Filter, Place::Logs, "/", Some("search"), "search in the logs"),
     (Cmd::NextMatch, Place::Logs, "n", None, "next match"),
     (Cmd::PreviousMatch, Place::Logs, "N", None, "previous match"),
@@ -291,6 +386,37 @@ const TABLE: &[Row] = &[
     (Cmd::Sort(ColumnId::Age), Place::List, "A", None, "sort by age"),
     (Cmd::Redraw, Place::Anywhere, "ctrl-l f5", None, "draw the whole screen again"),
     (Cmd::Suspend, Place::Anywhere, "ctrl-z", None, "suspend podtui (fg brings it back)"),
+    (Cmd::Terminal(TermCmd::Chord), Place::Terminal, "ctrl-]", Some("then:"), "the next key is podtui's, all others are the program's"),
+    (Cmd::Terminal(TermCmd::Chord), Place::Ended, "ctrl-]", None, "the next key as behind every terminal"),
+    (Cmd::Terminal(TermCmd::Detach), Place::Chord, "d", Some("detach"), "detach: the program goes on, the region closes"),
+    (Cmd::Zoom, Place::Chord, "z", Some("zoom"), "zoom the terminal, or back"),
+    (Cmd::Terminal(TermCmd::Scroll), Place::Chord, "[", Some("scroll"), "scroll back, search, select and copy"),
+    (Cmd::Terminal(TermCmd::Literal), Place::Chord, "] ctrl-]", Some("literal"), "send ctrl-] to the program"),
+    (Cmd::Terminal(TermCmd::Leave), Place::Chord, "tab", Some("list"), "back to the list; the terminal stays in sight"),
+    (Cmd::Terminal(TermCmd::Next), Place::Chord, "n", Some("next"), "next terminal"),
+    (Cmd::Terminal(TermCmd::Previous), Place::Chord, "p", Some("previous"), "previous terminal"),
+    (Cmd::Terminal(TermCmd::Close), Place::Chord, "c x", Some("close"), "close: a shell is hung up, an attached container goes on"),
+    (Cmd::Terminal(TermCmd::AllowClipboard), Place::Chord, "y", None, "let the program write the clipboard"),
+    (Cmd::Terminal(TermCmd::RefuseClipboard), Place::Chord, "N", None, "never let the program write the clipboard"),
+    (Cmd::Palette, Place::Chord, ":", None, "command palette"),
+    (Cmd::Help, Place::Chord, "? f1", None, "all keys of terminals, searchable"),
+    (Cmd::Terminal(TermCmd::Close), Place::Ended, "enter", Some("close"), "close the terminal"),
+    (Cmd::Terminal(TermCmd::Restart), Place::Ended, "r", Some("again"), "start it again"),
+    (Cmd::Terminal(TermCmd::Scroll), Place::Ended, "[", Some("scroll"), "scroll back, search, select and copy"),
+    (Cmd::Terminal(TermCmd::Leave), Place::Ended, "esc tab q", Some("list"), "back to the list"),
+    (Cmd::Filter, Place::Scroll, "/", Some("search"), "search in what the terminal has kept"),
+    (Cmd::NextMatch, Place::Scroll, "n", Some("next"), "next match, towards the present"),
+    (Cmd::PreviousMatch, Place::Scroll, "N", None, "match before"),
+    (Cmd::Terminal(TermCmd::Select), Place::Scroll, "v space", Some("select"), "start to select at the cursor, or stop"),
+    (Cmd::Terminal(TermCmd::SelectLines), Place::Scroll, "V", None, "select whole lines"),
+    (Cmd::Terminal(TermCmd::Copy), Place::Scroll, "y c", Some("copy"), "copy the selection to the clipboard"),
+    (Cmd::Terminal(TermCmd::Walk(Motion::Left)), Place::Scroll, "left h", None, "left"),
+    (Cmd::Terminal(TermCmd::Walk(Motion::Right)), Place::Scroll, "right l", None, "right"),
+    (Cmd::Terminal(TermCmd::Walk(Motion::Word)), Place::Scroll, "w", None, "next word"),
+    (Cmd::Terminal(TermCmd::Walk(Motion::WordBack)), Place::Scroll, "b", None, "word before"),
+    (Cmd::Terminal(TermCmd::Walk(Motion::LineStart)), Place::Scroll, "0", None, "start of the line"),
+    (Cmd::Terminal(TermCmd::Walk(Motion::LineEnd)), Place::Scroll, "$", None, "end of the line"),
+    (Cmd::Back, Place::Scroll, "esc q i enter", Some("back"), "back to the program"),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -325,7 +451,7 @@ impl Keymap {
                 .find(|binding| binding.place == wanted && binding.keys.contains(&key))
         };
         bound(place)
-            .or_else(|| bound(Place::Anywhere))
+            .or_else(|| bound(Place::Anywhere).filter(|_| place.inherits()))
             .map(|binding| binding.cmd)
     }
 
@@ -335,6 +461,16 @@ impl Keymap {
         live.find_map(|binding| binding.keys.first().copied())
     }
 
+    /// `d detach`: first keys and hints of one place alone.
+    pub(super) fn hints_of(&self, place: Place) -> Vec<String> {
+        let hint = |binding: &Binding| Some(format!("{} {}", binding.keys.first()?, binding.hint?));
+        let here = self
+            .bindings
+            .iter()
+            .filter(|binding| binding.place == place);
+        here.filter_map(hint).collect()
+    }
+
     /// The bindings that work in `place`, in the order of the table.
     pub(super) fn live(&self, place: Place) -> impl Iterator<Item = &Binding> {
         self.bindings.iter().filter(move |binding| {
@@ -342,7 +478,8 @@ impl Keymap {
                 .keys
                 .iter()
                 .any(|&key| self.command(place, key) == Some(binding.cmd))
-                && (binding.place == place || binding.place == Place::Anywhere)
+                && (binding.place == place
+                    || (binding.place == Place::Anywhere && place.inherits()))
         })
     }
 }
@@ -378,10 +515,33 @@ mod tests {
         let keymap = Keymap::default();
         for letter in 'a'..='z' {
             let key = Key::parse(&format!("ctrl-{letter}")).unwrap();
-            for place in [Place::List, Place::Logs, Place::Anywhere] {
+            for place in [
+                Place::List,
+                Place::Logs,
+                Place::Anywhere,
+                Place::Terminal,
+                Place::Chord,
+                Place::Scroll,
+                Place::Ended,
+            ] {
                 assert_ne!(keymap.command(place, key), Some(Cmd::Delete));
             }
         }
+    }
+
+    #[test]
+    fn a_program_gets_every_key_but_the_chord() {
+        let keymap = Keymap::default();
+        let keys = TABLE.iter().flat_map(|row| row.2.split(' '));
+        for text in keys.filter(|text| *text != "ctrl-]") {
+            let key = Key::parse(text).unwrap();
+            assert_eq!(keymap.command(Place::Terminal, key), None, "{text}");
+        }
+        let chord = KeyEvent::new(KeyCode::Char('5'), KeyModifiers::CONTROL);
+        assert_eq!(
+            keymap.command(Place::Terminal, Key::of(chord)),
+            Some(Cmd::Terminal(TermCmd::Chord))
+        );
     }
 
     #[test]

@@ -16,11 +16,21 @@ pub(super) struct Areas {
     pub(super) divider: Rect,
     /// With its title row.
     pub(super) inspector: Rect,
+    /// With its title row.
+    pub(super) terminal: Rect,
     pub(super) hints: Rect,
 }
 
+/// What decides about the regions besides the size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Split {
+    pub(super) focus: Focus,
+    pub(super) is_zoomed: bool,
+    pub(super) has_terminal: bool,
+}
+
 /// `rows` is the number of rows the list would like to show.
-pub(super) fn areas(screen: Rect, rows: usize, zoomed: Option<Focus>) -> Areas {
+pub(super) fn areas(screen: Rect, rows: usize, split: Split) -> Areas {
     let header_height = u16::from(screen.height >= 3);
     let hints_height = u16::from(screen.height >= 5);
     let body = Rect {
@@ -37,20 +47,49 @@ pub(super) fn areas(screen: Rect, rows: usize, zoomed: Option<Focus>) -> Areas {
         list: nothing,
         divider: nothing,
         inspector: nothing,
+        terminal: nothing,
         hints: Rect {
             y: screen.y + screen.height - hints_height,
             height: hints_height,
             ..screen
         },
     };
-    match zoomed {
-        Some(Focus::List) => areas.list = body,
-        Some(Focus::Inspector) => areas.inspector = body,
-        None if body.height < 8 => areas.list = body,
-        None if body.width >= SIDE_BY_SIDE => split_columns(&mut areas, body),
-        None => split_rows(&mut areas, body, rows),
+    match (split.focus, split.has_terminal) {
+        (Focus::List, _) if split.is_zoomed => areas.list = body,
+        (Focus::Inspector, _) if split.is_zoomed => areas.inspector = body,
+        (Focus::Terminal, true) if split.is_zoomed || body.height < 8 => areas.terminal = body,
+        _ if body.height < 8 => areas.list = body,
+        (_, true) => split_terminal(&mut areas, body, rows),
+        (_, false) if body.width >= SIDE_BY_SIDE => split_columns(&mut areas, body),
+        (_, false) => split_rows(&mut areas, body, rows),
     }
     areas
+}
+
+/// The terminal gets most of the rows; above it the others stay in sight as far as they can.
+fn split_terminal(areas: &mut Areas, body: Rect, rows: usize) {
+    let is_wide = body.width >= SIDE_BY_SIDE;
+    let above = match body.height {
+        0..12 => 3,
+        12..18 => 4,
+        // Heading and three rows, title and four rows.
+        18..36 if !is_wide => 9,
+        height => height * 2 / 5,
+    };
+    let top = Rect {
+        height: above,
+        ..body
+    };
+    match body.height {
+        ..18 => areas.list = top,
+        _ if is_wide => split_columns(areas, top),
+        _ => split_rows(areas, top, rows),
+    }
+    areas.terminal = Rect {
+        y: body.y + above,
+        height: body.height - above,
+        ..body
+    };
 }
 
 fn split_columns(areas: &mut Areas, body: Rect) {
@@ -73,7 +112,7 @@ fn split_columns(areas: &mut Areas, body: Rect) {
 
 fn split_rows(areas: &mut Areas, body: Rect, rows: usize) {
     let wanted = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(2);
-    let height = wanted.clamp(4, body.height / 2);
+    let height = wanted.clamp(4, (body.height / 2).max(4));
     areas.list = Rect { height, ..body };
     areas.inspector = Rect {
         y: body.y + height,
@@ -88,6 +127,8 @@ impl Areas {
             Some(Focus::List)
         } else if self.inspector.contains(position) {
             Some(Focus::Inspector)
+        } else if self.terminal.contains(position) {
+            Some(Focus::Terminal)
         } else {
             None
         }
@@ -102,14 +143,20 @@ mod tests {
     fn regions_never_overlap_or_leave_the_screen() {
         for width in (1..300).step_by(7) {
             for height in 1..80 {
-                for zoomed in [None, Some(Focus::List), Some(Focus::Inspector)] {
+                for number in 0..12 {
+                    let split = Split {
+                        focus: [Focus::List, Focus::Inspector, Focus::Terminal][number % 3],
+                        is_zoomed: number >= 6,
+                        has_terminal: number % 6 >= 3,
+                    };
                     let screen = Rect::new(0, 0, width, height);
-                    let areas = areas(screen, 12, zoomed);
+                    let areas = areas(screen, 12, split);
                     let all = [
                         areas.header,
                         areas.list,
                         areas.divider,
                         areas.inspector,
+                        areas.terminal,
                         areas.hints,
                     ];
                     for (index, one) in all.iter().enumerate() {

@@ -8,6 +8,8 @@
 //! * A frame is drawn only when something visible may have changed, at most 60 times a second, as one write
 //!   inside synchronised output; a frame equal to the last one writes nothing ([`terminal`]).
 //! * Text of containers and objects is made safe where it enters ([`sanitize`], [`data`], `tasks::logs`).
+//! * Shells and attached containers run in terminals inside of the screen; their emulator is part of the
+//!   model ([`term`]).
 //! * Keys are a table ([`keymap`]); hints and help are made from it. Colours are a theme ([`theme`]).
 //!
 //! The first frame is drawn before the engine is asked anything: the client arrives later, through a future.
@@ -35,6 +37,7 @@ mod record;
 mod sanitize;
 mod screenshot;
 mod tasks;
+mod term;
 mod terminal;
 #[cfg(test)]
 mod testing;

@@ -7,18 +7,19 @@ use ratatui::layout::Rect;
 use super::data::{Collections, Health, Metrics};
 use super::inspector::{Inspector, Tab};
 use super::keymap::{Keymap, Place};
-use super::layout::{Areas, areas};
+use super::layout::{Areas, Split, areas};
 use super::list::List;
 use super::logs::LogPane;
 use super::look::Look;
 use super::notices::{Level, Notices};
 use super::overlay::{Focus, Mode, Overlay};
 use super::personal::PersonalFiles;
+use super::term::Terminals;
 use crate::base::Uid;
 use crate::config::OnExit;
 use crate::model::{Kind, ObjectKey};
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Model {
     pub(super) session: Session,
     pub(super) screen: Rect,
@@ -27,6 +28,7 @@ pub(super) struct Model {
     pub(super) metrics: Metrics,
     pub(super) list: List,
     pub(super) inspector: Inspector,
+    pub(super) terms: Terminals,
     pub(super) focus: Focus,
     pub(super) is_zoomed: bool,
     pub(super) overlays: Vec<Overlay>,
@@ -70,6 +72,8 @@ pub(super) struct Pending {
     /// The object the inspector shows.
     pub(super) inspected: Option<(ObjectKey, Uid)>,
     pub(super) is_describe_stale: bool,
+    /// The terminal of the user has lost the focus.
+    pub(super) is_unfocused: bool,
     /// Fingerprint of the visible texts that change with time, at the last tick.
     pub(super) time_texts: u64,
 }
@@ -89,6 +93,7 @@ impl Model {
             metrics: Metrics::default(),
             list: List::new(namespace),
             inspector: Inspector::new(LogPane::default()),
+            terms: Terminals::default(),
             focus: Focus::List,
             is_zoomed: false,
             overlays: Vec::new(),
@@ -107,7 +112,11 @@ impl Model {
         areas(
             self.screen,
             self.list.rows().len(),
-            self.is_zoomed.then_some(self.focus),
+            Split {
+                focus: self.focus,
+                is_zoomed: self.is_zoomed,
+                has_terminal: self.terms.is_shown(),
+            },
         )
     }
 
@@ -121,12 +130,24 @@ impl Model {
             (Focus::List, _) => Place::List,
             (Focus::Inspector, Tab::Logs) => Place::Logs,
             (Focus::Inspector, _) => Place::Anywhere,
+            (Focus::Terminal, _) => self.terminal_place(),
+        }
+    }
+
+    fn terminal_place(&self) -> Place {
+        match self.terms.active() {
+            None => Place::Anywhere,
+            Some(_) if self.terms.is_chord => Place::Chord,
+            Some(session) if session.is_browsing() => Place::Scroll,
+            Some(session) if !session.is_alive() => Place::Ended,
+            Some(_) => Place::Terminal,
         }
     }
 
     pub(super) fn mode(&self) -> Mode {
         match self.overlays.last() {
             Some(Overlay::Prompt(_) | Overlay::Picker(_)) => Mode::Input,
+            None if matches!(self.place(), Place::Terminal | Place::Chord) => Mode::Term,
             _ => Mode::Normal,
         }
     }

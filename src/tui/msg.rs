@@ -3,8 +3,15 @@
 use crossterm::event::{KeyEvent, MouseEvent};
 use jiff::Timestamp;
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::logs::LogEntry;
 use super::personal::PersonalFiles;
+use super::term::SessionId;
+use crate::base::SessionEnd;
 use crate::client::{EngineInfo, PodMetrics, WatchEvent};
 use crate::model::{Kind, Object, ObjectKey};
 
@@ -38,6 +45,12 @@ pub(super) enum Msg {
         source: usize,
         news: LogNews,
     },
+    /// The terminal of the user has the focus, or has lost it.
+    Focus(bool),
+    Tty {
+        id: SessionId,
+        news: TtyNews,
+    },
     Metrics(Result<Vec<PodMetrics>, String>),
     /// The files of the configuration directory changed.
     Personal(Box<PersonalFiles>),
@@ -58,6 +71,35 @@ pub(super) enum LogNews {
     Lines(Vec<LogEntry>),
     /// With the reason when it did not end in order.
     Ended(Option<String>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum TtyNews {
+    /// The program runs; its name.
+    Started(String),
+    Output(TtyChunk),
+    /// Input was lost: the program does not read.
+    InputFull,
+    /// The synchronised update with this number has had its time.
+    Release(u64),
+    Ended(SessionEnd),
+}
+
+/// Output of a program. While the message lives its permit is taken: a session has few of them, so a flood of
+/// one neither grows memory nor stands in the way of others.
+#[derive(Clone, Debug)]
+pub(super) struct TtyChunk {
+    pub(super) bytes: Bytes,
+    _permit: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl TtyChunk {
+    pub(super) fn new(bytes: Bytes, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            bytes,
+            _permit: permit.map(Arc::new),
+        }
+    }
 }
 
 /// The answer to one [`super::effect::Effect`].

@@ -32,6 +32,8 @@ pub(super) enum PromptKind {
     Palette,
     Filter,
     Search,
+    /// In the shown terminal.
+    TerminalSearch,
     CreatePath,
 }
 
@@ -39,7 +41,7 @@ impl PromptKind {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Palette => ":",
-            Self::Filter | Self::Search => "/",
+            Self::Filter | Self::Search | Self::TerminalSearch => "/",
             Self::CreatePath => "create from file: ",
         }
     }
@@ -104,6 +106,8 @@ pub(super) enum PickAction {
     Run(Cmd),
     /// Show one container's log, or all merged.
     Container(Option<usize>),
+    /// A terminal in one of the containers that are offered.
+    Terminal(usize),
 }
 
 impl Picker {
@@ -179,11 +183,12 @@ pub(super) struct TextBox {
     pub(super) top: usize,
 }
 
-/// Where the list or the inspector has the keys.
+/// Which region has the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Focus {
     List,
     Inspector,
+    Terminal,
 }
 
 /// How the mode word reads.
@@ -191,6 +196,8 @@ pub(super) enum Focus {
 pub(super) enum Mode {
     Normal,
     Input,
+    /// Every key but one goes to a program.
+    Term,
 }
 
 impl Mode {
@@ -198,6 +205,7 @@ impl Mode {
         match self {
             Self::Normal => "NORMAL",
             Self::Input => "INPUT",
+            Self::Term => "TERM",
         }
     }
 }

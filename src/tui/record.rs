@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::msg::{LogNews, Msg, Reply, WatchNews};
+use super::msg::{LogNews, Msg, Reply, TtyNews, WatchNews};
 
 const KEPT: usize = 500;
 
@@ -66,6 +66,17 @@ fn summary(msg: &Msg) -> String {
                 LogNews::Ended(problem) => format!("ended {problem:?}"),
             };
             format!("logs #{generation}/{source}: {news}")
+        }
+        Msg::Focus(is_focused) => format!("focus {is_focused}"),
+        Msg::Tty { id, news } => {
+            let news = match news {
+                TtyNews::Started(program) => format!("{program} started"),
+                TtyNews::Output(chunk) => format!("{} bytes", chunk.bytes.len()),
+                TtyNews::InputFull => "input is full".to_owned(),
+                TtyNews::Release(hold) => format!("release {hold}"),
+                TtyNews::Ended(end) => format!("ended: {end:?}"),
+            };
+            format!("{id:?}: {news}")
         }
         Msg::Metrics(result) => format!("metrics of {:?} pods", result.as_ref().map(Vec::len)),
         Msg::Personal(files) => {

@@ -4,7 +4,11 @@ use std::io::{self, IsTerminal, Stdout, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use crossterm::event::{
+    DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange,
+};
 use crossterm::style::Print;
 use crossterm::terminal::{
     Clear, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -13,6 +17,8 @@ use crossterm::{cursor, execute};
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
+
+use super::term::CursorShape;
 
 /// Synchronised output (DEC private mode 2026): the terminal shows the frame as a whole. Terminals without
 /// it ignore the sequence.
@@ -23,6 +29,9 @@ const END_FRAME: &[u8] = b"\x1b[?2026l";
 /// screen up for nothing.
 const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1002h\x1b[?1006h";
 const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1002l\x1b[?1000l";
+
+/// DECSCUSR: the cursor as the user has set it.
+const DEFAULT_CURSOR: &str = "\x1b[0 q";
 
 /// Holds the terminal; dropping it gives the terminal back.
 pub(super) struct TerminalGuard(());
@@ -51,6 +60,7 @@ fn enter() -> io::Result<()> {
         EnterAlternateScreen,
         Print(MOUSE_ON),
         EnableBracketedPaste,
+        EnableFocusChange,
         cursor::Hide
     )
 }
@@ -61,8 +71,10 @@ fn leave() {
     let _ = out.write_all(END_FRAME);
     let _ = execute!(
         out,
+        DisableFocusChange,
         DisableBracketedPaste,
         Print(MOUSE_OFF),
+        Print(DEFAULT_CURSOR),
         // tmux 3.3 leaves what stands here on the normal screen when the window was resized meanwhile.
         cursor::MoveTo(0, 0),
         Clear(crossterm::terminal::ClearType::FromCursorDown),
@@ -83,6 +95,26 @@ pub(super) fn suspend() -> io::Result<()> {
     leave();
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
     enter()
+}
+
+/// Writes a sequence of our own. Errors show when the next frame is drawn.
+pub(super) fn write(bytes: &[u8]) {
+    let mut out = io::stdout();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+/// OSC 52: the terminal puts `text` into the clipboard. Base64 holds no control characters.
+pub(super) fn copy_sequence(text: &str) -> Vec<u8> {
+    format!("\x1b]52;c;{}\x1b\\", STANDARD.encode(text)).into_bytes()
+}
+
+pub(super) const fn cursor_sequence(shape: CursorShape) -> &'static [u8] {
+    match shape {
+        CursorShape::Default => DEFAULT_CURSOR.as_bytes(),
+        CursorShape::Block => b"\x1b[2 q",
+        CursorShape::Underline => b"\x1b[4 q",
+        CursorShape::Bar => b"\x1b[6 q",
+    }
 }
 
 /// A panic of the screen's own thread restores the terminal before the message is printed. A panic of

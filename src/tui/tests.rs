@@ -4,3 +4,4 @@ mod app;
 mod behaviour;
 mod properties;
 mod screens;
+mod terminals;

@@ -7,12 +7,14 @@ mod overlays;
 mod palette;
 mod replies;
 mod sync;
+mod terminal;
 
 use super::data::Liveness;
 use super::effect::{Effect, ExitChoice};
 use super::keymap::Key;
 use super::model::{Connection, Model};
 use super::msg::{LogNews, Msg, WatchNews};
+use super::overlay::Focus;
 use super::personal;
 use crate::config::OnExit;
 use crate::model::Kind;
@@ -23,6 +25,8 @@ pub(super) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             sync::tick(model, now);
             Vec::new()
         }
+        // Only output of the terminal that is shown changes the screen.
+        Msg::Tty { id, news } => terminal::on_news(model, id, news),
         other => {
             model.pending.is_dirty = true;
             handle(model, other)
@@ -36,7 +40,10 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => return on_key(model, key),
         Msg::Mouse(event) => return mouse::on_mouse(model, event),
+        Msg::Paste(text) if model.overlays.is_empty() => return terminal::on_paste(model, &text),
         Msg::Paste(text) => return overlays::on_paste(model, &text),
+        Msg::Focus(is_focused) => model.pending.is_unfocused = !is_focused,
+        Msg::Tty { id, news } => return terminal::on_news(model, id, news),
         Msg::Resize { columns, rows } => {
             model.screen = ratatui::layout::Rect::new(0, 0, columns, rows);
         }
@@ -104,6 +111,9 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
 fn on_key(model: &mut Model, key: crossterm::event::KeyEvent) -> Vec<Effect> {
     if !model.overlays.is_empty() {
         return overlays::on_key(model, key);
+    }
+    if model.focus == Focus::Terminal {
+        return terminal::on_key(model, key);
     }
     match model.keymap.command(model.place(), Key::of(key)) {
         Some(cmd) => commands::run(model, cmd),

@@ -70,6 +70,11 @@ fn url(verb: Verb, namespace: &str, pod: &str, options: &ExecOptions) -> Url {
     for word in &options.command {
         url = url.query("command", word);
     }
+    if let Some(size) = options.size {
+        url = url
+            .query(channel::COLUMNS, &size.columns.to_string())
+            .query(channel::ROWS, &size.rows.to_string());
+    }
     url.query_flag("stdin", options.stdin)
         .query_flag("stdout", options.stdout)
         .query_flag("stderr", options.stderr)

@@ -1,7 +1,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::canvas::Canvas;
-use crate::tui::keymap::{Binding, Cmd};
+use crate::tui::keymap::{Binding, Cmd, Place};
 use crate::tui::model::Model;
 use crate::tui::notices::Level;
 use crate::tui::overlay::Overlay;
@@ -81,7 +81,14 @@ fn hints(model: &Model) -> (Hints, Hints) {
                 let key = binding.keys.first()?.to_string();
                 Some((binding.cmd, (key, binding.hint?.to_owned())))
             };
-            let live = model.keymap.live(model.place()).filter_map(hint);
+            // What works behind the chord is told beside it.
+            let place = model.place();
+            let behind = (place == Place::Terminal).then_some(Place::Chord);
+            let live = [Some(place), behind]
+                .into_iter()
+                .flatten()
+                .flat_map(|place| model.keymap.live(place))
+                .filter_map(hint);
             let (fixed, others): (Vec<_>, Vec<_>) =
                 live.partition(|(cmd, _)| matches!(cmd, Cmd::Help | Cmd::Quit));
             let texts = |hints: Vec<(Cmd, (String, String))>| {

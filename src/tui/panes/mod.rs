@@ -9,6 +9,7 @@ mod inspector;
 mod list;
 mod logs;
 mod overlays;
+mod terminal;
 mod view;
 
 pub(super) use header::clock_text;

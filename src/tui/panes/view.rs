@@ -2,19 +2,14 @@ use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
 use super::canvas::Canvas;
-use super::{header, hints, inspector, list, overlays};
-use crate::tui::layout::areas;
+use super::{header, hints, inspector, list, overlays, terminal};
 use crate::tui::model::{Connection, Model};
 use crate::tui::overlay::Focus;
 
 /// Draws one frame.
 pub(in crate::tui) fn view(model: &Model, frame: &mut Frame<'_>) {
     let screen = frame.area();
-    let areas = areas(
-        screen,
-        model.list.rows().len(),
-        model.is_zoomed.then_some(model.focus),
-    );
+    let areas = model.areas();
     let buffer = frame.buffer_mut();
     buffer.set_style(screen, model.look.theme.styles.text);
     let mut canvas = Canvas::new(buffer, screen);
@@ -30,10 +25,11 @@ pub(in crate::tui) fn view(model: &Model, frame: &mut Frame<'_>) {
         list::draw(model, &mut canvas.part(areas.list));
         draw_divider(model, &mut canvas.part(areas.divider));
         inspector::draw(model, &mut canvas.part(areas.inspector));
+        terminal::draw(model, &mut canvas.part(areas.terminal));
     }
     hints::draw(model, &mut canvas.part(areas.hints));
     let cursor = overlays::draw(model, &mut canvas, areas.hints);
-    if let Some((x, y)) = cursor {
+    if let Some((x, y)) = cursor.or_else(|| terminal::cursor(model)) {
         frame.set_cursor_position(Position::new(x, y));
     }
 }
@@ -42,7 +38,7 @@ fn draw_divider(model: &Model, canvas: &mut Canvas<'_>) {
     let glyphs = model.look.glyphs;
     let styles = &model.look.theme.styles;
     let (glyph, style) = match model.focus {
-        Focus::List => (glyphs.bar, styles.title),
+        Focus::List | Focus::Terminal => (glyphs.bar, styles.title),
         Focus::Inspector => (glyphs.bar_focused, styles.title_focused),
     };
     for row in 0..canvas.height() {

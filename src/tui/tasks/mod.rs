@@ -7,6 +7,7 @@ mod logs;
 mod metrics;
 mod paths;
 mod personal;
+mod terminal;
 mod watch;
 
 pub(super) use create::create;
@@ -15,4 +16,5 @@ pub(super) use logs::{LogRequest, follow_logs};
 pub(super) use metrics::poll_metrics;
 pub(super) use paths::{expand_home, list_paths};
 pub(super) use personal::{follow_personal, read_personal};
+pub(super) use terminal::{TtyInput, release_later, run_terminal};
 pub(super) use watch::{WatchRequest, follow_kind};

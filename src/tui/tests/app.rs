@@ -150,6 +150,7 @@ impl Rig {
         let host = Host {
             suspend: || Ok(()),
             reenter: || Ok(()),
+            write: |_| {},
         };
         let app = App::new(model, terminal, Clock::tokio_from(now()), host);
         let engine = FakeEngine::default();

@@ -1,4 +1,4 @@
-use super::palette;
+use super::{palette, terminal};
 use crate::config::OnExit;
 use crate::model::{Kind, ObjectKey};
 use crate::tui::columns::{columns_of, is_sortable};
@@ -11,6 +11,7 @@ use crate::tui::model::{Connection, Model};
 use crate::tui::overlay::{
     Answer, AnswerAction, Confirm, Focus, Overlay, PickAction, PickItem, Picker, Prompt, PromptKind,
 };
+use crate::tui::term::{Motion, Session};
 
 pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
     match cmd {
@@ -24,7 +25,9 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
         Cmd::Bottom => move_by(model, isize::MAX / 2),
         Cmd::Left => model.inspector.logs.left = model.inspector.logs.left.saturating_sub(8),
         Cmd::Right => model.inspector.logs.left += 8,
-        Cmd::Open | Cmd::NextFocus | Cmd::PreviousFocus => switch_focus(model),
+        Cmd::Open => switch_focus(model),
+        Cmd::NextFocus => step_focus(model, true),
+        Cmd::PreviousFocus => step_focus(model, false),
         Cmd::Back => back(model),
         Cmd::Quit => return quit(model),
         Cmd::Show(tab) => show(model, tab),
@@ -98,6 +101,9 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
         Cmd::PreviousMatch => find(model, false),
         Cmd::Redraw => return vec![Effect::Redraw],
         Cmd::Suspend => return vec![Effect::Suspend],
+        Cmd::Shell => return terminal::ask(model, terminal::Ask::Shell),
+        Cmd::Attach => return terminal::ask(model, terminal::Ask::Attach),
+        Cmd::Terminal(cmd) => return terminal::run(model, cmd),
     }
     Vec::new()
 }
@@ -107,6 +113,7 @@ fn page(model: &Model) -> isize {
     let rows = match model.focus {
         Focus::List => model.areas().list.height.saturating_sub(1),
         Focus::Inspector => model.inspector_content().height,
+        Focus::Terminal => terminal::content(model.areas().terminal).height,
     };
     isize::try_from(rows.max(1)).unwrap_or(1)
 }
@@ -118,6 +125,7 @@ pub(super) fn move_by(model: &mut Model, lines: isize) {
             model.list.select(index);
         }
         Focus::Inspector => scroll_inspector(model, lines),
+        Focus::Terminal => terminal::walk(model, Motion::Lines(lines)),
     }
 }
 
@@ -149,6 +157,15 @@ pub(super) fn scroll_inspector(model: &mut Model, lines: isize) {
     }
 }
 
+/// Through the regions: list, inspector, terminal.
+fn step_focus(model: &mut Model, forward: bool) {
+    let has_terminal = model.terms.is_shown();
+    match (model.focus, forward) {
+        (Focus::Inspector, true) | (Focus::List, false) if has_terminal => terminal::focus(model),
+        _ => switch_focus(model),
+    }
+}
+
 fn switch_focus(model: &mut Model) {
     let has_inspector = model.is_zoomed || model.areas().inspector.height > 0;
     model.focus = match model.focus {
@@ -157,7 +174,7 @@ fn switch_focus(model: &mut Model) {
             model.is_zoomed |= !has_inspector;
             Focus::Inspector
         }
-        Focus::Inspector => Focus::List,
+        Focus::Inspector | Focus::Terminal => Focus::List,
     };
 }
 
@@ -174,14 +191,16 @@ pub(super) fn show(model: &mut Model, tab: Tab) {
 
 /// Pops exactly one level; at the root nothing happens.
 fn back(model: &mut Model) {
-    if model.is_zoomed {
+    if model.terms.active().is_some_and(Session::is_browsing) && model.focus == Focus::Terminal {
+        terminal::browse(model, false);
+    } else if model.is_zoomed {
         model.is_zoomed = false;
         if model.areas().inspector.height == 0 {
             model.focus = Focus::List;
         }
     } else if model.focus == Focus::Inspector && !model.inspector.logs.search.is_empty() {
         model.inspector.logs.search.clear();
-    } else if model.focus == Focus::Inspector {
+    } else if model.focus != Focus::List {
         model.focus = Focus::List;
     } else if model.list.clear_marks() {
     } else if !model.list.filter.is_empty() || model.list.faults_only {
@@ -195,7 +214,7 @@ fn back(model: &mut Model) {
 }
 
 fn quit(model: &mut Model) -> Vec<Effect> {
-    if model.is_zoomed || model.focus == Focus::Inspector {
+    if model.is_zoomed || model.focus != Focus::List {
         back(model);
         return Vec::new();
     }
@@ -247,6 +266,7 @@ fn open_filter(model: &mut Model) {
     let prompt = match model.focus {
         Focus::List => Prompt::new(PromptKind::Filter, model.list.filter.clone()),
         Focus::Inspector => Prompt::new(PromptKind::Search, model.inspector.logs.search.clone()),
+        Focus::Terminal => Prompt::new(PromptKind::TerminalSearch, ""),
     };
     model.overlays.push(Overlay::Prompt(prompt));
 }
@@ -352,6 +372,10 @@ fn choose_container(model: &mut Model) {
 }
 
 pub(super) fn find(model: &mut Model, forward: bool) {
+    if model.focus == Focus::Terminal {
+        terminal::find(model, None, forward);
+        return;
+    }
     let area = model.inspector_content();
     let logs = &mut model.inspector.logs;
     if logs.search.is_empty() {

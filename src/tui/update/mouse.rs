@@ -1,7 +1,7 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
 
-use super::{commands, overlays};
+use super::{commands, overlays, terminal};
 use crate::tui::effect::Effect;
 use crate::tui::model::Model;
 use crate::tui::overlay::Focus;
@@ -10,6 +10,9 @@ use crate::tui::panes::tab_at;
 const WHEEL_LINES: isize = 3;
 
 pub(super) fn on_mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
+    if let Some(effects) = terminal::on_mouse(model, event) {
+        return effects;
+    }
     let position = Position::new(event.column, event.row);
     match event.kind {
         MouseEventKind::ScrollUp => wheel(model, position, -WHEEL_LINES),
@@ -33,7 +36,7 @@ fn wheel(model: &mut Model, position: Position, lines: isize) {
             model.list.select(index);
         }
         Some(Focus::Inspector) => commands::scroll_inspector(model, lines),
-        None => {}
+        Some(Focus::Terminal) | None => {}
     }
 }
 
@@ -55,6 +58,6 @@ fn click(model: &mut Model, position: Position) {
                 commands::show(model, tab);
             }
         }
-        Focus::List | Focus::Inspector => {}
+        Focus::List | Focus::Inspector | Focus::Terminal => {}
     }
 }

@@ -1,6 +1,6 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{commands, palette};
+use super::{commands, palette, terminal};
 use crate::tui::effect::Effect;
 use crate::tui::keymap::{Cmd, Key, Place};
 use crate::tui::line_edit::LineEdit;
@@ -72,7 +72,7 @@ fn pop(model: &mut Model) {
             model.pending.is_list_stale = true;
         }
         PromptKind::Search => model.inspector.logs.search = prompt.before,
-        PromptKind::Palette | PromptKind::CreatePath => {}
+        PromptKind::Palette | PromptKind::CreatePath | PromptKind::TerminalSearch => {}
     }
 }
 
@@ -114,6 +114,7 @@ fn prompt_changed(model: &mut Model) -> Vec<Effect> {
             model.inspector.logs.search = text;
             Vec::new()
         }
+        PromptKind::TerminalSearch => Vec::new(),
         PromptKind::CreatePath => {
             prompt.is_waiting = false;
             vec![Effect::ListPaths(text)]
@@ -137,6 +138,11 @@ fn submit(model: &mut Model) -> Vec<Effect> {
             if !text.is_empty() {
                 commands::find(model, false);
             }
+            Vec::new()
+        }
+        PromptKind::TerminalSearch => {
+            model.overlays.pop();
+            terminal::find(model, Some(&text), false);
             Vec::new()
         }
         PromptKind::CreatePath => {
@@ -169,6 +175,7 @@ fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                     model.inspector.logs.choice = choice;
                     Vec::new()
                 }
+                Some(PickAction::Terminal(index)) => terminal::picked(model, index),
                 None => Vec::new(),
             };
         }

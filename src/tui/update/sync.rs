@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::terminal;
 use crate::model::{Kind, Object};
 use crate::printer::{Moment, Related, describe};
 use crate::tui::data::Row;
@@ -14,6 +15,7 @@ use crate::tui::effect::{Effect, MetricsScope};
 use crate::tui::inspector::Tab;
 use crate::tui::logs::Target;
 use crate::tui::model::Model;
+use crate::tui::overlay::Focus;
 use crate::tui::panes::{clock_text, hash_visible};
 use crate::tui::sanitize::lines;
 
@@ -29,6 +31,7 @@ pub(super) fn settle(model: &mut Model) -> Vec<Effect> {
     sync_selection(model);
     sync_logs(model, &mut effects);
     sync_metrics(model, &mut effects);
+    sync_terminals(model, &mut effects);
     effects
 }
 
@@ -138,6 +141,16 @@ fn sync_logs(model: &mut Model, effects: &mut Vec<Effect>) {
     }
 }
 
+fn sync_terminals(model: &mut Model, effects: &mut Vec<Effect>) {
+    if model.focus == Focus::Terminal && !model.terms.is_shown() {
+        terminal::leave(model);
+    }
+    let size = terminal::size_of(terminal::content(model.areas().terminal));
+    let has_focus =
+        model.focus == Focus::Terminal && model.overlays.is_empty() && !model.pending.is_unfocused;
+    effects.extend(model.terms.settle(size, has_focus));
+}
+
 fn sync_metrics(model: &mut Model, effects: &mut Vec<Effect>) {
     let is_wanted =
         model.list.kind == Kind::Pod && model.collections.rows(Kind::Pod).next().is_some();
@@ -152,6 +165,7 @@ fn sync_metrics(model: &mut Model, effects: &mut Vec<Effect>) {
 pub(super) fn tick(model: &mut Model, now: Timestamp) {
     model.now = now;
     let mut is_changed = model.inspector.logs.tick();
+    is_changed |= model.terms.tick(now);
     if model.tab() == Tab::Describe {
         let text = describe_selected(model);
         is_changed |= text != model.inspector.describe;
