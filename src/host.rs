@@ -104,6 +104,7 @@ impl Host {
             tracing::error!(%error, "the API server broke");
         }
         let _ = std::fs::remove_file(settings.socket());
+        remove_if_empty(&settings.run_dir.join("shim.log"));
     }
 
     /// Returns once there were neither pods nor clients for a while. While there are pods nothing is polled.
@@ -290,6 +291,13 @@ fn sealed_copy() -> Result<OwnedFd> {
         SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
     )?;
     Ok(copy.into())
+}
+
+/// Shims write there what they cannot tell otherwise, which is mostly nothing.
+fn remove_if_empty(path: &Path) {
+    if std::fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 /// Said where podtui cannot mend by itself what it keeps.

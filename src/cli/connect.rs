@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+use crate::base::chain;
 use crate::client::{Client, Remote};
 use crate::config::Settings;
 
@@ -58,9 +59,13 @@ const LOST_RACE: Duration = Duration::from_secs(1);
 
 /// Connects to the engine that owns the run directory, if there is one.
 pub(crate) async fn find_engine(settings: &Settings) -> Result<Arc<dyn Client>, ConnectError> {
+    Ok(Arc::new(find(settings).await?))
+}
+
+async fn find(settings: &Settings) -> Result<Remote, ConnectError> {
     let socket = settings.socket();
     match Remote::connect(&socket).await {
-        Ok(remote) => Ok(Arc::new(remote)),
+        Ok(remote) => Ok(remote),
         Err(error) => {
             tracing::debug!(socket = %socket.display(), "no engine: {error}");
             Err(ConnectError::NoEngine { socket })
@@ -70,12 +75,30 @@ pub(crate) async fn find_engine(settings: &Settings) -> Result<Arc<dyn Client>, 
 
 /// Connects to the engine of these settings and starts one in the background when there is none, which is
 /// said once through `announce`.
+///
+/// Should that engine die, the next request that may be repeated finds or starts another one.
 pub(crate) async fn find_or_start_engine(
     settings: &Settings,
     announce: impl FnOnce(&str),
 ) -> Result<Arc<dyn Client>, ConnectError> {
-    if let Ok(client) = find_engine(settings).await {
-        return Ok(client);
+    let remote = find_or_start(settings, announce).await?;
+    let settings = settings.clone();
+    let revive = move || -> BoxFuture<'static, Result<(), String>> {
+        let settings = settings.clone();
+        Box::pin(async move {
+            let found = find_or_start(&settings, |_| ()).await;
+            found.map(|_| ()).map_err(|error| chain(&error))
+        })
+    };
+    Ok(Arc::new(remote.revived_by(Arc::new(revive))))
+}
+
+async fn find_or_start(
+    settings: &Settings,
+    announce: impl FnOnce(&str),
+) -> Result<Remote, ConnectError> {
+    if let Ok(remote) = find(settings).await {
+        return Ok(remote);
     }
     // A pipe, so that what it says before its log is open is not lost.
     let mut engine = spawn_engine(settings, Stdio::piped())?;
@@ -87,8 +110,8 @@ pub(crate) async fn find_or_start_engine(
     let mut pause = Duration::from_millis(1);
     let mut ended = false;
     loop {
-        if let Ok(client) = find_engine(settings).await {
-            return Ok(client);
+        if let Ok(remote) = find(settings).await {
+            return Ok(remote);
         }
         if !ended
             && engine

@@ -8,7 +8,7 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
@@ -231,5 +231,51 @@ pub(crate) fn detach(path: &Path) -> io::Result<()> {
     match unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
         Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The mount that `fd` is on, when no mount made below it would be seen elsewhere: it is in no peer group
+/// (mount_namespaces(7), "shared:" of proc_pid_mountinfo(5)). `None`: it is shared. Looks at the mount
+/// namespace of the caller.
+pub(crate) fn unshared_mount(fd: BorrowedFd<'_>) -> io::Result<Option<PathBuf>> {
+    let found = rustix::fs::statx(
+        fd,
+        "",
+        rustix::fs::AtFlags::EMPTY_PATH,
+        rustix::fs::StatxFlags::MNT_ID,
+    )?;
+    let table = std::fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(unshared(&table, found.stx_mnt_id))
+}
+
+fn unshared(table: &str, id: u64) -> Option<PathBuf> {
+    table.lines().find_map(|line| {
+        let mut fields = line.split(' ');
+        if fields.next()?.parse() != Ok(id) {
+            return None;
+        }
+        let point = fields.nth(3)?;
+        // Optional fields stand between the options and a hyphen.
+        let shared = fields
+            .skip(1)
+            .take_while(|field| *field != "-")
+            .any(|field| field.starts_with("shared:"));
+        (!shared).then(|| PathBuf::from(point))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peer_groups_are_read_from_the_table() {
+        let table = "21 1 0:5 / / rw,relatime shared:1 - ext4 /dev/vda rw\n\
+                     22 21 0:6 / /p rw - tmpfs tmpfs rw\n\
+                     23 21 0:7 / /s rw master:1 - tmpfs shared:9 rw\n\
+                     24 21 0:7 / /b rw master:1 shared:3 - tmpfs tmpfs rw\n";
+        let found = [21, 22, 23, 24].map(|id| unshared(table, id));
+        let path = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(found, [None, path("/p"), path("/s"), None]);
     }
 }

@@ -117,8 +117,9 @@ pub(crate) trait ContainerRuntime: Send + Sync + 'static {
         sandbox: &SandboxId,
         bridge: Option<String>,
     ) -> Result<(), RuntimeError>;
-    /// Undoes what is left of a sandbox whose shim is dead.
-    async fn clean_up(&self, what: Cleanup) -> Result<(), RuntimeError>;
+    /// Undoes what is left of a sandbox whose shim is dead. Returns the last record of that shim, if it
+    /// left one.
+    async fn clean_up(&self, what: Cleanup) -> Result<Option<Box<SandboxState>>, RuntimeError>;
 
     /// Makes these the files of a memory volume of the sandbox.
     async fn write_volume(

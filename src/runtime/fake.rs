@@ -297,11 +297,11 @@ impl ContainerRuntime for FakeRuntime {
         Ok(())
     }
 
-    async fn clean_up(&self, what: Cleanup) -> Result<(), RuntimeError> {
+    async fn clean_up(&self, what: Cleanup) -> Result<Option<Box<SandboxState>>, RuntimeError> {
         self.world()
             .dead
             .retain(|state| state.spec.directory != what.directory);
-        Ok(())
+        Ok(None)
     }
 
     async fn write_volume(

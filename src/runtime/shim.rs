@@ -12,6 +12,7 @@ use tokio::sync::{RwLock, mpsc};
 
 use super::connection::{Connection, connect};
 use super::dial::SocketSource;
+use super::discover::read_state;
 use super::launcher::{Launcher, ShimProgram};
 use super::{ContainerRuntime, Discovered, ExecResult, RuntimeError, RuntimeEvent, session};
 use crate::base::{ContainerId, SandboxId, SessionStream};
@@ -311,7 +312,7 @@ impl ContainerRuntime for ShimRuntime {
         }
     }
 
-    async fn clean_up(&self, what: Cleanup) -> Result<(), RuntimeError> {
+    async fn clean_up(&self, what: Cleanup) -> Result<Option<Box<SandboxState>>, RuntimeError> {
         let gone: Vec<SandboxId> = self
             .known()
             .sandboxes
@@ -322,7 +323,9 @@ impl ContainerRuntime for ShimRuntime {
         for id in gone {
             self.forget(&id);
         }
-        self.clean(what).await
+        let record = read_state(&what.directory).ok().map(Box::new);
+        self.clean(what).await?;
+        Ok(record)
     }
 
     async fn write_volume(

@@ -591,9 +591,24 @@ fn propagating(sandbox: &Sandbox, spec: &ContainerSpec) -> Result<Vec<Option<Own
             };
             let what = format!("share mounts of {}", path.display());
             ns::enter(machine.as_fd(), Namespaces::MOUNT).at(Stage::Mount, &what)?;
-            let copied = init::open_host(path, links).and_then(|fd| mount::copy(fd.as_fd(), true));
+            let copied = init::open_host(path, links).and_then(|fd| {
+                let unshared = mount::unshared_mount(fd.as_fd())?;
+                Ok((mount::copy(fd.as_fd(), true)?, unshared))
+            });
             ns::enter(own.as_fd(), Namespaces::MOUNT).at(Stage::Mount, &what)?;
-            copied.map(Some).at(Stage::Mount, &what)
+            let (copied, unshared) = copied.at(Stage::Mount, &what)?;
+            match unshared {
+                None => Ok(Some(copied)),
+                // In the words of containerd (`ensureShared`).
+                Some(point) => Err(refuse(
+                    Stage::Mount,
+                    format!(
+                        "path \"{}\" is mounted on \"{}\" but it is not a shared mount",
+                        path.display(),
+                        point.display()
+                    ),
+                )),
+            }
         })
         .collect()
 }

@@ -98,3 +98,46 @@ fn a_sandbox_without_a_record_is_removed() {
         Some(9)
     );
 }
+
+/// A command that meets an engine in the moment of its death finds or starts the next one.
+#[test]
+fn commands_outlive_a_killed_engine() {
+    require_root!();
+    let podtui = Podtui::start();
+    podtui.apply(STUBBORN);
+    podtui.wait_running("x");
+    podtui.kill_engine();
+    for round in 0..10u64 {
+        // The first command starts an engine; then it dies under the next ones.
+        podtui.ok(&["get", "pods"]);
+        let status = podtui.ok(&["engine", "status"]);
+        let pid = status
+            .lines()
+            .find_map(|line| line.strip_prefix("PID:"))
+            .and_then(|pid| pid.trim().parse().ok())
+            .unwrap();
+        let readers: Vec<_> = (0..8)
+            .map(|_| {
+                podtui
+                    .command(&["get", "pod", "x", "-o", "name"])
+                    .stdout(std::process::Stdio::piped())
+                    .stderr(std::process::Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(round));
+        crate::support::kill(pid);
+        for reader in readers {
+            let output = reader.wait_with_output().unwrap();
+            assert!(
+                output.status.success(),
+                "round {round}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            assert_eq!(output.stdout, b"pod/x\n");
+        }
+    }
+    podtui.ok(&["delete", "pod", "x", "--now"]);
+    podtui.delete_all();
+}

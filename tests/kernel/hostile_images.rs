@@ -351,6 +351,17 @@ fn hostile_account_files_are_refused_at_once() {
             begin.elapsed()
         );
     }
+    // A link that stays inside is an ordinary one, wherever it says it leads.
+    etc()
+        .directory("usr")
+        .file("usr/accounts", b"who:x:7:7::/:/bin/sh\n")
+        .link("etc/passwd", "/../../usr/accounts")
+        .load(&podtui, "inside", json!({"User": "who"}));
+    podtui.apply(&pod("inside", SLEEP, ""));
+    runs(&podtui, "inside");
+    let pid = podtui.container_pid("inside", "c");
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    assert!(status.contains("Uid:\t7\t7\t7\t7"), "{status}");
     victim.check("account files");
     podtui.delete_all();
 }

@@ -93,3 +93,58 @@ fn pods_stand_below_the_configured_group_and_limit() {
     assert!(text.contains("Resource temporarily unavailable"), "{text}");
     podtui.delete_all();
 }
+
+/// A mount that no peer sees cannot pass mounts on: that is refused in containerd's words, not ignored.
+#[test]
+fn bidirectional_needs_a_shared_mount() {
+    require_root!();
+    let podtui = Podtui::start();
+    let volume = podtui.path().join("volume");
+    fs::create_dir(&volume).unwrap();
+    let mount = |arguments: &[&str]| {
+        let done = std::process::Command::new("mount")
+            .args(arguments)
+            .arg(&volume)
+            .status();
+        assert!(done.unwrap().success(), "mount {arguments:?}");
+    };
+    mount(&["-t", "tmpfs", "podtui-test"]);
+    let manifest = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n  \
+             - name: c\n    image: localhost/toolbox\n    command: [sleep, '1000']\n    securityContext: {{privileged: true}}\n    \
+             volumeMounts: [{{name: v, mountPath: /v, mountPropagation: Bidirectional}}]\n  \
+             volumes: [{{name: v, hostPath: {{path: {}}}}}]\n",
+            volume.display()
+        )
+    };
+    mount(&["--make-private"]);
+    podtui.apply(&manifest("private"));
+    podtui.wait("the refusal", || {
+        let events = podtui.ok(&["events"]);
+        events
+            .contains("but it is not a shared mount")
+            .then_some(())
+    });
+    mount(&["--make-shared"]);
+    podtui.apply(&manifest("shared"));
+    podtui.wait_running("shared");
+    podtui.ok(&[
+        "exec",
+        "shared",
+        "--",
+        "sh",
+        "-c",
+        "mkdir /v/in && mount -t tmpfs inner /v/in",
+    ]);
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(
+        table.contains(&format!("{}/in ", volume.display())),
+        "{table}"
+    );
+    podtui.ok(&["exec", "shared", "--", "umount", "/v/in"]);
+    podtui.ok(&["delete", "pods", "--all", "--now"]);
+    let gone = std::process::Command::new("umount").arg(&volume).status();
+    assert!(gone.unwrap().success());
+    podtui.delete_all();
+}

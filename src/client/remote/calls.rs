@@ -8,7 +8,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::connection::{ConnectError, Connector, broken, json_request, read_json, request};
+use super::connection::{
+    ConnectError, Connector, Revive, broken, json_request, read_json, request,
+};
 use super::session::{self, Verb};
 use super::url::Url;
 use super::watch;
@@ -28,7 +30,7 @@ const PULLS: &str = "/apis/images.podtui.dev/v1alpha1/pulls";
 const ENGINE: &str = "/apis/engine.podtui.dev/v1alpha1";
 
 /// A front end of the engine behind a unix socket. Cloning is cheap.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Remote {
     connector: Connector,
 }
@@ -39,6 +41,13 @@ impl Remote {
         let connector = Connector::new(socket);
         connector.connect().await?;
         Ok(Self { connector })
+    }
+
+    /// With this, requests outlive an engine that dies under them, as far as that is right.
+    pub(crate) fn revived_by(self, revive: Revive) -> Self {
+        Self {
+            connector: self.connector.revived_by(revive),
+        }
     }
 
     async fn write(

@@ -1,7 +1,10 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -28,16 +31,41 @@ pub(crate) enum ConnectError {
     },
 }
 
+/// Makes sure that an engine runs; the error says why none does.
+pub(crate) type Revive = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// How long an engine that went away is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// Where requests go.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Connector {
     path: PathBuf,
+    /// Called when the engine has gone away; without it that is an error at once.
+    revive: Option<Revive>,
+}
+
+/// A request that got no answer.
+enum Unanswered {
+    /// The engine never saw it.
+    NotSent(String),
+    /// It may have been carried out.
+    Unknown(String),
 }
 
 impl Connector {
     pub(super) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
+            revive: None,
+        }
+    }
+
+    pub(super) fn revived_by(self, revive: Revive) -> Self {
+        Self {
+            revive: Some(revive),
+            ..self
         }
     }
 
@@ -56,28 +84,33 @@ impl Connector {
     }
 
     /// Sends a request and returns the answer once its header is there. An answer that is no success becomes
-    /// the error it describes.
+    /// the error it describes. A request that the engine cannot have carried out, or that only reads, is
+    /// sent again when the engine went away.
     pub(super) async fn send(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, ApiError> {
-        let stream = self
-            .connect()
-            .await
-            .map_err(|error| unavailable(&chain(&error)))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| unavailable(&chain(&error)))?;
-        // Ends when the answer has been read or dropped, or was upgraded.
-        tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                debug!(error = chain(&error), "a connection to the engine broke");
-            }
-        });
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| unavailable(&chain(&error)))?;
+        let begin = Instant::now();
+        let repeatable =
+            request.method() == Method::GET && !request.headers().contains_key(header::UPGRADE);
+        let response = loop {
+            let text = match self.try_send(request.clone()).await {
+                Ok(response) => break response,
+                Err(Unanswered::NotSent(text)) => text,
+                Err(Unanswered::Unknown(text)) if repeatable => text,
+                Err(Unanswered::Unknown(text)) => {
+                    return Err(unavailable(&format!(
+                        "{text}; it went away before it answered, so look whether the request took effect"
+                    )));
+                }
+            };
+            let Some(revive) = self.revive.as_ref().filter(|_| begin.elapsed() < PATIENCE) else {
+                return Err(unavailable(&text));
+            };
+            debug!(text, "the engine went away: looking for the next one");
+            revive().await.map_err(|error| unavailable(&error))?;
+            tokio::time::sleep(AGAIN).await;
+        };
         let status = response.status();
         if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response);
@@ -85,6 +118,29 @@ impl Connector {
         let body = read(response.into_body()).await.unwrap_or_default();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         Err(ApiError::from_status(status.as_u16(), &body))
+    }
+
+    async fn try_send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let stream = self
+            .connect()
+            .await
+            .map_err(|error| Unanswered::NotSent(chain(&error)))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Unanswered::NotSent(chain(&error)))?;
+        // Ends when the answer has been read or dropped, or was upgraded.
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                debug!(error = chain(&error), "a connection to the engine broke");
+            }
+        });
+        sender
+            .send_request(request)
+            .await
+            .map_err(|error| Unanswered::Unknown(chain(&error)))
     }
 
     pub(super) async fn get(&self, url: Url) -> Result<Response<Incoming>, ApiError> {

@@ -190,7 +190,7 @@ impl PodWorker {
 
     /// The shim is dead: what it left is killed and cleaned up, its containers become history.
     async fn lose_sandbox(&mut self) {
-        let Some(state) = self.sandbox.take() else {
+        let Some(mut state) = self.sandbox.take() else {
             return;
         };
         let name = self.name();
@@ -210,12 +210,15 @@ impl PodWorker {
                 .map(|network| network.host_interface.clone()),
             bridge: None,
         };
-        if let Err(error) = self.machine.runtime.clean_up(what).await {
-            self.event(
+        match self.machine.runtime.clean_up(what).await {
+            // What the shim wrote last may be newer than what it could tell.
+            Ok(Some(record)) if record.spec.id == state.spec.id => state = *record,
+            Ok(_) => {}
+            Err(error) => self.event(
                 Level::Warning,
                 "FailedKillPod",
                 format!("error killing pod: {}", chain(&error)),
-            );
+            ),
         }
         self.machine.board.unroute(&state.spec.id);
         self.event(

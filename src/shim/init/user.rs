@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FileType, OFlags, fstat};
@@ -24,20 +24,20 @@ pub(super) fn resolve(
     lookup(wanted, &passwd, &group)
 }
 
-/// A file that the image controls: beneath the root, no link as last component, never waiting for the
-/// other end of a FIFO, and only a regular file of sensible size. A missing one reads as empty.
+/// A file that the image controls: beneath the root, links included, never waiting for the other end of a
+/// FIFO, and only a regular file of sensible size. A missing one reads as empty. It is looked at before it
+/// is opened, because the opening of a device may have effects.
 fn read(root: BorrowedFd<'_>, name: &str) -> Result<String, Fault> {
     let what = format!("read /{name}");
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let fd = match path::open(root, Path::new(name), flags, Links::InRoot) {
+    let open = |flags| path::open(root, Path::new(name), flags, Links::InRoot);
+    let seen = match open(OFlags::PATH) {
         Ok(fd) => fd,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
         Err(error) => return Err(error).at(Stage::User, what),
     };
-    let stat = fstat(&fd).at(Stage::User, &what)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(refuse(Stage::User, format!("{what}: not a regular file")));
-    }
+    check_regular(&seen, &what)?;
+    let fd = open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).at(Stage::User, &what)?;
+    check_regular(&fd, &what)?;
     let mut bytes = Vec::new();
     File::from(fd)
         .take(MAX_FILE + 1)
@@ -50,6 +50,14 @@ fn read(root: BorrowedFd<'_>, name: &str) -> Result<String, Fault> {
         ));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn check_regular(fd: &OwnedFd, what: &str) -> Result<(), Fault> {
+    let stat = fstat(fd).at(Stage::User, what)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+        return Ok(());
+    }
+    Err(refuse(Stage::User, format!("{what}: not a regular file")))
 }
 
 struct Entry<'a> {
