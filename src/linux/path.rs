@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, readlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, readlinkat};
 use rustix::io::Errno;
 
 /// What to do with symbolic links on the way.
@@ -34,6 +34,26 @@ pub(crate) fn open(
     open_raw(root, path, flags, links).map_err(io::Error::from)
 }
 
+/// Opens an absolute path of the machine with close-on-exec; a link anywhere in it is an error (`ELOOP`).
+pub(crate) fn open_straight(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
+    if !path.is_absolute() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    retry(|| openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve))
+        .map_err(io::Error::from)
+}
+
+fn retry(mut open: impl FnMut() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    for _ in 0..MAX_RETRIES {
+        match open() {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
 fn open_raw(
     root: BorrowedFd<'_>,
     path: &Path,
@@ -51,13 +71,7 @@ fn open_raw(
     } else {
         path
     };
-    for _ in 0..MAX_RETRIES {
-        match openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            result => return result,
-        }
-    }
-    Err(Errno::AGAIN)
+    retry(|| openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve))
 }
 
 /// The directory `path` beneath `root`, made with `mode` (subject to the umask) where it is missing, with
@@ -279,6 +293,18 @@ mod tests {
             let error = result.unwrap_err();
             assert_eq!(error.raw_os_error(), Some(Errno::LOOP.raw_os_error()));
         }
+    }
+
+    #[test]
+    fn a_straight_path_has_no_link_and_no_place_to_begin() {
+        let (outer, _fd) = root();
+        // The temporary directory itself may be reached through one.
+        let outer = outer.path().canonicalize().unwrap();
+        symlink("root", outer.join("link")).unwrap();
+        assert!(open_straight(&outer.join("root"), OFlags::PATH).is_ok());
+        let error = open_straight(&outer.join("link/x"), OFlags::PATH).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::LOOP.raw_os_error()));
+        assert!(open_straight(Path::new("root"), OFlags::PATH).is_err());
     }
 
     #[test]

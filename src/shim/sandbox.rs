@@ -264,8 +264,6 @@ impl Sandbox {
 
     /// The pod's `/dev/shm`, in the shim's mount namespace: it lives as long as that.
     fn make_shared_memory(&mut self) -> Result<(), Fault> {
-        std::fs::create_dir_all(self.directory.tmpfs())
-            .at(Stage::Mount, "make the directory of memory volumes")?;
         if self.spec.namespaces.ipc == Namespace::Host {
             return Ok(());
         }
@@ -321,6 +319,8 @@ impl Sandbox {
         if path.exists() {
             return Ok(path);
         }
+        std::fs::create_dir_all(self.directory.tmpfs())
+            .at(Stage::Mount, "make the directory of memory volumes")?;
         let mut options = vec![("mode", format!("{mode:o}"))];
         options.extend(size.map(|size| ("size", size.to_string())));
         options.extend(group.map(|group| ("gid", group.to_string())));

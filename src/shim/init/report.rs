@@ -84,6 +84,8 @@ impl Reports {
             if room == 0 {
                 return Ok(true);
             }
+            // Room for a usual report, or it would be read in small pieces.
+            self.received.reserve(1024);
             match (&mut self.pipe).take(room).read_to_end(&mut self.received) {
                 Ok(_) => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),

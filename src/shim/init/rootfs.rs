@@ -63,15 +63,7 @@ pub(in crate::shim) fn open_host(path: &Path, links: Links) -> std::io::Result<O
     match links {
         Links::InRoot => openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .map_err(std::io::Error::from),
-        Links::Refuse => {
-            let slash = openat(
-                CWD,
-                "/",
-                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?;
-            path::open(slash.as_fd(), path, OFlags::PATH, Links::Refuse)
-        }
+        Links::Refuse => path::open_straight(path, OFlags::PATH),
     }
 }
 

@@ -37,8 +37,8 @@ fn read(root: BorrowedFd<'_>, name: &str) -> Result<String, Fault> {
     };
     check_regular(&seen, &what)?;
     let fd = open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).at(Stage::User, &what)?;
-    check_regular(&fd, &what)?;
-    let mut bytes = Vec::new();
+    let size = check_regular(&fd, &what)?.min(MAX_FILE);
+    let mut bytes = Vec::with_capacity(usize::try_from(size + 1).unwrap_or(0));
     File::from(fd)
         .take(MAX_FILE + 1)
         .read_to_end(&mut bytes)
@@ -52,10 +52,11 @@ fn read(root: BorrowedFd<'_>, name: &str) -> Result<String, Fault> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn check_regular(fd: &OwnedFd, what: &str) -> Result<(), Fault> {
+/// Its size in bytes.
+fn check_regular(fd: &OwnedFd, what: &str) -> Result<u64, Fault> {
     let stat = fstat(fd).at(Stage::User, what)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-        return Ok(());
+        return Ok(u64::try_from(stat.st_size).unwrap_or(0));
     }
     Err(refuse(Stage::User, format!("{what}: not a regular file")))
 }
