@@ -93,6 +93,24 @@ impl Engine {
         self.request("POST", PODS, &manifest.to_string());
     }
 
+    /// A file with these objects, one document each.
+    pub fn manifest(&self, objects: &[Value]) -> PathBuf {
+        let path = self.state.with_file_name("manifest.yaml");
+        let documents: Vec<String> = objects.iter().map(Value::to_string).collect();
+        fs::write(&path, documents.join("\n---\n")).expect("a manifest");
+        path
+    }
+
+    pub fn spawn_apply(&self, manifest: &Path) -> Child {
+        self.cli()
+            .arg("apply")
+            .arg("-f")
+            .arg(manifest)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("podtui starts")
+    }
+
     pub fn delete(&self, name: &str) {
         self.request(
             "DELETE",
@@ -150,10 +168,15 @@ impl Engine {
             self.delete(name);
         }
         watch.until_deleted(names);
+        self.wait_empty();
+    }
+
+    /// Nothing of any pod is left in the run directory.
+    pub fn wait_empty(&self) {
         let begin = Instant::now();
-        while self.pod_directories() > 0 && names.len() > 1 {
+        while self.pod_directories() > 0 {
             assert!(begin.elapsed() < PATIENCE, "left in {}", self.run.display());
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 
@@ -177,7 +200,7 @@ impl Engine {
 
     pub fn timed_cli(&self, arguments: &[&str]) -> Duration {
         let mut command = self.cli();
-        command.args(arguments);
+        command.args(arguments).stdout(Stdio::null());
         let begin = Instant::now();
         let status = command.status().expect("podtui starts");
         let time = begin.elapsed();
@@ -187,27 +210,7 @@ impl Engine {
 
     /// Reads the whole log through the command line; the time and the bytes it gave.
     pub fn timed_logs(&self, name: &str) -> (Duration, usize) {
-        let begin = Instant::now();
-        let mut child = self
-            .cli()
-            .args(["logs", name])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("podtui starts");
-        let mut output = child.stdout.take().expect("a pipe");
-        let (mut buffer, mut got) = (vec![0; 1 << 20], 0);
-        loop {
-            match output.read(&mut buffer).expect("the pipe can be read") {
-                0 => break,
-                count => got += count,
-            }
-        }
-        let time = begin.elapsed();
-        assert!(
-            child.wait().expect("podtui ends").success(),
-            "podtui logs {name} failed"
-        );
-        (time, got)
+        timed_output(self.cli().args(["logs", name]))
     }
 
     /// From the first byte in the log to the last.
@@ -228,32 +231,13 @@ impl Engine {
             }
             std::thread::yield_now();
         };
-        let size = || -> u64 {
+        time_until_grown(name, bytes, || {
             let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
             entries
                 .filter_map(|entry| entry.metadata().ok())
                 .map(|metadata| metadata.len())
                 .sum()
-        };
-        let patience = Instant::now();
-        while size() == 0 {
-            assert!(patience.elapsed() < PATIENCE, "{name} logs nothing");
-        }
-        let begin = Instant::now();
-        // Every line carries a prefix, so the files end larger than the text; stop when they stop growing.
-        let mut last = (size(), Instant::now());
-        loop {
-            let now = size();
-            if now != last.0 {
-                last = (now, Instant::now());
-            } else if now >= bytes as u64 && last.1.elapsed() > Duration::from_millis(100) {
-                return last.1 - begin;
-            }
-            assert!(
-                patience.elapsed() < PATIENCE,
-                "{name} stopped at {now} bytes"
-            );
-        }
+        })
     }
 
     /// Pid of the first process of the pod's only container, found as its cgroup leaf says.
@@ -340,16 +324,11 @@ impl Engine {
         Some((used as f64 / 10.0 / time.as_secs_f64(), first_frame))
     }
 
-    /// Counts execve, fsync and openat of the engine and everything it starts while `work` runs.
+    /// Counts system calls of the engine, its helpers and the containers while `work` runs.
     pub fn count_calls(&self, scratch: &Path, work: impl FnOnce()) -> Option<String> {
         let log = scratch.join("strace");
         let mut strace = Command::new("strace");
-        strace.args([
-            "-f",
-            "-qq",
-            "-e",
-            "trace=execve,execveat,fsync,fdatasync,openat,openat2,mount,clone,clone3,vfork,fork",
-        ]);
+        strace.args(["-f", "-qq", "-s", "0"]);
         strace
             .arg("-o")
             .arg(&log)
@@ -368,19 +347,69 @@ impl Engine {
             .status();
         let _ = tracer.wait();
         let text = fs::read_to_string(&log).ok()?;
-        let count = |name: &str| {
-            text.lines()
-                .filter(|line| line.contains(&format!(" {name}(")) && !line.contains("= -1"))
-                .count()
-        };
+        // "<pid> name(" begins a call, "<pid> <... name resumed>" only ends it.
+        let calls: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once(' ')?.1.trim_start().split_once('('))
+            .map(|(name, _)| name)
+            .filter(|name| {
+                name.bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            })
+            .collect();
+        let count = |names: &[&str]| calls.iter().filter(|name| names.contains(name)).count();
         Some(format!(
-            "execve {}, fsync {}, openat {}, clone {}",
-            count("execve") + count("execveat"),
-            count("fsync") + count("fdatasync"),
-            count("openat") + count("openat2"),
-            count("clone") + count("clone3") + count("vfork") + count("fork"),
+            "{} execve, {} fsync, {} openat, {} system calls (engine, shim, containers)",
+            count(&["execve", "execveat"]),
+            count(&["fsync", "fdatasync"]),
+            count(&["openat", "openat2"]),
+            calls.len(),
         ))
     }
+}
+
+/// From the first byte of a log to the last.
+pub fn time_until_grown(name: &str, bytes: usize, size: impl Fn() -> u64) -> Duration {
+    let patience = Instant::now();
+    while size() == 0 {
+        assert!(patience.elapsed() < PATIENCE, "{name} logs nothing");
+    }
+    let begin = Instant::now();
+    // Every line carries a prefix, so the files end larger than the text; stop when they stop growing.
+    let mut last = (size(), Instant::now());
+    loop {
+        let now = size();
+        if now != last.0 {
+            last = (now, Instant::now());
+        } else if now >= bytes as u64 && last.1.elapsed() > Duration::from_millis(100) {
+            return last.1 - begin;
+        }
+        assert!(
+            patience.elapsed() < PATIENCE,
+            "{name} stopped at {now} bytes"
+        );
+    }
+}
+
+/// Runs a command to its end; the time and the bytes it wrote to its standard output.
+pub fn timed_output(command: &mut Command) -> (Duration, usize) {
+    let begin = Instant::now();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let mut output = child.stdout.take().expect("a pipe");
+    let (mut buffer, mut got) = (vec![0; 1 << 20], 0);
+    loop {
+        match output.read(&mut buffer).expect("the pipe can be read") {
+            0 => break,
+            count => got += count,
+        }
+    }
+    let time = begin.elapsed();
+    let status = child.wait().expect("the command ends");
+    assert!(status.success(), "{command:?}: {status}");
+    (time, got)
 }
 
 impl Drop for Engine {
@@ -555,7 +584,7 @@ pub fn context_switches(pids: &[u32]) -> HashMap<PathBuf, u64> {
 pub fn switches_since(before: &HashMap<PathBuf, u64>, pids: &[u32]) -> u64 {
     let now = context_switches(pids);
     now.iter()
-        .map(|(thread, count)| count - before.get(thread).copied().unwrap_or(0))
+        .map(|(thread, count)| count.saturating_sub(before.get(thread).copied().unwrap_or(0)))
         .sum()
 }
 

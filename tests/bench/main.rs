@@ -1,8 +1,12 @@
 //! `cargo bench`: what podtui costs beside `podman kube play` and beside a C program that makes only the
 //! system calls needed (`floor.c`), all in one run on one machine.
 //!
-//! Nothing here asserts a time: the output is a table of min, p50 and p90 with the ratio to the peer.
-//! Peers that are not installed are named and left out. Needs root. Arguments select rows by substring.
+//! Nothing here asserts a time: the output is the table of README.md. Peers that are not installed are named
+//! and left out. Needs root. Arguments select groups of rows by substring: `cargo bench -- start calls`.
+//!
+//! Who starts what: one pod is a POST on an open connection against one `podman kube play`; several pods are
+//! one `podtui apply -f` of a file with all of them, the start of that command included, against as many
+//! `podman kube play` at the same time, which is faster than one of them with all pods.
 
 #![allow(
     unreachable_pub,
@@ -60,7 +64,7 @@ fn main() {
     }
     for line in [64usize, 1024] {
         if wanted(&format!("logs{line}")) {
-            logs(&mut table, &engine, floor.as_ref(), line);
+            logs(&mut table, &engine, floor.as_ref(), podman.as_ref(), line);
         }
     }
     if wanted("memory") {
@@ -107,8 +111,10 @@ fn start(
     floor: Option<&peers::Floor>,
     podman: Option<&peers::Podman>,
 ) {
-    let (mut starts, mut deletes) = (Vec::new(), Vec::new());
+    let (mut starts, mut deletes, mut floors) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..30 {
+        // In turns, so that both meet the same neighbours.
+        floors.extend(floor.map(|floor| floor.run(&["pod", floor.rootfs(), "2"])));
         let name = format!("start{round}");
         let manifest = pod(&name, "start", 2, SLEEP);
         let mut watch = engine.watch();
@@ -122,42 +128,42 @@ fn start(
         engine.wait_gone_from_machine(&name, &mut watch);
         deletes.push(begin.elapsed());
     }
-    let floor = floor.map(|floor| floor.run(&["pod", floor.rootfs(), "20"]));
+    let floors = floors.concat();
+    let (plays, downs) = podman.map(|podman| podman.play_rounds(5)).unzip();
     table.row(
-        "apply → 2 containers running",
+        "POST of a pod → both its containers running",
         &starts,
-        "floor",
-        floor.as_deref(),
+        Some(&floors),
+        plays.as_deref(),
     );
-    if let Some(podman) = podman {
-        let (plays, downs) = podman.play_rounds(5);
-        table.row("  the same", &starts, "podman kube play", Some(&plays));
-        table.row(
-            "delete, grace 0 → all gone",
-            &deletes,
-            "podman kube down",
-            Some(&downs),
-        );
-    } else {
-        table.row("delete, grace 0 → all gone", &deletes, "", None);
-    }
+    table.row(
+        "delete with grace 0 → nothing left",
+        &deletes,
+        None,
+        downs.as_deref(),
+    );
 }
 
 fn many(table: &mut Table, engine: &Engine, podman: Option<&peers::Podman>, count: usize) {
-    let rounds = if count > 10 { 2 } else { 5 };
+    let rounds = if count > 10 { 3 } else { 10 };
     let (mut starts, mut deletes) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         let names: Vec<String> = (0..count)
             .map(|index| format!("many{round}-{index}"))
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let pods: Vec<_> = names
+            .iter()
+            .map(|name| pod(name, "many", 2, SLEEP))
+            .collect();
+        let manifest = engine.manifest(&pods);
         let mut watch = engine.watch();
         let begin = Instant::now();
-        for name in &names {
-            engine.create(&pod(name, "many", 2, SLEEP));
-        }
+        let mut apply = engine.spawn_apply(&manifest);
         watch.until_running(&names);
         starts.push(begin.elapsed());
+        let applied = apply.wait().expect("apply ends");
+        assert!(applied.success(), "podtui apply: {applied}");
         std::thread::sleep(SETTLED);
         let begin = Instant::now();
         for name in &names {
@@ -165,17 +171,23 @@ fn many(table: &mut Table, engine: &Engine, podman: Option<&peers::Podman>, coun
         }
         watch.until_deleted(&names);
         deletes.push(begin.elapsed());
+        engine.wait_empty();
     }
     let peer = podman
         .filter(|_| count <= 10)
         .map(|podman| vec![podman.play_many(count)]);
     table.row(
-        &format!("{count} pods x 2 at once, all running"),
+        &format!("`apply -f` of {count} pods of 2 containers → all running"),
         &starts,
-        "podman kube play",
+        None,
         peer.as_deref(),
     );
-    table.row(&format!("{count} pods x 2, delete all"), &deletes, "", None);
+    table.row(
+        &format!("delete of {count} pods with grace 0"),
+        &deletes,
+        None,
+        None,
+    );
 }
 
 fn exec(
@@ -191,20 +203,15 @@ fn exec(
         .collect();
     engine.delete_and_wait(&["exec"]);
     let floor = floor.map(|floor| floor.run(&["exec", floor.rootfs(), "50"]));
+    let peer = podman.map(|podman| podman.exec_rounds(10));
     table.row(
-        "exec true (command line)",
+        "`podtui exec` of `true`, whole command",
         &times,
-        "floor",
         floor.as_deref(),
+        peer.as_deref(),
     );
-    if let Some(podman) = podman {
-        table.row(
-            "  the same",
-            &times,
-            "podman exec",
-            Some(&podman.exec_rounds(10)),
-        );
-    }
+    let version: Vec<Duration> = (0..50).map(|_| engine.timed_cli(&["--version"])).collect();
+    table.row("of that, `podtui --version`", &version, None, None);
 }
 
 fn replace(table: &mut Table, engine: &Engine, floor: Option<&peers::Floor>) {
@@ -224,21 +231,24 @@ fn replace(table: &mut Table, engine: &Engine, floor: Option<&peers::Floor>) {
     }
     let floor = floor.map(|floor| floor.run(&["restart", floor.rootfs(), "20"]));
     table.row(
-        "SIGKILL → replacement running",
+        "SIGKILL of a container → replacement running",
         &times,
-        "floor",
         floor.as_deref(),
+        None,
     );
 }
 
-fn logs(table: &mut Table, engine: &Engine, floor: Option<&peers::Floor>, line: usize) {
+fn logs(
+    table: &mut Table,
+    engine: &Engine,
+    floor: Option<&peers::Floor>,
+    podman: Option<&peers::Podman>,
+    line: usize,
+) {
     // Whole lines of both lengths, and with its prefixes all of it fits the files that rotation keeps
     // (5 x 10 MiB), so it can be read back whole.
     let bytes = 24_576_000usize;
-    let script = format!(
-        "yes {} | head -c {bytes}; exec sleep 1000000",
-        "x".repeat(line - 1)
-    );
+    let script = peers::writer(line, bytes);
     let (mut written, mut read) = (Vec::new(), Vec::new());
     for round in 0..5 {
         let name = format!("logs{line}-{round}");
@@ -257,17 +267,22 @@ fn logs(table: &mut Table, engine: &Engine, floor: Option<&peers::Floor>, line: 
             .flat_map(|_| floor.run(&["log", &line.to_string(), &bytes.to_string()]))
             .collect::<Vec<_>>()
     });
+    let peer = podman
+        .map(|podman| podman.log_rounds(line, bytes, 2))
+        .unzip();
     table.throughput(
-        &format!("log {line} B lines, written"),
+        &format!("log written, {line} B lines"),
         bytes,
         &written,
         floor.as_deref(),
+        peer.0.as_deref(),
     );
     table.throughput(
-        &format!("log {line} B lines, read by `logs`"),
+        &format!("log read by `logs`, {line} B lines"),
         bytes,
         &read,
         None,
+        peer.1.as_deref(),
     );
 }
 
@@ -282,16 +297,16 @@ fn memory(table: &mut Table, engine: &Engine) {
     let pss: u64 = helpers.iter().map(|&pid| api::smaps(pid, "Pss:")).sum();
     let rss: u64 = helpers.iter().map(|&pid| api::smaps(pid, "Rss:")).sum();
     table.plain(
-        "helper memory per idle 2-container pod",
+        "shim and pause of an idle pod",
         &format!(
-            "{:.0} KiB PSS, {:.0} KiB RSS ({} processes of 20 pods)",
+            "{:.0} KiB PSS, {:.0} KiB RSS ({} processes, 20 pods)",
             pss as f64 / 20.0,
             rss as f64 / 20.0,
             helpers.len()
         ),
     );
     table.plain(
-        "engine memory with 20 pods",
+        "engine with 20 pods",
         &format!("{} KiB PSS", api::smaps(engine.pid(), "Pss:")),
     );
     engine.delete_and_wait(&names);
@@ -314,7 +329,7 @@ fn idle(table: &mut Table, engine: &Engine) {
     );
     std::thread::sleep(Duration::from_secs(20));
     table.plain(
-        "engine, 20 idle pods, 20 s",
+        "engine with 20 idle pods, over 20 s",
         &format!(
             "{:.2} % of a core, {:.2} wake-ups/s; shims and pauses {:.2} wake-ups/s",
             (api::cpu_milliseconds(engine.pid()) - cpu) as f64 / 200.0,
@@ -324,8 +339,11 @@ fn idle(table: &mut Table, engine: &Engine) {
     );
     if let Some((cpu, first_frame)) = engine.screen_cpu(Duration::from_secs(20)) {
         table.plain(
-            "screen, 20 idle pods, 20 s",
-            &format!("{cpu:.2} % of a core; first frame after {first_frame:?}"),
+            "screen with 20 idle pods, over 20 s",
+            &format!(
+                "{cpu:.2} % of a core; first frame after {} ms",
+                first_frame.as_millis()
+            ),
         );
     } else {
         println!("screen: tmux is not installed, left out");
@@ -339,7 +357,7 @@ fn calls(table: &mut Table, engine: &Engine, scratch: &Path) {
         engine.create(&pod("calls", "calls", 2, SLEEP));
         watch.until_running(&["calls"]);
     }) {
-        Some(counts) => table.plain("system calls of one 2-container pod start", &counts),
+        Some(counts) => table.plain("one pod start of 2 containers", &counts),
         None => println!("calls: strace is not installed, left out"),
     }
     engine.delete_and_wait(&["calls"]);

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::api::{time_until_grown, timed_output};
+
 /// `floor.c`, compiled, with a busybox root.
 pub struct Floor {
     binary: PathBuf,
@@ -93,7 +95,7 @@ impl Podman {
         // crun refuses hybrid cgroup mounts and raising limits needs CAP_SYS_RESOURCE: name what works everywhere.
         fs::write(
             podman.directory.join("containers.conf"),
-            "[containers]\ndefault_ulimits=[]\n[engine]\nruntime=\"runc\"\ncgroup_manager=\"cgroupfs\"\nevents_logger=\"file\"\n",
+            "[containers]\ndefault_ulimits=[]\nlog_driver=\"k8s-file\"\n[engine]\nruntime=\"runc\"\ncgroup_manager=\"cgroupfs\"\nevents_logger=\"file\"\n",
         )
         .expect("containers.conf");
         let tar = podman.directory.join("root.tar");
@@ -145,15 +147,18 @@ impl Podman {
     }
 
     fn manifest(&self, name: &str) -> PathBuf {
-        let container = |index: u8| {
+        self.manifest_of(name, 2, &["/bin/busybox", "sleep", "1000000"])
+    }
+
+    fn manifest_of(&self, name: &str, containers: usize, command: &[&str]) -> PathBuf {
+        let container = |index: usize| {
             format!(
-                "  - name: c{index}\n    image: {IMAGE}\n    imagePullPolicy: Never\n    command: [/bin/busybox, sleep, \"1000000\"]\n"
+                "  - name: c{index}\n    image: {IMAGE}\n    imagePullPolicy: Never\n    command: {command:?}\n"
             )
         };
+        let containers: String = (0..containers).map(container).collect();
         let text = format!(
-            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n{}{}",
-            container(0),
-            container(1)
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n{containers}",
         );
         let path = self.directory.join(format!("{name}.yaml"));
         fs::write(&path, text).expect("podman manifest");
@@ -227,6 +232,54 @@ impl Podman {
         self.timed(&["kube", "down", path]);
         times
     }
+}
+
+impl Podman {
+    /// Times to write `bytes` in lines of `line` bytes to the log (driver `k8s-file`), and to read them back.
+    pub fn log_rounds(
+        &self,
+        line: usize,
+        bytes: usize,
+        rounds: usize,
+    ) -> (Vec<Duration>, Vec<Duration>) {
+        // `kube play` and `inspect` are over before the first byte.
+        let script = format!("sleep 3; {}", writer(line, bytes));
+        (0..rounds)
+            .map(|round| {
+                let name = format!("logs{line}-{round}");
+                let path = self.manifest_of(&name, 1, &["/bin/busybox", "sh", "-c", &script]);
+                let path = path.to_str().expect("UTF-8 path");
+                self.timed(&["kube", "play", path]);
+                let container = format!("{name}-c0");
+                let log = self.log_path(&container);
+                let size = || fs::metadata(&log).map_or(0, |metadata| metadata.len());
+                let written = time_until_grown(&name, bytes, size);
+                let (read, got) = timed_output(self.command().args(["logs", &container]));
+                assert_eq!(
+                    got, bytes,
+                    "`podman logs` returned other bytes than were written"
+                );
+                self.timed(&["kube", "down", path]);
+                (written, read)
+            })
+            .unzip()
+    }
+
+    fn log_path(&self, container: &str) -> PathBuf {
+        let format = "{{.HostConfig.LogConfig.Path}}";
+        let output = self
+            .command()
+            .args(["inspect", "--format", format, container])
+            .output()
+            .expect("podman inspect");
+        String::from_utf8_lossy(&output.stdout).trim().into()
+    }
+}
+
+/// A shell script that writes `bytes` in lines of `line` bytes and sleeps.
+pub fn writer(line: usize, bytes: usize) -> String {
+    let text = "x".repeat(line - 1);
+    format!("yes {text} | head -c {bytes}; exec sleep 1000000")
 }
 
 impl Drop for Podman {

@@ -1,44 +1,36 @@
-//! The printed table.
+//! The table, printed as the README shows it.
 
 use std::time::Duration;
 
+const HEAD: &str = "| | podtui min / p50 / p90 | floor p50 | podman p50 |\n|---|---|---|---|";
+
 pub struct Table {
-    lines: Vec<String>,
+    rows: Vec<String>,
 }
 
 impl Table {
     pub fn new() -> Self {
-        let head = format!("{:<42} {:>9} {:>9} {:>9}   peer", "", "min", "p50", "p90");
-        Self { lines: vec![head] }
+        Self { rows: Vec::new() }
     }
 
-    /// Times with the ratio of medians to a peer measured in the same run.
+    /// Times beside those of the peers that were measured in the same run.
     pub fn row(
         &mut self,
         what: &str,
         times: &[Duration],
-        peer: &str,
-        peer_times: Option<&[Duration]>,
+        floor: Option<&[Duration]>,
+        podman: Option<&[Duration]>,
     ) {
-        let [min, p50, p90] = spread(times);
-        let beside =
-            peer_times
+        let [min, p50, p90] = spread(times).map(milliseconds);
+        let peer = |times: Option<&[Duration]>| {
+            times
                 .filter(|times| !times.is_empty())
                 .map_or_else(String::new, |times| {
-                    let [_, peer_p50, peer_p90] = spread(times);
-                    let ratio = p50.as_secs_f64() / peer_p50.as_secs_f64();
-                    format!(
-                        "{peer} p50 {} p90 {} → x{ratio:.3}",
-                        milliseconds(peer_p50),
-                        milliseconds(peer_p90)
-                    )
-                });
-        self.push(format!(
-            "{what:<42} {:>9} {:>9} {:>9}   {beside}",
-            milliseconds(min),
-            milliseconds(p50),
-            milliseconds(p90)
-        ));
+                    format!("{} ms", milliseconds(spread(times)[1]))
+                })
+        };
+        let own = format!("{min} / {p50} / {p90} ms (n = {})", times.len());
+        self.push(what, &own, &peer(floor), &peer(podman));
     }
 
     /// Bytes per second; the best run is the shortest.
@@ -48,39 +40,35 @@ impl Table {
         bytes: usize,
         times: &[Duration],
         floor: Option<&[Duration]>,
+        podman: Option<&[Duration]>,
     ) {
-        let rate = |time: Duration| bytes as f64 / 1e6 / time.as_secs_f64();
-        let [min, p50, p90] = spread(times);
-        let beside = floor.map_or_else(String::new, |times| {
-            let [_, floor, _] = spread(times);
-            format!(
-                "pipe to file p50 {:.0} MB/s → x{:.2}",
-                rate(floor),
-                rate(p50) / rate(floor)
-            )
-        });
-        self.push(format!(
-            "{what:<42} {:>9} {:>9} {:>9}   {beside}",
-            format!("{:.0}MB/s", rate(min)),
-            format!("{:.0}MB/s", rate(p50)),
-            format!("{:.0}MB/s", rate(p90))
-        ));
+        let rate = |time: Duration| format!("{:.0}", bytes as f64 / 1e6 / time.as_secs_f64());
+        let [best, p50, p90] = spread(times).map(rate);
+        let peer = |times: Option<&[Duration]>| {
+            times.map_or_else(String::new, |times| {
+                format!("{} MB/s", rate(spread(times)[1]))
+            })
+        };
+        let own = format!("{best} / {p50} / {p90} MB/s (n = {})", times.len());
+        self.push(what, &own, &peer(floor), &peer(podman));
     }
 
     pub fn plain(&mut self, what: &str, text: &str) {
-        self.push(format!("{what:<42} {text}"));
+        self.push(what, text, "", "");
     }
 
-    fn push(&mut self, line: String) {
-        eprintln!("{line}");
-        self.lines.push(line);
+    fn push(&mut self, what: &str, own: &str, floor: &str, podman: &str) {
+        let row = format!("| {what} | {own} | {floor} | {podman} |");
+        eprintln!("{row}");
+        self.rows.push(row);
     }
 
     pub fn print(&self) {
-        println!("\n{}", self.lines.join("\n"));
+        println!("\n{HEAD}\n{}", self.rows.join("\n"));
     }
 }
 
+/// Minimum, median and 90th percentile.
 fn spread(times: &[Duration]) -> [Duration; 3] {
     let mut sorted = times.to_vec();
     sorted.sort();
@@ -89,5 +77,10 @@ fn spread(times: &[Duration]) -> [Duration; 3] {
 }
 
 fn milliseconds(time: Duration) -> String {
-    format!("{:.2}ms", time.as_secs_f64() * 1e3)
+    let milliseconds = time.as_secs_f64() * 1e3;
+    if milliseconds < 100.0 {
+        format!("{milliseconds:.1}")
+    } else {
+        format!("{milliseconds:.0}")
+    }
 }
