@@ -92,6 +92,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         removals: TaskTracker::new(),
         started_at: now,
     });
+    machine.board.note(machine.node.powerless.as_slice());
     machine.board.note(&parts.damage);
     for text in parts.damage {
         machine

@@ -30,6 +30,8 @@ pub(super) struct NodeFacts {
     pub(super) storage: i64,
     /// `v2`, `v1` or `hybrid`.
     pub(super) cgroup: String,
+    /// Why this engine cannot run pods, when it lacks the rights, and what helps.
+    pub(super) powerless: Option<String>,
 }
 
 fn read(path: &str) -> String {
@@ -76,6 +78,22 @@ fn cgroup_mode(mounts: &str) -> &'static str {
     }
 }
 
+/// From `/proc/self/status`: pods need CAP_SYS_ADMIN, bit 21 of the effective set (capabilities(7)).
+fn powerless(status: &str) -> Option<String> {
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim())
+    };
+    let set = u64::from_str_radix(field("CapEff:")?, 16).ok()?;
+    let user = field("Uid:")?.split_whitespace().nth(1)?;
+    (set & (1 << 21) == 0).then(|| {
+        format!(
+            "this engine runs as user {user} without CAP_SYS_ADMIN and cannot run pods; run it as root \
+             (sudo podtui), `podtui doctor` shows what else is missing"
+        )
+    })
+}
+
 impl NodeFacts {
     pub(super) fn read(name: String, state_dir: &Path) -> Self {
         Self {
@@ -85,6 +103,7 @@ impl NodeFacts {
             memory: memory(&read("/proc/meminfo")),
             storage: storage(state_dir),
             cgroup: cgroup_mode(&read("/proc/self/mounts")).to_owned(),
+            powerless: powerless(&read("/proc/self/status")),
         }
     }
 }
@@ -245,6 +264,19 @@ fn machine_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_engine_without_rights_says_so() {
+        let status =
+            |uid: u32, set: &str| format!("Name:\tx\nUid:\t0\t{uid}\t0\t0\nCapEff:\t{set}\n");
+        assert_eq!(powerless(&status(0, "000001ffffffffff")), None);
+        let told = powerless(&status(1000, "0000000000000000")).unwrap();
+        assert!(
+            told.contains("user 1000") && told.contains("sudo podtui"),
+            "{told}"
+        );
+        assert!(powerless(&status(0, "000001ffffdfffff")).is_some());
+    }
 
     #[track_caller]
     fn check_cgroup(mounts: &str, expected: &str) {

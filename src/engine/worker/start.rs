@@ -72,10 +72,12 @@ impl PodWorker {
     pub(super) async fn create_sandbox(&mut self) -> Result<(), Duration> {
         self.ensure_volumes().await?;
         let failed = |worker: &Self, text: String| {
+            let hint = worker.machine.node.powerless.as_deref();
+            let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
             worker.event(
                 Level::Warning,
                 "FailedCreatePodSandBox",
-                format!("Failed to create pod sandbox: {text}"),
+                format!("Failed to create pod sandbox: {text}{hint}"),
             );
             RETRY
         };
