@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +22,7 @@ use super::supervisor::{ShutDown, Supervisor};
 use super::tokens::Tokens;
 use crate::base::{Clock, ContainerId, SessionStream, Uid, chain};
 use crate::image::{ImageRecord, ImageService, PullPhase, PullProgress};
+use crate::model::pod::is_terminal;
 use crate::network::Allocator;
 use crate::runtime::{ContainerRuntime, RuntimeError};
 use crate::store::{StatusWriter, Store};
@@ -167,8 +169,39 @@ impl EngineHandle {
                 })
             })
             .map(|(_, entry)| format!("{}/{}", entry.namespace, entry.name))
+            .chain(self.volume_users(image))
             .collect();
         users.into_iter().collect()
+    }
+
+    /// Pods with a volume of this image.
+    fn volume_users(&self, image: &ImageRecord) -> Vec<String> {
+        let is_name = |wanted: &str| {
+            let tagged = format!("{wanted}:latest");
+            image.names.iter().any(|name| {
+                [wanted, &tagged].iter().any(|wanted| {
+                    let rest = name.strip_suffix(*wanted);
+                    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+                })
+            })
+        };
+        let (pods, _) = self.machine.store.list::<Pod>(None);
+        pods.iter()
+            .filter(|pod| !is_terminal(pod))
+            .filter(|pod| {
+                let volumes = pod.spec.iter().flat_map(|spec| &spec.volumes).flatten();
+                let mut sources = volumes.filter_map(|volume| volume.image.as_ref());
+                sources.any(|source| source.reference.as_deref().is_some_and(is_name))
+            })
+            .map(|pod| {
+                let meta = &pod.metadata;
+                format!(
+                    "{}/{}",
+                    meta.namespace.as_deref().unwrap_or_default(),
+                    meta.name.as_deref().unwrap_or_default()
+                )
+            })
+            .collect()
     }
 
     async fn read_usage(

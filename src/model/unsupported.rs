@@ -219,7 +219,6 @@ impl List {
             );
             block(source.pod_certificate.is_some(), &field("podCertificate"));
         }
-        block(volume.image.is_some(), "image");
         block(
             volume.persistent_volume_claim.is_some(),
             "persistentVolumeClaim",

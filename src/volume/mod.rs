@@ -11,7 +11,6 @@
 //!   crosses a mount (CVE-2017-1002102).
 //! * The owner and the mode of an existing host path are never changed. A missing one is created through
 //!   links of root or of podtui's own user only, because another link may have been planted there.
-//!
 //! * What is made of objects (configMap, secret, downwardAPI, projected) is in memory only: [`contents`] says
 //!   which files there should be, and the shim writes them into a tmpfs of its own mount namespace, where
 //!   they vanish with the sandbox, whoever crashed. Config maps are no secrets, but they share the path.

@@ -1,4 +1,5 @@
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
@@ -8,10 +9,12 @@ use crate::wire::{Mount, MountSource, Propagation};
 
 impl Prepared {
     /// The volume mounts of this container, parents before children. `expand` replaces `$(NAME)` in a
-    /// `subPathExpr` with the container's variables, or says which is missing. Blocking file work.
+    /// `subPathExpr` with the container's variables, or says which is missing. `images`: the layers of the
+    /// image volumes, topmost first. Blocking file work.
     pub(crate) fn mounts_for(
         &self,
         container: &Container,
+        images: &BTreeMap<String, Vec<PathBuf>>,
         expand: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<Vec<Mount>, VolumeError> {
         let mut mounts = Vec::new();
@@ -23,16 +26,19 @@ impl Prepared {
                         volume: wanted.name.clone(),
                         container: container.name.clone(),
                     })?;
-            let source =
-                self.source_of(wanted, source, expand)
-                    .map_err(|reason| VolumeError::SubPath {
-                        volume: wanted.name.clone(),
-                        container: container.name.clone(),
-                        reason,
-                    })?;
+            let source = self
+                .source_of(wanted, source, images, expand)
+                .map_err(|reason| VolumeError::SubPath {
+                    volume: wanted.name.clone(),
+                    container: container.name.clone(),
+                    reason,
+                })?;
             let mut mount = mount(wanted, source);
             // What the engine writes is nobody else's to change.
-            mount.readonly |= matches!(self.volumes.get(&wanted.name), Some(VolumeSource::Written));
+            mount.readonly |= matches!(
+                self.volumes.get(&wanted.name),
+                Some(VolumeSource::Written | VolumeSource::Image)
+            );
             mounts.push(mount);
         }
         mounts.sort_by_key(|mount| depth(&mount.destination));
@@ -43,6 +49,7 @@ impl Prepared {
         &self,
         wanted: &VolumeMount,
         source: &VolumeSource,
+        images: &BTreeMap<String, Vec<PathBuf>>,
         expand: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<MountSource, String> {
         let sub_path = match (&wanted.sub_path, &wanted.sub_path_expr) {
@@ -72,6 +79,13 @@ impl Prepared {
                 size: None,
                 mode: 0o1777,
                 group: None,
+                sub_path: checked()?,
+            },
+            VolumeSource::Image => MountSource::Image {
+                layers: images
+                    .get(&wanted.name)
+                    .cloned()
+                    .ok_or("the image of the volume is not there")?,
                 sub_path: checked()?,
             },
             VolumeSource::Own(path) if sub_path.is_empty() => bind(path, false),
@@ -122,8 +136,6 @@ fn depth(path: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use k8s_openapi::api::core::v1::Pod;
     use serde_json::{Value, json};
 
@@ -141,9 +153,11 @@ mod tests {
         };
         let prepared = prepare(&pod, dir, MemoryCeiling(None), &sources)
             .map_err(|mut errors| errors.remove(0))?;
-        prepared.mounts_for(&pod.spec.unwrap().containers[0], &|text| {
-            Ok(text.replace("$(N)", "sub"))
-        })
+        prepared.mounts_for(
+            &pod.spec.unwrap().containers[0],
+            &BTreeMap::new(),
+            &|text| Ok(text.replace("$(N)", "sub")),
+        )
     }
 
     #[test]

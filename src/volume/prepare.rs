@@ -26,6 +26,8 @@ pub(super) enum VolumeSource {
     },
     /// A tmpfs of the sandbox with files that the engine writes; see [`super::contents`].
     Written,
+    /// The files of an image, which is pulled before the containers that use it.
+    Image,
 }
 
 /// The volumes of one pod, ready to be mounted.
@@ -47,7 +49,8 @@ impl Prepared {
                 VolumeSource::Host { .. }
                 | VolumeSource::Own(_)
                 | VolumeSource::Memory { .. }
-                | VolumeSource::Written => None,
+                | VolumeSource::Written
+                | VolumeSource::Image => None,
             })
             .collect()
     }
@@ -97,6 +100,9 @@ fn prepare_one(
         // Written once there is a sandbox; that it can be made is known before.
         content::content(pod, volume, sources)?;
         return Ok(VolumeSource::Written);
+    }
+    if volume.image.is_some() {
+        return Ok(VolumeSource::Image);
     }
     if let Some(source) = &volume.empty_dir {
         return empty_dir::prepare(&volume.name, source, pod_dir, ceiling, fs_group);

@@ -31,7 +31,8 @@ impl Prepared {
             Some(VolumeSource::Memory { .. }) => {
                 return Err(refused("the medium of the volume is Memory".to_owned()));
             }
-            Some(VolumeSource::Host { .. } | VolumeSource::Written) | None => {
+            Some(VolumeSource::Host { .. } | VolumeSource::Written | VolumeSource::Image)
+            | None => {
                 return Err(refused("it is not an emptyDir of the pod".to_owned()));
             }
         };

@@ -112,6 +112,13 @@ pub(crate) enum MountSource {
         #[serde(default)]
         sub_path: String,
     },
+    /// The files of an image, read-only and without anything executable (image volume).
+    Image {
+        /// Extracted layers, topmost first. At least one.
+        layers: Vec<PathBuf>,
+        /// What of it is mounted, resolved beneath it; empty for all.
+        sub_path: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

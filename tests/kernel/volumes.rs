@@ -557,3 +557,154 @@ fn a_service_account_is_mounted() {
     );
     podtui.delete_all();
 }
+
+/// An image as a volume: its files, a part of them, and nothing that can be changed or executed.
+#[test]
+fn an_image_is_a_volume() {
+    require_images!();
+    let podtui = Podtui::start();
+    Rootfs::new()
+        .directory("model")
+        .file("model/weights", b"42")
+        .import(&podtui, "artifact");
+    podtui.apply(&pod(
+        "p",
+        "[{name: i, mountPath: /i}, {name: i, mountPath: /part, subPath: model}]",
+        "[{name: i, image: {reference: 'localhost/artifact:latest'}}]",
+    ));
+    podtui.wait_running("p");
+    let look = |command: &str| inside(&podtui, "p", command);
+    assert_eq!(look("cat /i/model/weights /part/weights"), "4242");
+    for command in [
+        "echo x > /i/model/weights",
+        "touch /part/new",
+        "/i/bin/busybox true",
+    ] {
+        let output = podtui.output(&["exec", "p", "--", "sh", "-c", command]);
+        assert!(!output.status.success(), "{command}");
+    }
+    let used = podtui.refused(&["image", "rm", "localhost/artifact:latest"]);
+    assert!(used.contains("default/p"), "{used}");
+    podtui.apply(&pod(
+        "absent",
+        "[{name: i, mountPath: /i}]",
+        "[{name: i, image: {reference: 'localhost/absent:1', pullPolicy: Never}}]",
+    ));
+    podtui.wait("the refusal", || {
+        let waiting = status(&podtui.pod("absent"), "c")["state"]["waiting"]["reason"].clone();
+        (waiting == "ErrImageNeverPull").then_some(())
+    });
+    podtui.delete_all();
+}
+
+/// CVE-2021-25741 and its kind, through paths of the machine: what podtui makes or checks for a hostPath is not
+/// led elsewhere by somebody else's link, and fsGroup never touches such a path.
+#[test]
+fn host_paths_are_not_led_elsewhere() {
+    require_root!();
+    let podtui = Podtui::start();
+    let place = podtui.path().join("host");
+    fs::create_dir(&place).unwrap();
+    let planted = place.join("planted");
+    std::os::unix::fs::symlink("/etc", &planted).unwrap();
+    std::os::unix::fs::lchown(&planted, Some(12345), Some(12345)).unwrap();
+    fs::write(place.join("file"), "x").unwrap();
+    let volume = |path: &str, kind: &str| {
+        format!(
+            "[{{name: h, hostPath: {{path: '{}/{path}', type: {kind}}}}}]",
+            place.display()
+        )
+    };
+    let mounts = "[{name: h, mountPath: /h}]";
+    podtui.apply(&pod(
+        "link",
+        mounts,
+        &volume("planted/podtui-test-dir", "DirectoryOrCreate"),
+    ));
+    podtui.apply(&pod("type", mounts, &volume("file", "Directory")));
+    podtui.apply(&pod("none", mounts, &volume("missing", "Socket")));
+    for text in [
+        "is a symlink of user 12345".to_owned(),
+        format!(
+            "hostPath type check failed: {}/file is not a directory",
+            place.display()
+        ),
+        format!(
+            "hostPath type check failed: {}/missing is not a socket file",
+            place.display()
+        ),
+    ] {
+        podtui.wait(&text, || {
+            podtui.ok(&["events"]).contains(&text).then_some(())
+        });
+    }
+    assert!(!std::path::Path::new("/etc/podtui-test-dir").exists());
+    // The group of a pod is not the group of the machine's files, mounted read-only or not.
+    use std::os::unix::fs::MetadataExt;
+    for (name, readonly) in [("ro", true), ("rw", false)] {
+        let mounts = format!("[{{name: h, mountPath: /h, readOnly: {readonly}}}]");
+        let manifest = pod(name, &mounts, &volume("", "Directory"))
+            .replace("spec:\n", "spec:\n  securityContext: {fsGroup: 4242}\n");
+        podtui.apply(&manifest);
+        podtui.wait_running(name);
+        let touched = podtui.output(&["exec", name, "--", "touch", "/h/new"]);
+        assert_eq!(touched.status.success(), !readonly);
+        assert_eq!(fs::metadata(&place).unwrap().gid(), 0);
+        assert_eq!(fs::metadata(place.join("file")).unwrap().gid(), 0);
+    }
+    podtui.delete_all();
+}
+
+/// What a container mounts below a volume stays its own unless it is privileged and asked to share; then it goes
+/// no further than the volume, and goes away again.
+#[test]
+fn mounts_do_not_escape() {
+    require_root!();
+    let podtui = Podtui::start();
+    let place = podtui.path().join("shared");
+    fs::create_dir(&place).unwrap();
+    let volumes = format!("[{{name: h, hostPath: {{path: '{}'}}}}]", place.display());
+    let privileged = |name: &str, propagation: &str| {
+        pod(
+            name,
+            &format!("[{{name: h, mountPath: /h, mountPropagation: {propagation}}}]"),
+            &volumes,
+        )
+        .replace(
+            "    command",
+            "    securityContext: {privileged: true}\n    command",
+        )
+    };
+    let refused = podtui.apply_output(&pod(
+        "plain",
+        "[{name: h, mountPath: /h, mountPropagation: Bidirectional}]",
+        &volumes,
+    ));
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        text.contains("Bidirectional mount propagation is available only to privileged containers"),
+        "{text}"
+    );
+    for propagation in ["None", "HostToContainer"] {
+        let name = propagation.to_lowercase();
+        podtui.apply(&privileged(&name, propagation));
+        podtui.wait_running(&name);
+        inside(
+            &podtui,
+            &name,
+            "mkdir -p /h/m && mount -t tmpfs none /h/m && touch /h/m/inner",
+        );
+        assert!(
+            !place.join("m/inner").exists(),
+            "{propagation}: it reached the machine"
+        );
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(&*place.to_string_lossy()), "{mounts}");
+    // A pod without privilege cannot mount at all.
+    podtui.apply(&pod("weak", "[{name: h, mountPath: /h}]", &volumes));
+    podtui.wait_running("weak");
+    let weak = podtui.output(&["exec", "weak", "--", "mount", "-t", "tmpfs", "none", "/h"]);
+    assert!(!weak.status.success());
+    podtui.delete_all();
+}

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,8 @@ pub(super) async fn remove_directory(path: PathBuf) {
 
 /// All blocking file work of one container start, in one go.
 pub(super) struct FileWork {
+    /// Layers of the image volumes that the container mounts.
+    pub(super) images: BTreeMap<String, Vec<PathBuf>>,
     pub(super) machine: Arc<Machine>,
     pub(super) pod: Pod,
     pub(super) container: Container,
@@ -93,7 +96,9 @@ impl FileWork {
         })?;
         let mut mounts = self
             .prepared
-            .mounts_for(&self.container, &|text| expand_sub_path(&variables, text))
+            .mounts_for(&self.container, &self.images, &|text| {
+                expand_sub_path(&variables, text)
+            })
             .map_err(|error| TranslateError::Config(chain(&error)))?;
         ensure_scratch(&self.pod_directory, &self.container.name, self.attempt)
             .map_err(|error| create(chain(&error)))?;

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +78,39 @@ impl PodWorker {
             }
             Some(_) | None => self.pull(container, &name, &secrets).await,
         }
+    }
+
+    /// The layers of the image volumes that this container mounts, by volume; pulled as its own image is,
+    /// with the same words.
+    pub(super) async fn ensure_image_volumes(
+        &mut self,
+        container: &Container,
+    ) -> Result<BTreeMap<String, Vec<PathBuf>>, NotNow> {
+        let mounted = |name: &str| {
+            let mut mounts = container.volume_mounts.iter().flatten();
+            mounts.any(|mount| mount.name == name)
+        };
+        let volumes = self.pod.spec.iter().flat_map(|spec| &spec.volumes);
+        let wanted: Vec<(String, Container)> = volumes
+            .flatten()
+            .filter(|volume| mounted(&volume.name))
+            .filter_map(|volume| {
+                let source = volume.image.as_ref()?;
+                let as_container = Container {
+                    name: container.name.clone(),
+                    image: source.reference.clone(),
+                    image_pull_policy: source.pull_policy.clone(),
+                    ..Container::default()
+                };
+                Some((volume.name.clone(), as_container))
+            })
+            .collect();
+        let mut layers = BTreeMap::new();
+        for (volume, source) in wanted {
+            let image = self.ensure_image(&source).await?;
+            layers.insert(volume, image.layers);
+        }
+        Ok(layers)
     }
 
     /// The image if it is here and this pod may use it.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -182,6 +183,7 @@ impl PodWorker {
                 let newest = seen.instances.newest(&container.name);
                 let logs = self.logs().join(&container.name);
                 work.push(FileWork {
+                    images: BTreeMap::new(),
                     machine: Arc::clone(&self.machine),
                     pod: self.pod.clone(),
                     container: container.clone(),
@@ -331,7 +333,10 @@ impl PodWorker {
         }
         let image = self.ensure_image(container).await?;
         let attempt = attempt.unwrap_or_else(|| next_log(&self.logs().join(name)));
-        let spec = self.container_spec(container, attempt, &image).await?;
+        let images = self.ensure_image_volumes(container).await?;
+        let spec = self
+            .container_spec(container, attempt, &image, images)
+            .await?;
         let Some(sandbox) = self.sandbox.as_ref().map(|state| state.spec.id.clone()) else {
             return Err(NotNow::new(
                 "CreateContainerError",
@@ -348,6 +353,7 @@ impl PodWorker {
         container: &Container,
         attempt: u32,
         image: &ImageRecord,
+        images: BTreeMap<String, Vec<PathBuf>>,
     ) -> Result<ContainerSpec, NotNow> {
         let refuse = |worker: &Self, error: TranslateError| {
             let text = error.to_string();
@@ -362,6 +368,7 @@ impl PodWorker {
             .hostname()
             .map_err(|text| refuse(self, TranslateError::Config(text)))?;
         let work = FileWork {
+            images,
             machine: Arc::clone(&self.machine),
             pod: self.pod.clone(),
             container: container.clone(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, mkdirat};
 
 use super::rootfs::open_host;
-use crate::linux::mount::{self, Attributes, Context};
+use crate::linux::mount::{self, Attributes, Context, Propagation};
 use crate::linux::path::Links;
 use crate::shim::fault::At;
 use crate::wire::{Fault, RootFs, Stage};
@@ -46,6 +46,41 @@ pub(super) fn mount(rootfs: &RootFs) -> Result<OwnedFd, Fault> {
         }),
         None => Err(fault),
     })
+}
+
+/// The layers of an image volume as a detached mount that nobody can write to or execute from.
+pub(super) fn read_only(layers: &[PathBuf]) -> Result<OwnedFd, Fault> {
+    let attributes = Attributes::READ_ONLY
+        .with(Attributes::NO_EXEC)
+        .with(Attributes::NO_SUID)
+        .with(Attributes::NO_DEV);
+    // Overlay wants two layers at least when none of them can be written.
+    if let [only] = layers {
+        let copied = mount::copy(hold(only)?.as_fd(), false).at(Stage::Mount, WHAT)?;
+        mount::change(copied.as_fd(), attributes, Propagation::Private, false)
+            .at(Stage::Mount, WHAT)?;
+        return Ok(copied);
+    }
+    let context = Context::open("overlay").at(Stage::Mount, "open overlay")?;
+    for (key, value) in DISTRUST {
+        context
+            .set(key, value)
+            .at(Stage::Mount, format_args!("overlay option {key}={value}"))?;
+    }
+    let held = layers
+        .iter()
+        .map(|layer| hold(layer))
+        .collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<String> = held.iter().map(by_descriptor).collect();
+    let mut set = names
+        .iter()
+        .try_for_each(|layer| context.set("lowerdir+", layer.as_str()));
+    if set.is_err() {
+        // Linux before 6.7; one value then has to hold all layers, which is enough for 14 of them.
+        set = context.set("lowerdir", names.join(":"));
+    }
+    set.at(Stage::Mount, "overlay layers of an image volume")?;
+    context.mount(attributes).at(Stage::Mount, WHAT)
 }
 
 fn one_by_one(context: &Context, rootfs: &RootFs) -> Result<OwnedFd, Fault> {

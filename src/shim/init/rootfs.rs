@@ -5,7 +5,7 @@
 //! moment (CVE-2021-30465), so no path is looked up twice.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, mkdirat, openat};
 
@@ -172,6 +172,9 @@ fn volume(
     propagating: Option<&OwnedFd>,
 ) -> Result<(), Fault> {
     let (source, links) = match &wanted.source {
+        MountSource::Image { layers, .. } => {
+            (layers.first().cloned().unwrap_or_default(), Links::Refuse)
+        }
         MountSource::Bind {
             path,
             follow_symlinks,
@@ -186,9 +189,10 @@ fn volume(
         MountSource::SharedTmpfs { key, .. } => (plan.shared_tmpfs(key), Links::Refuse),
     };
     let what = format!("mount {} on {}", source.display(), wanted.destination);
-    let copied = match propagating {
-        Some(copied) => copied.try_clone(),
-        None => open_host(&source, links)
+    let copied = match (propagating, &wanted.source) {
+        (_, MountSource::Image { layers, sub_path }) => image(layers, sub_path),
+        (Some(copied), _) => copied.try_clone(),
+        (None, _) => open_host(&source, links)
             .and_then(|fd| beneath(fd, &wanted.source))
             .and_then(|fd| mount::copy(fd.as_fd(), true)),
     }
@@ -229,8 +233,19 @@ fn beneath(volume: OwnedFd, source: &MountSource) -> std::io::Result<OwnedFd> {
         MountSource::SharedTmpfs { sub_path, .. } if !sub_path.is_empty() => Ok(
             path::open_beneath(volume.as_fd(), Path::new(sub_path), OFlags::PATH)?,
         ),
-        MountSource::SharedTmpfs { .. } | MountSource::Bind { .. } => Ok(volume),
+        MountSource::SharedTmpfs { .. } | MountSource::Bind { .. } | MountSource::Image { .. } => {
+            Ok(volume)
+        }
     }
+}
+
+fn image(layers: &[PathBuf], sub_path: &str) -> std::io::Result<OwnedFd> {
+    let whole = overlay::read_only(layers).map_err(|fault| std::io::Error::other(fault.message))?;
+    if sub_path.is_empty() {
+        return Ok(whole);
+    }
+    let part = path::open_beneath(whole.as_fd(), Path::new(sub_path), OFlags::PATH)?;
+    mount::copy(part.as_fd(), false)
 }
 
 /// Whatever way the path took, it must not end on the root itself or inside `/proc` (CVE-2019-16884,
