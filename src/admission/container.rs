@@ -6,6 +6,9 @@ use super::field::{Errors, one_of, port, required, required_by_rule, text};
 use super::{env, probe, resources, security, volume};
 use crate::model::{FieldError, names, pod};
 
+const MAX_RESTART_RULES: usize = 20;
+const MAX_RULE_VALUES: usize = 255;
+
 /// What the checks of one container need to know about its pod.
 struct Pod<'a> {
     volumes: &'a BTreeSet<&'a str>,
@@ -54,13 +57,6 @@ fn app_containers(errors: &mut Errors, spec: &PodSpec, pod: &Pod<'_>) {
             ));
         }
         probe::hooks_and_probes(errors, &path, container, pod.grace);
-        if container.restart_policy.is_some() {
-            let detail = "may not be set for non-init containers";
-            errors.push(FieldError::forbidden(
-                format!("{path}.restartPolicy"),
-                detail,
-            ));
-        }
     }
     host_port_conflicts(errors, path, &spec.containers);
 }
@@ -85,14 +81,6 @@ fn init_containers(errors: &mut Errors, spec: &PodSpec, pod: &Pod<'_>) {
             "spec.initContainers",
             std::slice::from_ref(container),
         );
-        let restart = container.restart_policy.as_deref();
-        if let Some(other) = restart.filter(|policy| *policy != "Always") {
-            errors.push(FieldError::not_supported(
-                format!("{path}.restartPolicy"),
-                other,
-                &["Always"],
-            ));
-        }
         if pod::is_sidecar(container) {
             probe::hooks_and_probes(errors, &path, container, pod.grace);
         } else {
@@ -115,6 +103,7 @@ fn common(errors: &mut Errors, path: &str, container: &Container, pod: &Pod<'_>)
         text(&container.termination_message_policy),
         &["FallbackToLogsOnError", "File"],
     );
+    restarts(errors, path, container);
     ports(errors, &format!("{path}.ports"), container);
     env::env(errors, &format!("{path}.env"), container);
     env::env_from(errors, &format!("{path}.envFrom"), container);
@@ -140,6 +129,52 @@ fn common(errors: &mut Errors, path: &str, container: &Container, pod: &Pod<'_>)
             context,
             pod.host_users,
         );
+    }
+}
+
+/// A policy of its own, and rules that go before it.
+fn restarts(errors: &mut Errors, path: &str, container: &Container) {
+    let rules = container
+        .restart_policy_rules
+        .as_deref()
+        .unwrap_or_default();
+    let own = format!("{path}.restartPolicy");
+    match container.restart_policy.as_deref() {
+        None if !rules.is_empty() => {
+            let detail = "must specify restartPolicy when restart rules are used";
+            errors.push(FieldError::required(own, detail));
+        }
+        None => {}
+        Some(policy) => one_of(errors, &own, policy, &["Always", "Never", "OnFailure"]),
+    }
+    let path = format!("{path}.restartPolicyRules");
+    if rules.len() > MAX_RESTART_RULES {
+        errors.push(FieldError::too_many(&path, rules.len(), MAX_RESTART_RULES));
+    }
+    for (index, rule) in rules.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        match &rule.exit_codes {
+            None => errors.push(FieldError::required(
+                format!("{path}.exitCodes"),
+                "must be specified",
+            )),
+            Some(codes) => {
+                let operator = format!("{path}.exitCodes.operator");
+                one_of(errors, &operator, &codes.operator, &["In", "NotIn"]);
+                let count = codes.values.as_ref().map_or(0, Vec::len);
+                if count > MAX_RULE_VALUES {
+                    let values = format!("{path}.exitCodes.values");
+                    errors.push(FieldError::too_many(values, count, MAX_RULE_VALUES));
+                }
+            }
+        }
+        let action = format!("{path}.action");
+        if rule.action.is_empty() {
+            errors.push(FieldError::required(action, "must be specified"));
+        } else {
+            let actions = ["Restart", "RestartAllContainers"];
+            one_of(errors, &action, &rule.action, &actions);
+        }
     }
 }
 

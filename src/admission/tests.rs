@@ -465,6 +465,52 @@ fn probe_and_hook_errors() {
 }
 
 #[test]
+fn restart_rules() {
+    let rule =
+        |codes: serde_json::Value, action: &str| json!({"action": action, "exitCodes": codes});
+    let fine = rule(
+        json!({"operator": "In", "values": [42]}),
+        "RestartAllContainers",
+    );
+    check(
+        container(json!({"restartPolicy": "Never", "restartPolicyRules": [fine]})),
+        &[],
+    );
+    check(
+        pod(json!({"initContainers": [{"name": "i", "image": "x", "restartPolicy": "OnFailure"}]})),
+        &[],
+    );
+    let policies = "supported values: \"Always\", \"Never\", \"OnFailure\"";
+    check(
+        container(json!({"restartPolicy": "Sometimes"})),
+        &[&format!(
+            "spec.containers[0].restartPolicy: Unsupported value: \"Sometimes\": {policies}"
+        )],
+    );
+    let many: Vec<i32> = (0..256).collect();
+    check(
+        container(json!({"restartPolicyRules": [
+            rule(json!({"operator": "Near", "values": [1]}), "Stop"),
+            rule(json!({"operator": "In", "values": many}), ""),
+            {"action": "Restart"},
+        ]})),
+        &[
+            "spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used",
+            "spec.containers[0].restartPolicyRules[0].exitCodes.operator: Unsupported value: \"Near\": supported values: \"In\", \"NotIn\"",
+            "spec.containers[0].restartPolicyRules[0].action: Unsupported value: \"Stop\": supported values: \"Restart\", \"RestartAllContainers\"",
+            "spec.containers[0].restartPolicyRules[1].exitCodes.values: Too many: 256: must have at most 255 items",
+            "spec.containers[0].restartPolicyRules[1].action: Required value: must be specified",
+            "spec.containers[0].restartPolicyRules[2].exitCodes: Required value: must be specified",
+        ],
+    );
+    let fine = rule(json!({"operator": "In", "values": [42]}), "Restart");
+    check(
+        container(json!({"restartPolicy": "Never", "restartPolicyRules": vec![fine; 21]})),
+        &["spec.containers[0].restartPolicyRules: Too many: 21: must have at most 20 items"],
+    );
+}
+
+#[test]
 fn pod_level_errors() {
     check(
         pod(json!({"restartPolicy": "x", "dnsPolicy": "y"})),

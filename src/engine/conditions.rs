@@ -7,12 +7,16 @@ use super::observe::SandboxView;
 use super::restart::{Role, containers};
 use super::status::{FAILED, SUCCEEDED, has_started, time};
 
-const OWNED: [&str; 5] = [
+/// A restart of all containers is under way.
+pub(super) const RESTARTING_ALL: &str = "AllContainersRestarting";
+
+const OWNED: [&str; 6] = [
     "PodReadyToStartContainers",
     "Initialized",
     "Ready",
     "ContainersReady",
     "PodScheduled",
+    RESTARTING_ALL,
 ];
 
 pub(super) struct Inputs<'a> {
@@ -23,6 +27,7 @@ pub(super) struct Inputs<'a> {
     /// The phase it is on its way to: a terminal one is not published while something still runs.
     pub(super) target: &'a str,
     pub(super) sandbox: Option<&'a SandboxView>,
+    pub(super) restarting_all: bool,
     pub(super) generation: Option<i64>,
 }
 
@@ -78,6 +83,15 @@ pub(super) fn of(inputs: &Inputs<'_>, old: &[PodCondition], now: Timestamp) -> V
         let before = old.iter().find(|condition| condition.type_ == kind);
         conditions.push(condition(kind, verdict, inputs.generation, before, now));
     }
+    // Told from the first such restart on.
+    let before = old
+        .iter()
+        .find(|condition| condition.type_ == RESTARTING_ALL);
+    if inputs.restarting_all || before.is_some() {
+        let verdict = restarting_all(inputs);
+        let told = condition(RESTARTING_ALL, verdict, inputs.generation, before, now);
+        conditions.push(told);
+    }
     conditions
 }
 
@@ -110,6 +124,17 @@ fn finished(phase: &str) -> Option<Verdict> {
         FAILED => Some(Verdict::no("PodFailed", String::new())),
         _ => None,
     }
+}
+
+fn restarting_all(inputs: &Inputs<'_>) -> Verdict {
+    if inputs.restarting_all {
+        return Verdict {
+            holds: true,
+            reason: "RestartAllContainersStarted".to_owned(),
+            message: "container exited with restart policy rule".to_owned(),
+        };
+    }
+    finished(inputs.phase).unwrap_or_else(|| Verdict::no("", String::new()))
 }
 
 /// `a b`-style lists joined as the kubelet does: unknown before the others.

@@ -55,6 +55,18 @@ pub(super) struct Instance {
     pub(super) message: Option<String>,
     /// It runs, but its postStart hook has not come back: not told as running, not yet started.
     pub(super) starting: bool,
+    pub(super) removed: Removed,
+}
+
+/// Whether an instance went with all others for a restart of all containers. Such an instance counts for
+/// the number of restarts and for `lastState`, and for nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removed {
+    No,
+    /// It had ended by itself.
+    Ended,
+    /// It was running and was killed.
+    Killed,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -137,6 +149,7 @@ impl Instance {
                 user: container.user.clone(),
                 message: None,
                 starting: false,
+                removed: Removed::No,
             },
         ))
     }
@@ -155,9 +168,12 @@ impl Instances {
         self.of(container).first()
     }
 
-    /// When the newest run that is over ended.
+    /// When the newest run that is over and counts for the back-off ended.
     pub(super) fn last_end(&self, container: &str) -> Option<Timestamp> {
-        self.of(container).iter().find_map(Instance::finished_at)
+        self.of(container)
+            .iter()
+            .filter(|instance| instance.removed == Removed::No)
+            .find_map(Instance::finished_at)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Instance)> {
@@ -192,6 +208,21 @@ impl Instances {
     pub(super) fn set_starting(&mut self, ids: &HashSet<ContainerId>) {
         for instance in self.0.values_mut().flatten() {
             instance.starting = instance.is_running() && ids.contains(&instance.id);
+        }
+    }
+
+    /// All containers are removed to begin anew; these were running until now.
+    pub(super) fn remove_all(&mut self, killed: &HashSet<ContainerId>) {
+        for instance in self.0.values_mut().flatten() {
+            if !instance.current {
+                continue;
+            }
+            instance.current = false;
+            instance.removed = if killed.contains(&instance.id) {
+                Removed::Killed
+            } else {
+                Removed::Ended
+            };
         }
     }
 
@@ -244,6 +275,7 @@ fn instances_of(status: &ContainerStatus) -> Vec<Instance> {
         user: None,
         message,
         starting: false,
+        removed: Removed::No,
     };
     let state = status.state.clone().unwrap_or_default();
     let last = status
@@ -270,18 +302,25 @@ fn instances_of(status: &ContainerStatus) -> Vec<Instance> {
     }
     if let Some((phase, end)) = last {
         // While a container waits for its restart, its last run still carries the present count.
-        let attempt = if found.is_empty() {
+        let waits = found.is_empty();
+        let attempt = if waits {
             Some(count)
         } else {
             count.checked_sub(1)
         };
         if let Some(attempt) = attempt {
-            found.push(make(
-                attempt,
-                end.container_id.as_deref(),
-                phase,
-                end.message,
-            ));
+            let mut last = make(attempt, end.container_id.as_deref(), phase, end.message);
+            // A container that waits like one that never ran, and did run, was removed to begin anew.
+            let begins_anew = state.waiting.is_some_and(|waiting| {
+                let reason = waiting.reason.as_deref();
+                reason.is_some_and(|reason| super::status::INITIAL_REASONS.contains(&reason))
+            });
+            if end.reason.as_deref() == Some(super::status::RESTARTING_ALL) {
+                last.removed = Removed::Killed;
+            } else if waits && begins_anew {
+                last.removed = Removed::Ended;
+            }
+            found.push(last);
         }
     }
     found

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
-use super::observe::{Instance, LOST_EXIT_CODE, Phase, PodObservation};
+use super::conditions::RESTARTING_ALL;
+use super::observe::{Instance, LOST_EXIT_CODE, Phase, PodObservation, Removed};
 use super::restart::{
-    Backoffs, RestartPolicy, Role, Wait, backoff_key, containers, effective_policy, init_role,
-    may_restart, restarts_after,
+    AfterExit, Backoffs, RestartPolicy, Role, Wait, after_exit, backoff_key, containers,
+    effective_policy, init_role, may_restart, restarts_after,
 };
 use super::translate::container_hash;
 use crate::base::ContainerId;
@@ -43,6 +44,10 @@ pub(super) enum PodAction {
     ResumeContainer {
         name: String,
         id: ContainerId,
+    },
+    /// Kill and remove every container; all begin anew in the same sandbox. Those that asked for it go last.
+    RestartAll {
+        triggers: Vec<String>,
     },
     /// Nothing more can run although no phase says so yet: end the pod.
     Finish,
@@ -138,10 +143,9 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn spec(&self) -> &'a k8s_openapi::api::core::v1::PodSpec {
+    fn spec(&self) -> &'a PodSpec {
         // Admission refuses a pod without spec.
-        static EMPTY: std::sync::LazyLock<k8s_openapi::api::core::v1::PodSpec> =
-            std::sync::LazyLock::new(Default::default);
+        static EMPTY: std::sync::LazyLock<PodSpec> = std::sync::LazyLock::new(Default::default);
         self.pod.spec.as_ref().unwrap_or(&EMPTY)
     }
 
@@ -179,6 +183,11 @@ impl<'a> Planner<'a> {
         let spec = self.spec();
         if let Some(attempt) = self.new_sandbox_attempt() {
             self.compute_without_sandbox(attempt);
+            return;
+        }
+        if restarts_all(self.pod, self.observation) {
+            let triggers = restart_triggers(spec, self.observation);
+            self.plan.actions.push(PodAction::RestartAll { triggers });
             return;
         }
         let init = match self.compute_init() {
@@ -277,7 +286,8 @@ impl<'a> Planner<'a> {
     }
 
     fn newest(&self, container: &Container) -> Option<&'a Instance> {
-        self.observation.instances.newest(&container.name)
+        let newest = self.observation.instances.newest(&container.name);
+        newest.filter(|instance| instance.removed == Removed::No)
     }
 
     /// The newest instance in the present sandbox: earlier ones say nothing about initialisation.
@@ -519,6 +529,40 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// The containers that ended with a code for which everything begins anew.
+fn restart_triggers(spec: &PodSpec, observation: &PodObservation) -> Vec<String> {
+    containers(spec)
+        .filter(|(container, role)| {
+            observation
+                .instances
+                .newest(&container.name)
+                .filter(|instance| instance.current)
+                .and_then(Instance::exit_code)
+                .is_some_and(|code| {
+                    after_exit(spec, container, *role, code) == AfterExit::RestartsAll
+                })
+        })
+        .map(|(container, _)| container.name.clone())
+        .collect()
+}
+
+/// Whether a restart of all containers is asked for or under way: it is over when the last container of the
+/// old round has been removed.
+pub(super) fn restarts_all(pod: &Pod, observation: &PodObservation) -> bool {
+    let Some(spec) = &pod.spec else { return false };
+    if pod.metadata.deletion_timestamp.is_some() {
+        return false;
+    }
+    let begun = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten())
+        .any(|condition| condition.type_ == RESTARTING_ALL && condition.status == "True");
+    let mut all = observation.instances.all();
+    (begun && all.any(|(_, instance)| instance.current))
+        || !restart_triggers(spec, observation).is_empty()
+}
+
 /// Whether this container will get another instance without anybody asking: what the kubelet calls
 /// `ShouldContainerBeRestarted`.
 pub(super) fn will_start(pod: &Pod, observation: &PodObservation, name: &str) -> bool {
@@ -532,6 +576,7 @@ pub(super) fn will_start(pod: &Pod, observation: &PodObservation, name: &str) ->
     };
     match observation.instances.newest(name) {
         None => true,
+        Some(instance) if instance.removed != Removed::No => true,
         Some(instance) => match instance.exit_code() {
             None => instance.phase == Phase::Created,
             Some(code) => restarts_after(spec, container, role, code),
@@ -544,6 +589,9 @@ mod tests {
     use super::super::fixtures::{Box, Was, at, container, observation, pod, sidecar};
     use super::super::restart::backoff_key;
     use super::*;
+    use k8s_openapi::api::core::v1::{
+        ContainerRestartRule, ContainerRestartRuleOnExitCodes, PodCondition, PodStatus,
+    };
 
     /// One action as one word, for tables.
     fn word(action: &PodAction) -> String {
@@ -556,6 +604,7 @@ mod tests {
                 None => format!("start:{name}"),
             },
             PodAction::ResumeContainer { id, .. } => format!("resume:{id}"),
+            PodAction::RestartAll { triggers } => format!("all:{}", triggers.join(",")),
             PodAction::Finish => "finish".to_owned(),
         }
     }
@@ -913,6 +962,78 @@ mod tests {
             &plan.actions[0],
             PodAction::KillContainer { message, .. } if message == "Init container s definition changed"
         ));
+    }
+
+    #[test]
+    fn a_rule_restarts_all_containers() {
+        let mut pod = pod("Never", vec![container("i"), sidecar("s")], &["a", "b"]);
+        let rule = ContainerRestartRule {
+            action: "RestartAllContainers".to_owned(),
+            exit_codes: Some(ContainerRestartRuleOnExitCodes {
+                operator: "In".to_owned(),
+                values: Some(vec![42]),
+            }),
+        };
+        let spec = pod.spec.as_mut().unwrap();
+        spec.containers[1].restart_policy_rules = Some(vec![rule]);
+        let ok: &[Was] = &[Was::Exited(0, 99)];
+        let bad: &[Was] = &[Was::Exited(42, 99)];
+        let running: &[Was] = &[Was::Running];
+        let (gone, killed): (&[Was], &[Was]) =
+            (&[Was::RemovedAfter(42, 99)], &[Was::KilledForAll(99)]);
+        check(
+            &pod,
+            Box::Ready,
+            &[("i", ok), ("s", running), ("a", ok), ("b", bad)],
+            "all:b",
+        );
+        check(
+            &pod,
+            Box::Ready,
+            &[
+                ("i", ok),
+                ("s", running),
+                ("a", running),
+                ("b", &[Was::Exited(1, 99)]),
+            ],
+            "",
+        );
+        // Everything is removed: from the first init container on, at once, whatever the policy.
+        let over: &[Was] = &[Was::RemovedAfter(0, 99)];
+        check(
+            &pod,
+            Box::Ready,
+            &[("i", over), ("s", killed), ("a", over), ("b", gone)],
+            "start:i#1",
+        );
+        check(
+            &pod,
+            Box::Ready,
+            &[("i", ok), ("s", running), ("a", over), ("b", gone)],
+            "start:a#1 start:b#1",
+        );
+        // Once begun it is carried to its end, also when the one that asked is gone already.
+        pod.status = Some(PodStatus {
+            conditions: Some(vec![PodCondition {
+                type_: RESTARTING_ALL.to_owned(),
+                status: "True".to_owned(),
+                ..PodCondition::default()
+            }]),
+            ..PodStatus::default()
+        });
+        check(
+            &pod,
+            Box::Ready,
+            &[("i", ok), ("s", running), ("a", over), ("b", gone)],
+            "all:",
+        );
+        pod.metadata.deletion_timestamp = Some(super::super::status::time(at(1)));
+        check(
+            &pod,
+            Box::Ready,
+            &[("s", running), ("a", running), ("b", running)],
+            "",
+        );
     }
 
     #[test]

@@ -92,25 +92,52 @@ pub(super) fn effective_policy(spec: &PodSpec, container: &Container, role: Role
     }
 }
 
-/// Whether a container that ended with this code runs again. Rules come first, the first match decides;
-/// both actions (`Restart`, `RestartAllContainers`) restart at least this container.
+/// What the end of a container asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterExit {
+    Ends,
+    Restarts,
+    /// Every container of the pod begins anew, init containers included.
+    RestartsAll,
+}
+
+/// Rules come first, the first match decides; then the policy that holds.
+pub(super) fn after_exit(
+    spec: &PodSpec,
+    container: &Container,
+    role: Role,
+    exit_code: i32,
+) -> AfterExit {
+    let matched = container
+        .restart_policy_rules
+        .iter()
+        .flatten()
+        .find(|rule| {
+            rule.exit_codes.as_ref().is_some_and(|codes| {
+                let listed = codes.values.iter().flatten().any(|code| *code == exit_code);
+                match codes.operator.as_str() {
+                    "In" => listed,
+                    "NotIn" => !listed,
+                    _ => false,
+                }
+            })
+        });
+    match matched.map(|rule| rule.action.as_str()) {
+        Some("RestartAllContainers") => AfterExit::RestartsAll,
+        Some(_) => AfterExit::Restarts,
+        None if effective_policy(spec, container, role).restarts(exit_code) => AfterExit::Restarts,
+        None => AfterExit::Ends,
+    }
+}
+
+/// Whether a container that ended with this code runs again, alone or with all others.
 pub(super) fn restarts_after(
     spec: &PodSpec,
     container: &Container,
     role: Role,
     exit_code: i32,
 ) -> bool {
-    let matched = container.restart_policy_rules.iter().flatten().any(|rule| {
-        rule.exit_codes.as_ref().is_some_and(|codes| {
-            let listed = codes.values.iter().flatten().any(|code| *code == exit_code);
-            match codes.operator.as_str() {
-                "In" => listed,
-                "NotIn" => !listed,
-                _ => false,
-            }
-        })
-    });
-    matched || effective_policy(spec, container, role).restarts(exit_code)
+    after_exit(spec, container, role, exit_code) != AfterExit::Ends
 }
 
 /// Whether any container of the pod may run a second time, by its own policy, a rule or the pod's.
@@ -276,6 +303,37 @@ mod tests {
         assert_eq!(
             restarts_after(&PodSpec::default(), &container, Role::App, exit_code),
             expected
+        );
+    }
+
+    #[test]
+    fn the_first_matching_rule_decides() {
+        let rule = |action: &str, code: i32| ContainerRestartRule {
+            action: action.to_owned(),
+            exit_codes: Some(ContainerRestartRuleOnExitCodes {
+                operator: "In".to_owned(),
+                values: Some(vec![code]),
+            }),
+        };
+        let container = Container {
+            restart_policy: Some("Never".to_owned()),
+            restart_policy_rules: Some(vec![
+                rule("RestartAllContainers", 42),
+                rule("Restart", 42),
+                rule("Restart", 43),
+                rule("RestartAllContainers", 43),
+            ]),
+            ..Container::default()
+        };
+        let after = |code| after_exit(&PodSpec::default(), &container, Role::App, code);
+        assert_eq!(
+            [after(42), after(43), after(1), after(0)],
+            [
+                AfterExit::RestartsAll,
+                AfterExit::Restarts,
+                AfterExit::Ends,
+                AfterExit::Ends
+            ]
         );
     }
 

@@ -12,8 +12,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions;
-use super::observe::{ID_PREFIX, Instance, LOST_EXIT_CODE, Phase, PodObservation};
-use super::plan::will_start;
+use super::observe::{ID_PREFIX, Instance, LOST_EXIT_CODE, Phase, PodObservation, Removed};
+use super::plan::{restarts_all, will_start};
 use super::restart::{Role, containers, init_role, restarts_after};
 use crate::probe::Probes;
 use crate::wire::ExitRecord;
@@ -23,6 +23,9 @@ pub(super) const LOST_MESSAGE: &str =
     "The container could not be located when the pod was terminated";
 pub(super) const OOM_KILLED: &str = "OOMKilled";
 pub(super) const START_ERROR: &str = "StartError";
+pub(super) const RESTARTING_ALL: &str = "RestartingAllContainers";
+/// Why a container waits that has never run.
+pub(super) const INITIAL_REASONS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
 pub(super) const PENDING: &str = "Pending";
 pub(super) const RUNNING: &str = "Running";
@@ -128,6 +131,7 @@ pub(super) fn pod_status(
             phase: computed,
             target,
             sandbox: observation.sandbox.as_ref(),
+            restarting_all: restarts_all(pod, observation),
             generation,
         },
         old.conditions.as_deref().unwrap_or_default(),
@@ -257,11 +261,16 @@ fn container_status(
     let instances = observation.instances.of(name);
     let newest = instances.first();
     let mut state = match newest {
-        Some(instance) if !instance.starting => state_of(instance),
+        Some(instance) if !instance.starting && instance.removed == Removed::No => {
+            state_of(instance)
+        }
         Some(_) | None => waiting(initial_reason(pod), ""),
     };
-    let mut last_state = instances
-        .get(1)
+    let before = match newest {
+        Some(instance) if instance.removed != Removed::No => newest,
+        _ => instances.get(1),
+    };
+    let mut last_state = before
         .map(state_of)
         .filter(|state| state.terminated.is_some());
     if !history.terminated
@@ -338,11 +347,7 @@ fn initial_reason(pod: &Pod) -> &'static str {
         .as_ref()
         .and_then(|spec| spec.init_containers.as_ref())
         .is_some_and(|list| !list.is_empty());
-    if has_init {
-        "PodInitializing"
-    } else {
-        "ContainerCreating"
-    }
+    INITIAL_REASONS[usize::from(has_init)]
 }
 
 fn waiting(reason: &str, message: &str) -> ContainerState {
@@ -365,6 +370,14 @@ fn terminated(end: ContainerStateTerminated) -> ContainerState {
 
 fn state_of(instance: &Instance) -> ContainerState {
     match &instance.phase {
+        Phase::Exited(exit) if instance.removed == Removed::Killed => {
+            terminated(ContainerStateTerminated {
+                container_id: Some(container_id(instance)),
+                exit_code: LOST_EXIT_CODE,
+                reason: Some(RESTARTING_ALL.to_owned()),
+                ..end_of(exit, instance.message.as_deref())
+            })
+        }
         Phase::Created => waiting("", ""),
         Phase::Running { started_at } => ContainerState {
             running: Some(ContainerStateRunning {
@@ -422,12 +435,14 @@ fn end_of(exit: &ExitRecord, message: Option<&str>) -> ContainerStateTerminated 
     }
 }
 
-/// What the last known end of a container was, from `state` or `lastState`.
+/// What the last known end of a container was. A container that was killed to begin anew will run, whatever
+/// its policy says.
 fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     status
         .last_state
         .as_ref()
         .and_then(|last| last.terminated.as_ref())
+        .filter(|end| end.reason.as_deref() != Some(RESTARTING_ALL))
 }
 
 #[derive(Default)]

@@ -32,6 +32,9 @@ pub(crate) enum FieldProblem {
     Forbidden,
     /// The detail says how many.
     TooLong,
+    TooMany {
+        count: usize,
+    },
 }
 
 impl FieldError {
@@ -119,6 +122,14 @@ impl FieldError {
         }
     }
 
+    pub(crate) fn too_many(path: impl Into<String>, count: usize, most: usize) -> Self {
+        Self {
+            path: path.into(),
+            problem: FieldProblem::TooMany { count },
+            detail: format!("must have at most {most} items"),
+        }
+    }
+
     /// A string as Go's `%q` renders it for ordinary text; control characters are escaped.
     pub(crate) fn quoted(value: &str) -> String {
         format!("{value:?}")
@@ -134,6 +145,7 @@ impl FieldError {
             FieldProblem::NotFound { .. } => "FieldValueNotFound",
             FieldProblem::Forbidden => "FieldValueForbidden",
             FieldProblem::TooLong => "FieldValueTooLong",
+            FieldProblem::TooMany { .. } => "FieldValueTooMany",
         }
     }
 
@@ -156,6 +168,7 @@ impl FieldError {
             FieldProblem::NotFound { value } => format!("Not found: {value}"),
             FieldProblem::Forbidden => "Forbidden".to_owned(),
             FieldProblem::TooLong => "Too long".to_owned(),
+            FieldProblem::TooMany { count } => format!("Too many: {count}"),
         };
         if self.detail.is_empty() {
             head

@@ -178,7 +178,7 @@ impl List {
         self.ignored(
             spec.readiness_gates.given(),
             "spec.readinessGates",
-            "the pod becomes ready without these conditions",
+            "nobody can set these conditions, so the pod does not become ready",
         );
         self.ignored(
             spec.runtime_class_name.given(),
@@ -281,11 +281,6 @@ impl List {
     }
 
     fn container(&mut self, path: &str, container: &Container) {
-        self.ignored(
-            container.restart_policy_rules.given(),
-            format!("{path}.restartPolicyRules"),
-            "the restart policy of the pod alone decides",
-        );
         self.container_resources(path, container);
         self.blocks(
             container.volume_devices.given(),

@@ -201,3 +201,59 @@ fn failures_of_init_containers() {
     assert_eq!(init_status(&healed, "twice")["restartCount"], 1);
     podtui.delete_all();
 }
+
+#[test]
+fn a_rule_restarts_all_containers_in_their_sandbox() {
+    require_root!();
+    let podtui = Podtui::start();
+    let rules = ", restartPolicy: Never, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}]";
+    let deaf_hook = ", lifecycle: {preStop: {sleep: {seconds: 20}}}";
+    podtui.apply(&pod(
+        "again",
+        "  restartPolicy: Never\n  terminationGracePeriodSeconds: 30\n",
+        &[container("one", "echo one >> /v/log", "")],
+        &[
+            container(
+                "asks",
+                "sleep 0.5; [ -e /v/seen ] || { touch /v/seen; exit 42; }; exec sleep 1000",
+                rules,
+            ),
+            container(
+                "other",
+                "cat /v/log; trap \"exit 0\" TERM; while :; do sleep 0.05; done",
+                deaf_hook,
+            ),
+        ],
+    ));
+    let first = podtui.wait_running("again");
+    let second = podtui.wait("the second round", || {
+        podtui.try_pod("again").filter(|pod| {
+            ["asks", "other"]
+                .iter()
+                .all(|name| status(pod, name)["state"]["running"].is_object())
+                && status(pod, "asks")["restartCount"] == 1
+        })
+    });
+    assert_eq!(second["status"]["podIP"], first["status"]["podIP"]);
+    assert_eq!(init_status(&second, "one")["restartCount"], 1);
+    let last = |pod: &Value, name: &str| status(pod, name)["lastState"]["terminated"].clone();
+    assert_eq!(last(&second, "asks")["exitCode"], 42);
+    let other = last(&second, "other");
+    assert_eq!(
+        (&other["reason"], &other["exitCode"]),
+        (&"RestartingAllContainers".into(), &137.into())
+    );
+    let conditions = second["status"]["conditions"]
+        .as_array()
+        .expect("conditions");
+    let told = conditions
+        .iter()
+        .find(|condition| condition["type"] == "AllContainersRestarting")
+        .expect("the condition");
+    assert_eq!(told["status"], "False");
+    let read = podtui.wait("the log", || {
+        Some(podtui.ok(&["logs", "again", "-c", "other"])).filter(|text| text.lines().count() == 2)
+    });
+    assert_eq!(read, "one\none\n");
+    podtui.delete_all();
+}

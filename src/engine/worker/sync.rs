@@ -111,6 +111,11 @@ impl PodWorker {
                 Ok(())
             }
             PodAction::CreateSandbox { .. } => self.create_sandbox().await,
+            PodAction::RestartAll { triggers } => {
+                self.restart_all(&triggers).await?;
+                // The next pass begins anew.
+                Err(Duration::ZERO)
+            }
             PodAction::KillContainer {
                 name,
                 id,

@@ -332,16 +332,21 @@ impl PodWorker {
     /// Computes the status and hands it to the publisher.
     pub(super) fn publish(&mut self) {
         let seen = self.observation();
+        self.publish_seen(&seen);
+    }
+
+    /// The same for what will be seen in a moment.
+    pub(super) fn publish_seen(&mut self, seen: &PodObservation) {
         let meta = &self.pod.metadata;
         self.machine.board.show(
             &self.uid,
             meta.namespace.as_deref().unwrap_or_default(),
             meta.name.as_deref().unwrap_or_default(),
-            &seen,
+            seen,
         );
-        self.ensure_probes(&seen);
+        self.ensure_probes(seen);
         let now = self.machine.clock.now();
-        let status = pod_status(&self.pod, &seen, &self.verdicts(), &self.history, now);
+        let status = pod_status(&self.pod, seen, &self.verdicts(), &self.history, now);
         if self.pod.status.as_ref() == Some(&status) {
             return;
         }

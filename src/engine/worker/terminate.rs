@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use super::volumes::Volumes;
 use crate::base::{ContainerId, chain};
 use crate::engine::observe::PodObservation;
 use crate::engine::recorder::Level;
+use crate::engine::restart::backoff_key;
 use crate::model::Resource;
-use crate::model::pod::grace_period_seconds;
+use crate::model::pod::{all_containers, grace_period_seconds, init_containers};
 use crate::runtime::RuntimeError;
 
 /// Wait between two tries to get rid of something that resists.
@@ -148,6 +150,57 @@ impl PodWorker {
                 Ok(()) = desired.changed() => {}
             }
         }
+    }
+
+    /// Kills and removes every container and keeps the sandbox: application containers first, those that
+    /// asked for it last, so that an engine that starts in between knows what to go on with. Without
+    /// preStop hooks and without back-off.
+    pub(super) async fn restart_all(&mut self, triggers: &[String]) -> Result<(), Duration> {
+        let running: HashSet<ContainerId> = self
+            .observation()
+            .instances
+            .all()
+            .filter(|(_, instance)| instance.current && instance.is_running())
+            .map(|(_, instance)| instance.id.clone())
+            .collect();
+        self.kill_all(Some(Duration::ZERO)).await;
+        let mut seen = self.observation();
+        if seen.any_running() {
+            return Err(RESISTS);
+        }
+        let mut doomed: Vec<(String, ContainerId, u32)> = seen
+            .instances
+            .all()
+            .filter(|(_, instance)| instance.current)
+            .map(|(name, instance)| (name.to_owned(), instance.id.clone(), instance.attempt))
+            .collect();
+        let spec = self.pod.spec.clone().unwrap_or_default();
+        let is_init = |name: &str| init_containers(&spec).iter().any(|one| one.name == name);
+        doomed.sort_by_key(|(name, _, _)| (triggers.contains(name), is_init(name)));
+        seen.instances.remove_all(&running);
+        self.past = seen.instances.clone();
+        // What the shim knows goes with the containers: it must be in the store first.
+        self.publish_seen(&seen);
+        if let Some(publisher) = &self.publisher {
+            publisher.flush().await;
+        }
+        for (name, id, attempt) in doomed {
+            if let Err(error) = self.machine.runtime.remove_container(&id).await {
+                let text = format!("error killing pod: {}", chain(&error));
+                self.event(Level::Warning, "FailedKillPod", text);
+                return Err(RESISTS);
+            }
+            let scratch = self.scratch(&name, attempt);
+            remove_directory(scratch.directory).await;
+            remove_directory(scratch.termination_log).await;
+        }
+        for container in all_containers(&spec) {
+            self.backoffs.forget(&backoff_key(container));
+        }
+        self.history.waiting.clear();
+        self.observe().await;
+        self.publish();
+        Ok(())
     }
 
     /// Stops and removes the sandbox; what its containers were becomes history.
