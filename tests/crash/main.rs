@@ -14,6 +14,7 @@
 mod support;
 
 mod halfway;
+mod lifecycle;
 mod torn;
 
 use std::time::Duration;
