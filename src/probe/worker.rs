@@ -287,7 +287,8 @@ impl Worker {
         (self.shared.tell)(ProbeEvent {
             container: self.container.clone(),
             reason,
-            message,
+            // Events name the container, not the instance, as the kubelet's do.
+            message: message.replace(&self.id.to_string(), &self.container),
         });
     }
 }

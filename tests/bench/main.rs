@@ -73,6 +73,9 @@ fn main() {
     if wanted("idle") {
         idle(&mut table, &engine);
     }
+    if wanted("probes") {
+        probes(&mut table, &engine);
+    }
     if wanted("calls") {
         calls(&mut table, &engine, scratch.path());
     }
@@ -349,6 +352,51 @@ fn idle(table: &mut Table, engine: &Engine) {
         println!("screen: tmux is not installed, left out");
     }
     engine.delete_and_wait(&names);
+}
+
+/// 100 probes per second, of containers that always answer: 10 pods of 5 containers, liveness and readiness
+/// each second. What runs inside the containers, the server and the probed commands, is not counted.
+fn probes(table: &mut Table, engine: &Engine) {
+    let tcp =
+        serde_json::json!({"tcpSocket": {"port": 8080}, "periodSeconds": 1, "timeoutSeconds": 5});
+    let http = serde_json::json!({"httpGet": {"port": 8080, "path": "/sh"}, "periodSeconds": 1, "timeoutSeconds": 5});
+    let exec =
+        serde_json::json!({"exec": {"command": ["true"]}, "periodSeconds": 1, "timeoutSeconds": 5});
+    for (kind, probe) in [("tcpSocket", tcp), ("httpGet", http), ("exec", exec)] {
+        let names: Vec<String> = (0..10).map(|index| format!("probed{index}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for name in &names {
+            let mut manifest = pod(name, "probed", 5, SLEEP);
+            manifest["spec"]["volumes"] = serde_json::json!([{"name": "b", "hostPath": {"path": "/bin/busybox", "type": "File"}}]);
+            let containers = manifest["spec"]["containers"].as_array_mut();
+            let containers = containers.expect("the manifest has containers");
+            containers[0]["command"] =
+                serde_json::json!(["/busybox", "httpd", "-f", "-p", "8080", "-h", "/bin"]);
+            containers[0]["volumeMounts"] =
+                serde_json::json!([{"name": "b", "mountPath": "/busybox"}]);
+            for container in containers {
+                container["livenessProbe"] = probe.clone();
+                container["readinessProbe"] = probe.clone();
+            }
+            engine.create(&manifest);
+        }
+        engine.wait_running(&names);
+        std::thread::sleep(Duration::from_secs(5));
+        let mut pids = engine.helper_processes();
+        pids.push(engine.pid());
+        let used = |pids: &[u32]| -> u64 { pids.iter().copied().map(api::cpu_milliseconds).sum() };
+        let (all, own) = (used(&pids), api::cpu_milliseconds(engine.pid()));
+        std::thread::sleep(Duration::from_secs(20));
+        table.plain(
+            &format!("100 {kind} probes per second, 20 s"),
+            &format!(
+                "{:.2} % of a core, {:.2} % of it the engine, the rest the shims",
+                (used(&pids) - all) as f64 / 200.0,
+                (api::cpu_milliseconds(engine.pid()) - own) as f64 / 200.0,
+            ),
+        );
+        engine.delete_and_wait(&names);
+    }
 }
 
 fn calls(table: &mut Table, engine: &Engine, scratch: &Path) {

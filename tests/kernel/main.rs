@@ -20,6 +20,7 @@ mod hostile_images;
 mod init;
 mod isolation;
 mod lifecycle;
+mod probes;
 mod sandbox;
 mod settings;
 mod streams;

@@ -7,6 +7,8 @@ pub(super) mod grpc;
 pub(crate) mod http;
 mod outcome;
 pub(super) mod tcp;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod url;
 
