@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::base::Clock;
 use crate::client::{Client, Local, Remote};
 use crate::config::Settings;
-use crate::engine::{self, EngineApi, EngineHandle, NodeLimits};
+use crate::engine::{self, EngineApi, EngineHandle, ImageGc, NodeLimits};
 use crate::image::{CredentialFiles, HostSettings, ImageSettings, LocalImages, RegistrySettings};
 use crate::model::Kind;
 use crate::network::Allocator;
@@ -65,6 +65,12 @@ impl Host {
             node_name: settings.node_name.clone().map_or_else(host_name, Ok)?,
             runtime: Arc::new(ShimRuntime::new(settings.run_dir.clone(), program, true)),
             images: Arc::new(images),
+            image_gc: ImageGc {
+                high: settings.images.gc_high,
+                low: settings.images.gc_low,
+                minimum_age: Duration::from_secs(settings.images.gc_minimum_age),
+                maximum_age: settings.images.gc_maximum_age.map(Duration::from_secs),
+            },
             network,
             limits: node_limits(settings),
             clock: clock.clone(),

@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Top(verbs::TopArgs),
     /// Images of the local store
     Image(verbs::ImageArgs),
+    /// What podtui keeps on the disk
+    System(verbs::SystemArgs),
     /// Run the engine without a screen
     Serve(ServeArgs),
     /// The engine in the background

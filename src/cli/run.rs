@@ -87,6 +87,7 @@ pub(super) async fn dispatch(context: &mut Context, command: Command) -> Result<
         Command::Annotate(args) => verbs::annotate(context, args).await,
         Command::Top(args) => verbs::top(context, args).await,
         Command::Image(args) => verbs::image(context, args).await,
+        Command::System(args) => verbs::system(context, args).await,
         Command::Engine(args) => verbs::engine(context, args).await,
         Command::Doctor(args) => verbs::doctor(context, &args),
         Command::Completion(args) => verbs::completion(context, &args),

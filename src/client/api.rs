@@ -145,6 +145,34 @@ pub(crate) struct ImageSummary {
     /// `name@sha256:…` of the manifests it was pulled by.
     #[serde(default)]
     pub(crate) repo_digests: Vec<String>,
+    /// Unpacked bytes of each layer, in the order of `layers`.
+    #[serde(default)]
+    pub(crate) layer_sizes: Vec<u64>,
+    /// `history` of the OCI image configuration.
+    #[serde(default)]
+    pub(crate) history: Value,
+}
+
+/// Bytes of one kind below the state directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DiskUsageRow {
+    pub(crate) kind: String,
+    pub(crate) total: usize,
+    pub(crate) active: usize,
+    pub(crate) size: u64,
+    /// What a prune of everything would free.
+    pub(crate) reclaimable: u64,
+}
+
+/// What a prune has removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PruneReport {
+    /// Names and IDs.
+    pub(crate) images: Vec<String>,
+    /// Bytes on the disk.
+    pub(crate) freed: u64,
 }
 
 /// A pull under way, as served under `images.podtui.dev`.
@@ -250,6 +278,10 @@ pub(crate) trait Client: Send + Sync + 'static {
     async fn add_image(&self, source: ImageSource) -> Result<Vec<String>, ApiError>;
     /// Pulls under way, in the order in which they were asked for.
     async fn image_pulls(&self) -> Result<Vec<ImagePull>, ApiError>;
+    /// Removes what no pod uses: unnamed images, with `all` every image; and downloads that broke off.
+    async fn prune_images(&self, all: bool) -> Result<PruneReport, ApiError>;
+    /// Every byte below the state directory, by what it is for.
+    async fn disk_usage(&self) -> Result<Vec<DiskUsageRow>, ApiError>;
     /// By name or ID. Returns what was removed: names and IDs, for printing.
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, ApiError>;
 

@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use super::{Client, Local, WriteOptions};
 use crate::base::{Clock, SessionEnd, SessionOutput, SessionStream, TerminalSize, Uid};
 use crate::engine::{
-    AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
-    PodUsage, PullLayerView, PullView,
+    AttachRequest, ContainerUsage, DiskUsage, EngineApi, EngineError, EngineStatus, ExecRequest,
+    ImageView, PodUsage, Pruned, PullLayerView, PullView,
 };
 use crate::model::{Object, ObjectKey};
 use crate::store::{Opened, Settings, StatusWriter, Store, open_with};
@@ -196,6 +196,8 @@ impl EngineApi for FakeEngine {
             used_by: Vec::new(),
             config: json!({"Cmd": ["sh"]}),
             repo_digests: Vec::new(),
+            layer_sizes: Vec::new(),
+            history: Value::Null,
         }])
     }
 
@@ -223,6 +225,23 @@ impl EngineApi for FakeEngine {
                 done: false,
             }],
         }]
+    }
+
+    async fn prune_images(&self, all: bool) -> Result<Pruned, EngineError> {
+        Ok(Pruned {
+            images: vec![format!("all={all}")],
+            freed: 1_500,
+        })
+    }
+
+    async fn disk_usage(&self) -> Result<Vec<DiskUsage>, EngineError> {
+        Ok(vec![DiskUsage {
+            kind: "Images",
+            total: 2,
+            active: 1,
+            size: 3_000,
+            reclaimable: 1_000,
+        }])
     }
 
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, EngineError> {

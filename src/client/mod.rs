@@ -19,9 +19,9 @@ mod remote;
 mod tests;
 
 pub(crate) use api::{
-    Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, FieldValidation, ImagePull,
-    ImagePullLayer, ImageSource, ImageSummary, ListOptions, LogOptions, ObjectList, Patch,
-    PodMetrics, Preconditions, WatchEvent, WriteOptions, Written,
+    Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions,
+    FieldValidation, ImagePull, ImagePullLayer, ImageSource, ImageSummary, ListOptions, LogOptions,
+    ObjectList, Patch, PodMetrics, Preconditions, PruneReport, WatchEvent, WriteOptions, Written,
 };
 pub(crate) use local::Local;
 pub(crate) use remote::Remote;

@@ -12,6 +12,12 @@ use super::settings::ConfigError;
 pub(crate) struct Images {
     /// Pulls beside each other; 1 serialises them, as the kubelet does by default.
     pub(crate) pulls_at_once: usize,
+    /// Percent of the disk at which unused images go, and down to which.
+    pub(crate) gc_high: u8,
+    pub(crate) gc_low: u8,
+    /// Seconds an image stays at least; seconds unused after which it goes, `None` = never.
+    pub(crate) gc_minimum_age: u64,
+    pub(crate) gc_maximum_age: Option<u64>,
 }
 
 /// How one registry is reached.
@@ -28,6 +34,10 @@ pub(crate) struct Registry {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ImagesTable {
     parallel_pulls: Option<usize>,
+    gc_high_threshold: Option<u8>,
+    gc_low_threshold: Option<u8>,
+    gc_minimum_age_seconds: Option<u64>,
+    gc_maximum_age_seconds: Option<u64>,
 }
 
 /// `[registries."HOST"]` as written.
@@ -43,16 +53,42 @@ pub(super) struct RegistryTable {
 const PULLS_MAX: usize = 32;
 
 pub(super) fn images(path: &Path, table: ImagesTable) -> Result<Images, ConfigError> {
-    let pulls_at_once = table.parallel_pulls.unwrap_or(1);
-    if !(1..=PULLS_MAX).contains(&pulls_at_once) {
-        return Err(ConfigError::Value {
+    let refuse = |key: &str, value: String, problem| {
+        Err(ConfigError::Value {
             path: path.to_owned(),
-            key: "images.parallel_pulls".to_owned(),
-            value: pulls_at_once.to_string(),
-            problem: "it must be between 1 and 32",
-        });
+            key: format!("images.{key}"),
+            value,
+            problem,
+        })
+    };
+    let images = Images {
+        pulls_at_once: table.parallel_pulls.unwrap_or(1),
+        gc_high: table.gc_high_threshold.unwrap_or(85),
+        gc_low: table.gc_low_threshold.unwrap_or(80),
+        gc_minimum_age: table.gc_minimum_age_seconds.unwrap_or(120),
+        gc_maximum_age: table.gc_maximum_age_seconds.filter(|age| *age > 0),
+    };
+    if !(1..=PULLS_MAX).contains(&images.pulls_at_once) {
+        let value = images.pulls_at_once.to_string();
+        return refuse("parallel_pulls", value, "it must be between 1 and 32");
     }
-    Ok(Images { pulls_at_once })
+    if images.gc_high > 100 {
+        let value = images.gc_high.to_string();
+        return refuse(
+            "gc_high_threshold",
+            value,
+            "it must be at most 100 (percent)",
+        );
+    }
+    if images.gc_low >= images.gc_high {
+        let value = images.gc_low.to_string();
+        return refuse(
+            "gc_low_threshold",
+            value,
+            "it must be below gc_high_threshold",
+        );
+    }
+    Ok(images)
 }
 
 /// A relative `ca_file` starts in the directory of the configuration.

@@ -7,7 +7,8 @@
 //!
 //! `config.toml` refuses unknown keys and reports the line and column of every mistake. Keys:
 //! `state_dir`, `run_dir`, `log_level`, `on_exit`, `[node] name`, `[network] pod_range`,
-//! `[container_logs] max_size, max_files`, `[cgroup] root`, `[screen] theme`, `[images] parallel_pulls`,
+//! `[container_logs] max_size, max_files`, `[cgroup] root`, `[screen] theme`, `[images] parallel_pulls,
+//! gc_high_threshold, gc_low_threshold, gc_minimum_age_seconds, gc_maximum_age_seconds`,
 //! `[registries."HOST"] mirrors, plain_http, insecure, ca_file`.
 //!
 //! Loading reads files and creates nothing; [`Settings::ensure_directories`] makes the directories, mode

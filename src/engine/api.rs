@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::images::{DiskUsage, Pruned};
 use crate::base::{SessionStream, TerminalSize, Uid};
 
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,9 @@ pub(crate) struct ImageView {
     pub(crate) config: Value,
     /// `name@sha256:…` of the manifests it was pulled by.
     pub(crate) repo_digests: Vec<String>,
+    /// Unpacked bytes of each layer, lowest first.
+    pub(crate) layer_sizes: Vec<u64>,
+    pub(crate) history: Value,
 }
 
 /// A pull under way, for display.
@@ -132,6 +136,10 @@ pub(crate) trait EngineApi: Send + Sync + 'static {
     /// cancels the pull unless a pod waits for it as well.
     async fn pull_image(&self, name: &str) -> Result<Vec<String>, EngineError>;
     fn pulls(&self) -> Vec<PullView>;
+    /// Removes what no pod uses: unnamed images, with `all` every image; and downloads that broke off.
+    async fn prune_images(&self, all: bool) -> Result<Pruned, EngineError>;
+    /// Every byte below the state directory.
+    async fn disk_usage(&self) -> Result<Vec<DiskUsage>, EngineError>;
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, EngineError>;
 
     fn status(&self) -> EngineStatus;

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use super::api::{
     PodUsage, PullLayerView, PullView,
 };
 use super::authority::Authority;
+use super::images::{DiskUsage, ImageGc, Pruned, collect_images};
 use super::machine::{Board, ContainerEntry, Directories, Machine, NodeLimits, PodEntry};
 use super::node::{NodeFacts, node_object};
 use super::recorder::{Level, Recorder};
 use super::supervisor::{ShutDown, Supervisor};
 use super::tokens::Tokens;
 use crate::base::{Clock, ContainerId, SessionStream, Uid, chain};
-use crate::image::{ImageRecord, ImageService, PullPhase, PullProgress};
-use crate::model::pod::is_terminal;
+use crate::image::{ImageService, PullPhase, PullProgress};
 use crate::network::Allocator;
 use crate::runtime::{ContainerRuntime, RuntimeError};
 use crate::store::{StatusWriter, Store};
@@ -39,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) node_name: String,
     pub(crate) runtime: Arc<dyn ContainerRuntime>,
     pub(crate) images: Arc<dyn ImageService>,
+    pub(crate) image_gc: ImageGc,
     pub(crate) network: Allocator,
     pub(crate) limits: NodeLimits,
     pub(crate) clock: Clock,
@@ -106,7 +107,11 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     let supervisor = Supervisor::new(Arc::clone(&machine), requests)
         .await
         .map_err(internal)?;
-    tokio::spawn(supervisor.run());
+    let collecting = tokio::spawn(collect_images(Arc::clone(&machine), parts.image_gc));
+    tokio::spawn(async move {
+        supervisor.run().await;
+        collecting.abort();
+    });
     Ok(EngineHandle {
         machine,
         shut_down,
@@ -154,54 +159,6 @@ impl EngineHandle {
             .into_iter()
             .find(|entry| entry.name == container && entry.started_at.is_some())
             .ok_or_else(|| not_running(container))
-    }
-
-    /// `namespace/name` of the pods that have a container of this image, or are going to.
-    fn users(&self, image: &ImageRecord) -> Vec<String> {
-        let pods = self.machine.board.pods();
-        let users: BTreeSet<String> = pods
-            .iter()
-            .filter(|(_, entry)| {
-                entry.containers.iter().any(|container| {
-                    container.image_id == image.id
-                        || image.repo_digests.contains(&container.image_id)
-                        || image.names.contains(&container.image)
-                })
-            })
-            .map(|(_, entry)| format!("{}/{}", entry.namespace, entry.name))
-            .chain(self.volume_users(image))
-            .collect();
-        users.into_iter().collect()
-    }
-
-    /// Pods with a volume of this image.
-    fn volume_users(&self, image: &ImageRecord) -> Vec<String> {
-        let is_name = |wanted: &str| {
-            let tagged = format!("{wanted}:latest");
-            image.names.iter().any(|name| {
-                [wanted, &tagged].iter().any(|wanted| {
-                    let rest = name.strip_suffix(*wanted);
-                    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
-                })
-            })
-        };
-        let (pods, _) = self.machine.store.list::<Pod>(None);
-        pods.iter()
-            .filter(|pod| !is_terminal(pod))
-            .filter(|pod| {
-                let volumes = pod.spec.iter().flat_map(|spec| &spec.volumes).flatten();
-                let mut sources = volumes.filter_map(|volume| volume.image.as_ref());
-                sources.any(|source| source.reference.as_deref().is_some_and(is_name))
-            })
-            .map(|pod| {
-                let meta = &pod.metadata;
-                format!(
-                    "{}/{}",
-                    meta.namespace.as_deref().unwrap_or_default(),
-                    meta.name.as_deref().unwrap_or_default()
-                )
-            })
-            .collect()
     }
 
     async fn read_usage(
@@ -354,10 +311,11 @@ impl EngineApi for EngineHandle {
 
     async fn images(&self) -> Result<Vec<ImageView>, EngineError> {
         let images = self.machine.images.list().await.map_err(internal)?;
+        let mut users = self.machine.image_users(&images).await;
         Ok(images
             .into_iter()
             .map(|image| ImageView {
-                used_by: self.users(&image),
+                used_by: users.remove(&image.id).into_iter().flatten().collect(),
                 names: image.names,
                 id: image.id,
                 created: image.created,
@@ -365,8 +323,18 @@ impl EngineApi for EngineHandle {
                 layers: image.diff_ids,
                 config: image.raw_config,
                 repo_digests: image.repo_digests,
+                layer_sizes: image.layer_sizes,
+                history: image.history,
             })
             .collect())
+    }
+
+    async fn prune_images(&self, all: bool) -> Result<Pruned, EngineError> {
+        self.machine.prune(all).await.map_err(bad_image)
+    }
+
+    async fn disk_usage(&self) -> Result<Vec<DiskUsage>, EngineError> {
+        self.machine.disk_usage().await.map_err(bad_image)
     }
 
     async fn import_image(&self, tar: &Path, name: &str) -> Result<Vec<String>, EngineError> {
@@ -394,7 +362,14 @@ impl EngineApi for EngineHandle {
 
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, EngineError> {
         let image = self.machine.images.status(name).await.map_err(bad_image)?;
-        let users = image.map(|image| self.users(&image)).unwrap_or_default();
+        let users: Vec<String> = match image {
+            Some(image) => {
+                let id = image.id.clone();
+                let mut users = self.machine.image_users(&[image]).await;
+                users.remove(&id).into_iter().flatten().collect()
+            }
+            None => Vec::new(),
+        };
         self.machine
             .images
             .remove(name, force, &users)

@@ -30,6 +30,7 @@ mod conditions;
 mod fixtures;
 mod gc;
 mod handle;
+mod images;
 mod machine;
 mod node;
 mod observe;
@@ -51,4 +52,7 @@ pub(crate) use api::{
 #[cfg(test)]
 pub(crate) use api::{ContainerUsage, EngineStatus, PullLayerView};
 pub(crate) use handle::{EngineHandle, Parts, start};
+#[cfg(test)]
+pub(crate) use images::Pruned;
+pub(crate) use images::{DiskUsage, ImageGc};
 pub(crate) use machine::{NodeLimits, path_hash};

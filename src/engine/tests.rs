@@ -17,6 +17,7 @@ use crate::admission::Admitted;
 use crate::base::Clock;
 use crate::image::{
     ImageConfig, ImageError, ImageRecord, ImageService, PullOutcome, PullProgress, PullSecret,
+    StoreUsage,
 };
 use crate::model::{Kind, Object, ObjectKey};
 use crate::network::Allocator;
@@ -45,6 +46,8 @@ fn image(name: &str) -> ImageRecord {
             ..ImageConfig::default()
         },
         raw_config: Value::Null,
+        history: Value::Null,
+        layer_sizes: Vec::new(),
     }
 }
 
@@ -79,6 +82,24 @@ impl ImageService for FakeImages {
 
     fn pulls(&self) -> Vec<PullProgress> {
         Vec::new()
+    }
+
+    fn known(&self, reference: &str) -> Result<Option<String>, ImageError> {
+        Ok(["used", "idle"]
+            .contains(&reference)
+            .then(|| image(reference).id))
+    }
+
+    async fn usage(&self) -> Result<StoreUsage, ImageError> {
+        Ok(StoreUsage::default())
+    }
+
+    async fn disk(&self) -> Result<(u64, u64), ImageError> {
+        Ok((0, 100))
+    }
+
+    async fn remove_partial(&self) -> Result<u64, ImageError> {
+        Ok(0)
     }
 
     async fn list(&self) -> Result<Vec<ImageRecord>, ImageError> {
@@ -153,6 +174,7 @@ async fn boot(
         node_name: "node".to_owned(),
         runtime: Arc::new(fake.clone()),
         images: Arc::new(FakeImages),
+        image_gc: crate::engine::ImageGc::default(),
         clock: clock.clone(),
         store: store.clone(),
         status,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::credentials::PullSecret;
 use super::pull::{PullOutcome, PullProgress};
 use super::registry::RegistryError;
+use super::usage::StoreUsage;
 
 /// An image that is unpacked and ready to be mounted.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,10 +25,14 @@ pub(crate) struct ImageRecord {
     pub(crate) diff_ids: Vec<String>,
     /// Unpacked bytes.
     pub(crate) size: u64,
+    /// Unpacked bytes of each layer, lowest first.
+    pub(crate) layer_sizes: Vec<u64>,
     pub(crate) created: Option<Timestamp>,
     pub(crate) config: ImageConfig,
     /// The whole `config` object as it stands in the image, for display only.
     pub(crate) raw_config: Value,
+    /// The `history` list of the image, for display only.
+    pub(crate) history: Value,
 }
 
 /// The part of an OCI image configuration that a container start honours
@@ -103,6 +108,14 @@ pub(crate) trait ImageService: Send + Sync + 'static {
     ) -> Result<PullOutcome, ImageError>;
     /// The pulls under way.
     fn pulls(&self) -> Vec<PullProgress>;
+    /// ID of an image by any name, if it is here. Never assembles anything, never waits.
+    fn known(&self, reference: &str) -> Result<Option<String>, ImageError>;
+    async fn usage(&self) -> Result<StoreUsage, ImageError>;
+    /// Bytes used and bytes altogether of the disk that holds the images; what is reserved for root counts as
+    /// used, as df(1) has it.
+    async fn disk(&self) -> Result<(u64, u64), ImageError>;
+    /// Removes downloads that broke off and that no pull goes on with; returns the bytes they took.
+    async fn remove_partial(&self) -> Result<u64, ImageError>;
     async fn list(&self) -> Result<Vec<ImageRecord>, ImageError>;
     /// A root file system as (compressed) tar becomes a one-layer image.
     async fn import(&self, tar: &Path, name: &str) -> Result<ImageRecord, ImageError>;

@@ -14,6 +14,7 @@ const LAYERS_MAX: usize = 500;
 pub(super) struct ParsedConfig {
     pub(super) config: ImageConfig,
     pub(super) raw: Value,
+    pub(super) history: Value,
     pub(super) created: Option<Timestamp>,
     /// Lowest first.
     pub(super) diff_ids: Vec<Digest>,
@@ -27,6 +28,8 @@ struct Document {
     os: String,
     #[serde(default)]
     config: Option<Value>,
+    #[serde(default)]
+    history: Value,
     rootfs: RootFs,
 }
 
@@ -97,6 +100,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ParsedConfig, String> {
     Ok(ParsedConfig {
         config: image_config(properties),
         raw,
+        history: document.history,
         created: document.created.and_then(|text| text.parse().ok()),
         diff_ids: document.rootfs.diff_ids,
     })

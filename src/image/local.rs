@@ -8,6 +8,7 @@ use super::pull::{PullOutcome, PullProgress, Puller, Pulls};
 use super::reference::Reference;
 use super::registry::{Http, RegistrySettings};
 use super::store::Store;
+use super::usage::{self, StoreUsage};
 use super::{ImageError, ImageRecord, ImageService, import, load, remove, toolbox};
 
 /// Digits from which an image can be named by the beginning of its ID.
@@ -113,6 +114,28 @@ impl ImageService for LocalImages {
 
     fn pulls(&self) -> Vec<PullProgress> {
         self.pulls.progress()
+    }
+
+    fn known(&self, reference: &str) -> Result<Option<String>, ImageError> {
+        Ok(match find(&self.store, reference)? {
+            Found::Image(record) => Some(record.id),
+            Found::Nothing | Found::NeedsToolbox => None,
+        })
+    }
+
+    async fn usage(&self) -> Result<StoreUsage, ImageError> {
+        let pulls = self.pulls.progress();
+        self.run(move |store| usage::usage(store, &pulls)).await
+    }
+
+    async fn disk(&self) -> Result<(u64, u64), ImageError> {
+        self.run(Store::disk).await
+    }
+
+    async fn remove_partial(&self) -> Result<u64, ImageError> {
+        let pulls = self.pulls.progress();
+        self.run(move |store| usage::remove_partial(store, &pulls))
+            .await
     }
 
     async fn list(&self) -> Result<Vec<ImageRecord>, ImageError> {

@@ -34,6 +34,7 @@ mod store;
 mod tests;
 mod toolbox;
 mod unpack;
+mod usage;
 
 pub(crate) use api::{ImageConfig, ImageError, ImageRecord, ImageService};
 pub(crate) use credentials::{CredentialFiles, PullSecret, PullSecretKind};
@@ -42,3 +43,6 @@ pub(crate) use local::{ImageSettings, LocalImages};
 pub(crate) use pull::PullOutcome;
 pub(crate) use pull::{PullPhase, PullProgress};
 pub(crate) use registry::{HostSettings, RegistrySettings};
+#[cfg(test)]
+pub(crate) use usage::StoreUsage;
+pub(crate) use usage::disk_bytes;

@@ -402,6 +402,15 @@ impl Store {
         ))
     }
 
+    /// Bytes used and bytes altogether of the disk.
+    pub(super) fn disk(&self) -> Result<(u64, u64), ImageError> {
+        let disk = statvfs(&self.root)
+            .map_err(|error| io_error("look at the free space of", &self.root)(error.into()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let all = disk.f_blocks.saturating_mul(disk.f_frsize);
+        Ok((all.saturating_sub(free), all))
+    }
+
     pub(super) fn write_atomically(
         &self,
         lock: &WriteLock,
@@ -496,6 +505,7 @@ impl Store {
             .rev()
             .map(|layer| self.layer_path(&layer.diff_id))
             .collect();
+        let layers = without_repetition(layers);
         if let Some(missing) = layers.iter().find(|layer| !layer.is_dir()) {
             return Err(io_error("open", missing)(ErrorKind::NotFound.into()));
         }
@@ -512,7 +522,9 @@ impl Store {
             size: image.layers.iter().map(|layer| layer.size).sum(),
             created: parsed.created,
             config: parsed.config,
+            layer_sizes: image.layers.iter().map(|layer| layer.size).collect(),
             raw_config: parsed.raw,
+            history: parsed.history,
         })
     }
 
@@ -563,6 +575,15 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// An image may have a layer twice, overlayfs takes a directory once. Topmost first, the later one shows
+/// nothing that the earlier one does not show already.
+pub(super) fn without_repetition(layers: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    let mut layers = layers;
+    layers.retain(|layer| seen.insert(layer.clone()));
+    layers
 }
 
 pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, ImageError> {

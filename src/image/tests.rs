@@ -602,3 +602,10 @@ async fn the_toolbox_is_this_hosts_and_works() {
     assert_eq!(again.id, record.id, "the same host gives the same image");
     assert_eq!(fixture.leftovers(), 0);
 }
+
+#[test]
+fn a_layer_is_mounted_once() {
+    let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+    let found = super::store::without_repetition(paths(&["a", "b", "a", "c", "b"]));
+    assert_eq!(found, paths(&["a", "b", "c"]));
+}

@@ -37,6 +37,8 @@ pub(super) fn routes() -> Router<Shared> {
             get(images).post(add_image),
         )
         .route("/apis/images.podtui.dev/v1alpha1/pulls", get(pulls))
+        .route("/apis/images.podtui.dev/v1alpha1/prune", post(prune))
+        .route("/apis/engine.podtui.dev/v1alpha1/disk", get(disk))
         // Image names contain slashes.
         .route(
             "/apis/images.podtui.dev/v1alpha1/images/{*name}",
@@ -107,6 +109,31 @@ fn metrics_value(metrics: &PodMetrics) -> Value {
         "window": "1s",
         "containers": containers,
     })
+}
+
+/// Takes `{"all": bool}`.
+async fn prune(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Answer {
+    let mut options = body::read_json(&headers, body).await?;
+    let report = shared
+        .client
+        .prune_images(field(&mut options, "/all")?)
+        .await?;
+    Ok(Json(json!({
+        "kind": "ImagePrune",
+        "apiVersion": "images.podtui.dev/v1alpha1",
+        "status": report,
+    }))
+    .into_response())
+}
+
+async fn disk(State(shared): State<Shared>) -> Answer {
+    let rows = shared.client.disk_usage().await?;
+    Ok(Json(json!({
+        "kind": "DiskUsage",
+        "apiVersion": "engine.podtui.dev/v1alpha1",
+        "items": rows,
+    }))
+    .into_response())
 }
 
 async fn pulls(State(shared): State<Shared>) -> Answer {

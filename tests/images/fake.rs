@@ -105,6 +105,10 @@ impl Fake {
         json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
     }
 
+    pub fn bytes(&self, digest: &str) -> Vec<u8> {
+        self.state().blobs[digest].clone()
+    }
+
     /// Other bytes under the digest of a blob.
     pub fn replace_blob(&self, digest: &str, bytes: &[u8]) {
         let mut state = self.state();
@@ -210,6 +214,16 @@ impl Layer {
         self.raw(path.as_bytes(), EntryType::Regular, b"", content)
     }
 
+    pub fn directory(self, path: &str) -> Self {
+        self.owned(
+            path.as_bytes(),
+            EntryType::Directory,
+            b"",
+            b"",
+            (0o755, 0, 0),
+        )
+    }
+
     pub fn link(self, path: &str, target: &str) -> Self {
         self.raw(path.as_bytes(), EntryType::Symlink, target.as_bytes(), b"")
     }
@@ -219,13 +233,25 @@ impl Layer {
     }
 
     /// The name goes into the header as it is.
-    pub fn raw(mut self, path: &[u8], kind: EntryType, link: &[u8], content: &[u8]) -> Self {
+    pub fn raw(self, path: &[u8], kind: EntryType, link: &[u8], content: &[u8]) -> Self {
+        self.owned(path, kind, link, content, (0o644, 0, 0))
+    }
+
+    /// As [`Self::raw`], with mode, user and group.
+    pub fn owned(
+        mut self,
+        path: &[u8],
+        kind: EntryType,
+        link: &[u8],
+        content: &[u8],
+        (mode, uid, gid): (u32, u64, u64),
+    ) -> Self {
         let mut header = Header::new_ustar();
         header.set_entry_type(kind);
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(1);
+        header.set_mode(mode);
+        header.set_uid(uid);
+        header.set_gid(gid);
+        header.set_mtime(1_600_000_000);
         header.set_size(content.len() as u64);
         for set in [Header::set_device_major, Header::set_device_minor] {
             set(&mut header, 0).expect("a ustar header");

@@ -19,5 +19,7 @@ mod fake;
 
 mod breaking;
 mod hostile;
+mod housekeeping;
+mod nasty;
 mod private;
 mod pulls;

@@ -738,6 +738,12 @@ async fn top_images_and_engine() {
     check(&ran, 0, "Pulled image: docker.io/library/nginx\n", "");
     let ran = shell.run(&["image", "pull", "-q", "nginx"]).await;
     check(&ran, 0, "docker.io/library/nginx\n", "");
+    let ran = shell.run(&["image", "prune", "--all"]).await;
+    let pruned = "Untagged: all=true\nTotal reclaimed space: 1.50kB\n";
+    check(&ran, 0, pruned, "");
+    let ran = shell.run(&["system", "df"]).await;
+    let table = "TYPE     TOTAL   ACTIVE   SIZE     RECLAIMABLE\nImages   2       1        3.00kB   1.00kB\n";
+    check(&ran, 0, table, "");
     let ran = shell
         .run(&[
             "image",

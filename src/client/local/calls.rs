@@ -11,11 +11,11 @@ use super::watch::Selection;
 use super::{delete, logs, namespaces, session, watch, write};
 use crate::base::{Clock, SessionStream};
 use crate::client::{
-    Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, ImagePull, ImagePullLayer,
-    ImageSource, ImageSummary, ListOptions, LogOptions, ObjectList, Patch, PodMetrics, WatchEvent,
-    WriteOptions, Written,
+    Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions, ImagePull,
+    ImagePullLayer, ImageSource, ImageSummary, ListOptions, LogOptions, ObjectList, Patch,
+    PodMetrics, PruneReport, WatchEvent, WriteOptions, Written,
 };
-use crate::engine::{EngineApi, ImageView, PodUsage, PullView};
+use crate::engine::{DiskUsage, EngineApi, ImageView, PodUsage, PullView};
 use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
 use crate::store::{SpecWriter, Store};
 
@@ -162,6 +162,26 @@ impl Client for Local {
         Ok(self.engine.pulls().into_iter().map(image_pull).collect())
     }
 
+    async fn prune_images(&self, all: bool) -> Result<PruneReport, ApiError> {
+        let pruned = self.engine.prune_images(all).await.map_err(engine_error)?;
+        Ok(PruneReport {
+            images: pruned.images,
+            freed: pruned.freed,
+        })
+    }
+
+    async fn disk_usage(&self) -> Result<Vec<DiskUsageRow>, ApiError> {
+        let rows = self.engine.disk_usage().await.map_err(engine_error)?;
+        let row = |row: DiskUsage| DiskUsageRow {
+            kind: row.kind.to_owned(),
+            total: row.total,
+            active: row.active,
+            size: row.size,
+            reclaimable: row.reclaimable,
+        };
+        Ok(rows.into_iter().map(row).collect())
+    }
+
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, ApiError> {
         self.engine
             .remove_image(name, force)
@@ -233,5 +253,7 @@ fn image_summary(image: ImageView) -> ImageSummary {
         used_by: image.used_by,
         config: image.config,
         repo_digests: image.repo_digests,
+        layer_sizes: image.layer_sizes,
+        history: image.history,
     }
 }

@@ -16,9 +16,9 @@ use super::url::Url;
 use super::watch;
 use crate::base::SessionStream;
 use crate::client::{
-    Client, ContainerMetrics, DeleteOptions, EngineInfo, ExecOptions, FieldValidation, ImagePull,
-    ImageSource, ImageSummary, ListOptions, LogOptions, ObjectList, Patch, PodMetrics, WatchEvent,
-    WriteOptions, Written,
+    Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions,
+    FieldValidation, ImagePull, ImageSource, ImageSummary, ListOptions, LogOptions, ObjectList,
+    Patch, PodMetrics, PruneReport, WatchEvent, WriteOptions, Written,
 };
 use crate::model::decode::kind_of;
 use crate::model::quantity::ParsedQuantity;
@@ -26,6 +26,7 @@ use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
 
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1";
 const IMAGES: &str = "/apis/images.podtui.dev/v1alpha1/images";
+const PRUNE: &str = "/apis/images.podtui.dev/v1alpha1/prune";
 const PULLS: &str = "/apis/images.podtui.dev/v1alpha1/pulls";
 const ENGINE: &str = "/apis/engine.podtui.dev/v1alpha1";
 
@@ -250,6 +251,17 @@ impl Client for Remote {
         let mut list = self.connector.get_json(Url::new(PULLS)).await?;
         let pulls = items(&mut list).into_iter();
         pulls.map(|mut pull| field(&mut pull, "/status")).collect()
+    }
+
+    async fn prune_images(&self, all: bool) -> Result<PruneReport, ApiError> {
+        let request = json_request(Method::POST, Url::new(PRUNE), &json!({"all": all}));
+        let mut answer = read_json(self.connector.send(request).await?).await?;
+        field(&mut answer, "/status")
+    }
+
+    async fn disk_usage(&self) -> Result<Vec<DiskUsageRow>, ApiError> {
+        let url = Url::new(ENGINE).segment("disk");
+        field(&mut self.connector.get_json(url).await?, "/items")
     }
 
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, ApiError> {

@@ -122,6 +122,14 @@ impl Client for FakeEngine {
     async fn add_image(&self, _: ImageSource) -> Result<Vec<String>, ApiError> {
         unused()
     }
+    async fn prune_images(&self, _: bool) -> Result<crate::client::PruneReport, ApiError> {
+        Ok(crate::client::PruneReport::default())
+    }
+
+    async fn disk_usage(&self) -> Result<Vec<crate::client::DiskUsageRow>, ApiError> {
+        Ok(Vec::new())
+    }
+
     async fn image_pulls(&self) -> Result<Vec<crate::client::ImagePull>, ApiError> {
         Ok(Vec::new())
     }

@@ -1,7 +1,10 @@
 //! `podtui image …`: what there is, where it comes from, and how it goes.
 
+mod housekeeping;
 mod pull;
 mod verbs;
 
+pub(crate) use housekeeping::SystemArgs;
+pub(in crate::cli) use housekeeping::system;
 pub(crate) use verbs::ImageArgs;
 pub(in crate::cli) use verbs::image;

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::pull;
+use super::{housekeeping, pull};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
 use crate::cli::output::Format;
@@ -64,6 +64,20 @@ enum ImageVerb {
         #[arg(short = 'f', long)]
         force: bool,
     },
+    /// Remove images that no pod uses and that have no name, and downloads that broke off
+    Prune {
+        /// Also images with a name
+        #[arg(short = 'a', long)]
+        all: bool,
+    },
+    /// Show how an image was made, newest layer first
+    History {
+        /// Name or ID
+        name: String,
+        /// Print commands in full
+        #[arg(long)]
+        no_trunc: bool,
+    },
     /// Show everything about images
     Inspect {
         /// Names or IDs
@@ -103,6 +117,15 @@ pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Res
             add(context, source, "Imported image").await
         }
         ImageVerb::Rm { names, force } => remove(context, &names, force).await,
+        ImageVerb::Prune { all } => housekeeping::prune(context, all).await,
+        ImageVerb::History { name, no_trunc } => {
+            let client = context.client().await?;
+            let image = find(&*client, &name).await?;
+            let image = image.ok_or_else(|| Failure::local(format!("no such image: {name}")))?;
+            context
+                .console
+                .print(&housekeeping::history(&image, no_trunc))
+        }
         ImageVerb::Inspect { names, output } => inspect(context, &names, &output).await,
         ImageVerb::Pull { name, quiet } => pull::pull(context, name, quiet).await,
     }

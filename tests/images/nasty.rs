@@ -1,0 +1,402 @@
+//! The same tree as umoci unpacks, for images that are made to be nasty.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tar::EntryType;
+
+use crate::fake::{Fake, INDEX, LAYER, Layer, MANIFEST, gzip};
+use crate::registry::{configure, has, run};
+use crate::support::Podtui;
+
+/// Everything that can be seen of one file.
+fn facts(path: &Path) -> String {
+    let meta = fs::symlink_metadata(path).expect("stat");
+    let kind = meta.mode() & 0o170_000;
+    let mut text = format!(
+        "{:o} {}:{} dev={}",
+        meta.mode(),
+        meta.uid(),
+        meta.gid(),
+        meta.rdev()
+    );
+    // What a directory's links and times are depends on the file system.
+    if !meta.is_dir() {
+        text.push_str(&format!(
+            " nlink={} size={} mtime={}.{}",
+            meta.nlink(),
+            meta.size(),
+            meta.mtime(),
+            meta.mtime_nsec()
+        ));
+    }
+    if meta.file_type().is_symlink() {
+        let target = fs::read_link(path).expect("a link");
+        text.push_str(&format!(" -> {target:?}"));
+    }
+    if kind == 0o100_000 {
+        let bytes = fs::read(path).expect("readable");
+        text.push_str(&format!(" {}", crate::fake::digest(&bytes)));
+    }
+    let mut names = [0; 4096];
+    let length = rustix::fs::llistxattr(path, &mut names).expect("attributes");
+    for name in names[..length].split(|byte| *byte == 0) {
+        let name = std::ffi::OsStr::from_bytes(name);
+        if name.is_empty() || name.as_bytes().starts_with(b"trusted.overlay.") {
+            continue;
+        }
+        let mut value = [0; 4096];
+        let length = rustix::fs::lgetxattr(path, name, &mut value).expect("an attribute");
+        text.push_str(&format!(" {name:?}={:?}", &value[..length]));
+    }
+    text
+}
+
+fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
+    walkdir::WalkDir::new(root)
+        .min_depth(1)
+        .into_iter()
+        .map(|entry| {
+            let path = entry.expect("readable").into_path();
+            let name = path.strip_prefix(root).expect("below").to_owned();
+            (name, facts(&path))
+        })
+        .collect()
+}
+
+/// A mount that goes with the value.
+struct Mount(PathBuf);
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// The layers as overlayfs shows them to a container.
+fn ours(podtui: &Podtui, name: &str) -> BTreeMap<PathBuf, String> {
+    let text = podtui.ok(&["image", "inspect", name]);
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    let layers = found[0]["layers"].as_array().expect("layers");
+    let store = podtui.state().join("images/layers");
+    let empty = podtui.path().join("empty");
+    fs::create_dir_all(&empty).expect("a directory");
+    // Two at least: overlayfs takes no single lower directory without an upper one.
+    let mut lower: Vec<String> = layers
+        .iter()
+        .rev()
+        .map(|layer| {
+            let hex = layer
+                .as_str()
+                .expect("a digest")
+                .trim_start_matches("sha256:");
+            store.join(hex).display().to_string()
+        })
+        .chain([empty.display().to_string()])
+        .collect();
+    // As the engine has it: the same directory twice is refused by the kernel.
+    let mut seen = std::collections::BTreeSet::new();
+    lower.retain(|layer| seen.insert(layer.clone()));
+    let target = podtui.path().join("merged");
+    fs::create_dir_all(&target).expect("a directory");
+    run(Command::new("mount")
+        .args(["-t", "overlay", "overlay", "-o"])
+        .arg(format!("ro,lowerdir={}", lower.join(":")))
+        .arg(&target));
+    let mount = Mount(target);
+    tree(&mount.0)
+}
+
+/// The same blobs as an OCI layout, unpacked by umoci.
+fn theirs(
+    directory: &Path,
+    manifest: &Value,
+    blobs: &[(String, Vec<u8>)],
+) -> BTreeMap<PathBuf, String> {
+    let layout = directory.join("layout");
+    let store = layout.join("blobs/sha256");
+    fs::create_dir_all(&store).expect("a directory");
+    for (digest, bytes) in blobs {
+        fs::write(store.join(digest.trim_start_matches("sha256:")), bytes).expect("a file");
+    }
+    let text = manifest.to_string();
+    let digest = crate::fake::digest(text.as_bytes());
+    fs::write(store.join(digest.trim_start_matches("sha256:")), &text).expect("a file");
+    fs::write(
+        layout.join("oci-layout"),
+        r#"{"imageLayoutVersion":"1.0.0"}"#,
+    )
+    .expect("a file");
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [{
+        "mediaType": MANIFEST, "digest": digest, "size": text.len(),
+        "annotations": {"org.opencontainers.image.ref.name": "v1"}}]});
+    fs::write(layout.join("index.json"), index.to_string()).expect("a file");
+    let bundle = directory.join("bundle");
+    run(Command::new("umoci")
+        .args(["unpack", "--image", &format!("{}:v1", layout.display())])
+        .arg(&bundle));
+    tree(&bundle.join("rootfs"))
+}
+
+fn pax(key: &str, value: &[u8]) -> Vec<u8> {
+    let length = key.len() + value.len() + 3;
+    let mut total = length + 1;
+    while total != length + total.to_string().len() {
+        total += 1;
+    }
+    [format!("{total} {key}=").as_bytes(), value, b"\n"].concat()
+}
+
+fn base() -> Layer {
+    Layer::new()
+        .directory("d")
+        .file("d/a", b"a")
+        .file("d/b", b"b")
+        .directory("d/sub")
+        .file("d/sub/deep", b"deep")
+        .file("f", b"f")
+        .link("l", "d")
+}
+
+fn images() -> Vec<(&'static str, Vec<Layer>)> {
+    let long = "ü".repeat(127) + "x";
+    let mut many = Layer::new();
+    for directory in 0..50 {
+        many = many.directory(&format!("m{directory}"));
+        for file in 0..100 {
+            many = many.file(
+                &format!("m{directory}/f{file}"),
+                format!("{file}").as_bytes(),
+            );
+        }
+    }
+    let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut path = String::new();
+    let mut deep = Layer::new();
+    for level in 0..12 {
+        path.push_str(&format!("level{level:02}-{}/", "y".repeat(20)));
+        deep = deep.pax(&pax("path", path.as_bytes())).directory("x");
+    }
+    path.push_str("file");
+    let owned = |layer: Layer, path: &str, mode, uid, gid| {
+        layer.owned(
+            path.as_bytes(),
+            EntryType::Regular,
+            b"",
+            b"x",
+            (mode, uid, gid),
+        )
+    };
+    vec![
+        (
+            "whiteout-file",
+            vec![base(), Layer::new().directory("d").file("d/.wh.a", b"")],
+        ),
+        (
+            "whiteout-directory",
+            vec![base(), Layer::new().file(".wh.d", b"")],
+        ),
+        (
+            "whiteout-link",
+            vec![base(), Layer::new().file(".wh.l", b"")],
+        ),
+        (
+            "whiteout-absent",
+            vec![base(), Layer::new().file(".wh.nothing", b"")],
+        ),
+        (
+            "whiteout-twice",
+            vec![
+                base(),
+                Layer::new().file(".wh.f", b""),
+                Layer::new().file(".wh.f", b""),
+            ],
+        ),
+        (
+            "whiteout-and-back",
+            vec![
+                base(),
+                Layer::new().file(".wh.d", b""),
+                base().file("d/new", b"n"),
+            ],
+        ),
+        (
+            "opaque",
+            vec![
+                base(),
+                Layer::new()
+                    .directory("d")
+                    .file("d/.wh..wh..opq", b"")
+                    .file("d/new", b"n"),
+            ],
+        ),
+        (
+            "opaque-late",
+            vec![
+                base(),
+                Layer::new()
+                    .directory("d")
+                    .file("d/new", b"n")
+                    .file("d/.wh..wh..opq", b""),
+            ],
+        ),
+        (
+            "opaque-deep",
+            vec![
+                base(),
+                Layer::new()
+                    .directory("d")
+                    .directory("d/sub")
+                    .file("d/sub/.wh..wh..opq", b""),
+            ],
+        ),
+        (
+            "directory-by-file",
+            vec![base(), Layer::new().file("d", b"now a file")],
+        ),
+        (
+            "file-by-directory",
+            vec![base(), Layer::new().directory("f").file("f/x", b"x")],
+        ),
+        (
+            "link-by-directory",
+            vec![base(), Layer::new().directory("l").file("l/x", b"x")],
+        ),
+        (
+            "directory-by-link",
+            vec![base(), Layer::new().link("d", "/etc")],
+        ),
+        (
+            "links",
+            vec![
+                base()
+                    .hard_link("hard", "f")
+                    .hard_link("d/hard", "f")
+                    .link("dangling", "../../nowhere")
+                    .link("absolute", "/etc/passwd"),
+            ],
+        ),
+        (
+            "one-of-three-links",
+            vec![
+                base().hard_link("h1", "f").hard_link("h2", "f"),
+                Layer::new().file(".wh.h1", b""),
+            ],
+        ),
+        ("modes", {
+            let layer = owned(Layer::new(), "setuid", 0o4755, 0, 0);
+            let layer = owned(layer, "setgid", 0o2755, 0, 7);
+            let layer = owned(layer, "nothing", 0o000, 1000, 1000);
+            let layer = owned(layer, "large-id", 0o640, 2_000_000, 2_000_001);
+            vec![layer.owned(b"sticky", EntryType::Directory, b"", b"", (0o1777, 0, 0))]
+        }),
+        (
+            "directory-metadata",
+            vec![
+                base(),
+                Layer::new().owned(b"d", EntryType::Directory, b"", b"", (0o700, 5, 6)),
+            ],
+        ),
+        (
+            "capabilities",
+            vec![
+                Layer::new()
+                    .pax(&pax("SCHILY.xattr.security.capability", &capability))
+                    .file("ping", b"x")
+                    .pax(&pax("SCHILY.xattr.user.note", "grüße".as_bytes()))
+                    .file("noted", b"x"),
+            ],
+        ),
+        (
+            "names",
+            vec![
+                Layer::new()
+                    .pax(&pax("path", long.as_bytes()))
+                    .file("x", b"255 bytes")
+                    .file("e\u{301}", b"decomposed")
+                    .file("\u{e9}", b"composed")
+                    .raw(b"latin-\xe9", EntryType::Regular, b"", b"no UTF-8")
+                    .file("new\nline", b"x")
+                    .file(" blank ", b"x"),
+            ],
+        ),
+        (
+            "deep",
+            vec![deep.pax(&pax("path", path.as_bytes())).file("x", b"deep")],
+        ),
+        (
+            "nodes",
+            vec![Layer::new().raw(b"fifo", EntryType::Fifo, b"", b"")],
+        ),
+        (
+            "times",
+            vec![
+                Layer::new()
+                    .pax(&pax("mtime", b"1234567890.123456789"))
+                    .file("exact", b"x")
+                    .pax(&pax("mtime", b"-1.5"))
+                    .file("before", b"x"),
+            ],
+        ),
+        ("many", vec![many]),
+        ("nothing", vec![base(), Layer::new().directory("d"), base()]),
+    ]
+}
+
+#[test]
+fn trees_are_those_of_umoci() {
+    require_images!();
+    if !has("umoci") {
+        println!("skipped: this test needs umoci");
+        return;
+    }
+    let fake = Fake::start();
+    let podtui = Podtui::idle();
+    configure(&podtui, &fake.table());
+    podtui.serve();
+    let mut differing = Vec::new();
+    for (case, layers) in images() {
+        let layers: Vec<Vec<u8>> = layers.into_iter().map(Layer::bytes).collect();
+        let name = fake.image_of(case, "v1", &layers);
+        podtui.ok(&["image", "pull", "-q", &name]);
+        let manifest = fake.image_manifest(&layers);
+        let mut blobs: Vec<(String, Vec<u8>)> = layers
+            .iter()
+            .map(|layer| gzip(layer))
+            .map(|bytes| (crate::fake::digest(&bytes), bytes))
+            .collect();
+        assert_eq!(manifest["layers"][0]["mediaType"], LAYER);
+        let config = manifest["config"]["digest"].as_str().expect("a digest");
+        blobs.push((config.to_owned(), fake.bytes(config)));
+        let directory = tempfile::tempdir_in("/tmp").expect("a directory");
+        let theirs = theirs(directory.path(), &manifest, &blobs);
+        let mut ours = ours(&podtui, &name);
+        if case == "one-of-three-links" {
+            // overlayfs counts the names a file has in its layer, also those that a whiteout hides.
+            for facts in ours.values_mut() {
+                *facts = facts.replace("nlink=3", "nlink=2");
+            }
+        }
+        assert!(case == "whiteout-directory" || !ours.is_empty(), "{case}");
+        let names: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+        for path in names {
+            if ours.get(path) != theirs.get(path) {
+                differing.push(format!(
+                    "{case}: {path:?}\n  ours   {:?}\n  theirs {:?}",
+                    ours.get(path),
+                    theirs.get(path)
+                ));
+            }
+        }
+    }
+    assert!(
+        differing.is_empty(),
+        "{}",
+        differing[..differing.len().min(20)].join("\n")
+    );
+}
