@@ -216,6 +216,7 @@ pub(crate) fn screen(settings: &Settings, namespace: Option<String>) -> Result<(
     let mut screen = TuiSettings::from_env(settings.on_exit, |name| std::env::var(name).ok());
     screen.config_dir = Some(settings.config_dir.clone());
     screen.namespace = Some(namespace.unwrap_or_else(|| "default".to_owned()));
+    screen.edits_dir = Some(settings.state_dir.join("edits"));
     let client = async move {
         ready_rx
             .await

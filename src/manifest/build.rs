@@ -168,7 +168,12 @@ impl<'a> Builder<'a> {
                 plain,
                 anchor,
                 tag,
-            } => (self.scalar(&text, plain, &tag, place), anchor),
+                source,
+            } => {
+                let mut node = self.scalar(&text, plain, &tag, place);
+                node.places.source = source;
+                (node, anchor)
+            }
             Token::ListStart { anchor, tag } => {
                 self.collection_tag(&tag, "seq", place);
                 (self.list(place, depth)?, anchor)
@@ -262,6 +267,7 @@ impl<'a> Builder<'a> {
             value: Value::Array(items),
             places: Places {
                 place,
+                source: None,
                 children: Children::List(places),
             },
             size,
@@ -297,14 +303,11 @@ impl<'a> Builder<'a> {
                 );
                 continue;
             }
-            let children = node.places.children;
-            places.insert(
-                key.clone(),
-                Places {
-                    place: key_place,
-                    children,
-                },
-            );
+            let at_key = Places {
+                place: key_place,
+                ..node.places
+            };
+            places.insert(key.clone(), at_key);
             map.insert(key, node.value);
         }
         for (value, place) in merges {
@@ -314,6 +317,7 @@ impl<'a> Builder<'a> {
             value: Value::Object(map),
             places: Places {
                 place,
+                source: None,
                 children: Children::Map(places),
             },
             size,
@@ -328,6 +332,7 @@ impl<'a> Builder<'a> {
                 plain,
                 anchor,
                 tag,
+                source: _,
             } => {
                 let key = scalar::key(&text, plain, &tag);
                 if let (Ok(key), true) = (&key, anchor > 0) {

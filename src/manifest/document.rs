@@ -1,7 +1,10 @@
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::write::inline;
 use super::{Diagnostic, Severity};
 
 /// A place in the text, both counted from 1; columns count characters.
@@ -16,6 +19,8 @@ pub(super) struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Places {
     pub(super) place: Place,
+    /// The bytes of a scalar value in the text, when it can be exchanged for another.
+    pub(super) source: Option<Range<usize>>,
     pub(super) children: Children,
 }
 
@@ -30,6 +35,7 @@ impl Places {
     pub(super) const fn leaf(place: Place) -> Self {
         Self {
             place,
+            source: None,
             children: Children::None,
         }
     }
@@ -50,9 +56,54 @@ pub(crate) struct Document {
     /// The file name, or `-`.
     pub(crate) source: String,
     pub(super) places: Places,
+    /// The part of the file that holds this document and nothing else.
+    pub(super) excerpt: Option<Excerpt>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Excerpt {
+    pub(super) text: Arc<str>,
+    /// Where it begins in the file, in bytes.
+    pub(super) start: usize,
 }
 
 impl Document {
+    /// The document as it was written, comments included; `None` for an element of a list.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.excerpt.as_ref().map(|excerpt| &*excerpt.text)
+    }
+
+    /// The text with other values at some places, all else as it was written. `None` when one of the places
+    /// does not hold a scalar in one piece (a block scalar, an alias, nothing), or `value` is no scalar.
+    pub(crate) fn spliced(&self, changes: &[(String, Value)]) -> Option<String> {
+        let excerpt = self.excerpt.as_ref()?;
+        let mut splices = Vec::new();
+        for (path, value) in changes {
+            let range = self.source_of(path)?;
+            if value.is_object() || value.is_array() {
+                return None;
+            }
+            let start = range.start.checked_sub(excerpt.start)?;
+            splices.push((start..range.end - excerpt.start, inline(value)));
+        }
+        splices.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
+        let mut text = excerpt.text.to_string();
+        for (range, value) in splices {
+            text.get(range.clone())?;
+            text.replace_range(range, &value);
+        }
+        Some(text)
+    }
+
+    fn source_of(&self, path: &str) -> Option<Range<usize>> {
+        let (mut value, mut places, mut rest) = (&self.value, &self.places, path);
+        while !rest.is_empty() {
+            let (step, inner, after) = next_step(value, rest)?;
+            (value, places, rest) = (inner, places.child(&step)?, after);
+        }
+        places.source.clone()
+    }
+
     /// Line and column of a field (`spec.containers[0].image`, `metadata.labels[a/b]`), or of the nearest
     /// parent that is written down when the field itself is not. The empty path is the document.
     pub(crate) fn position(&self, path: &str) -> Option<(usize, usize)> {

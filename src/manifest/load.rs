@@ -1,7 +1,9 @@
+use std::ops::Range;
+
 use serde_json::Value;
 
 use super::build::{Builder, Built, Failure, Problem};
-use super::document::{Children, Place, Places};
+use super::document::{Children, Excerpt, Place, Places};
 use super::{Diagnostic, Document, Severity};
 
 /// Larger texts are refused unread. The API takes objects of at most 3 MiB; a file may hold a few.
@@ -29,6 +31,7 @@ pub(crate) fn load(text: &str, source: &str) -> LoadResult {
         text,
         source,
         result: LoadResult::default(),
+        excerpts: Vec::new(),
     };
     loader.run();
     loader.result
@@ -38,6 +41,8 @@ struct Loader<'a> {
     text: &'a str,
     source: &'a str,
     result: LoadResult,
+    /// The first line (from 1) and the bytes of each document.
+    excerpts: Vec<(usize, Range<usize>)>,
 }
 
 const START: Place = Place { line: 1, column: 1 };
@@ -54,10 +59,13 @@ impl Loader<'_> {
         }
         // The byte order mark that some editors put in front is not part of the text.
         let text = self.text.strip_prefix('\u{feff}').unwrap_or(self.text);
+        self.excerpts = excerpts(text);
         let mut repaired = self.read(text, true);
         for repairs_left in (0..REPAIRS_MAX).rev() {
             let Some(text) = repaired else { break };
             self.result = LoadResult::default();
+            // Places in the repaired text are not those of the file.
+            self.excerpts.clear();
             repaired = self.read(&text, repairs_left > 0);
         }
         if self.result.documents.is_empty() && self.result.diagnostics.is_empty() {
@@ -79,7 +87,7 @@ impl Loader<'_> {
         while let Some(document) = builder.next_document() {
             let problem = match document {
                 Ok(built) => {
-                    self.accept(built);
+                    self.accept(built, text);
                     continue;
                 }
                 Err(Failure::Syntax(problem)) => problem,
@@ -150,9 +158,10 @@ impl Loader<'_> {
         }
     }
 
-    fn accept(&mut self, built: Built) {
+    fn accept(&mut self, built: Built, text: &str) {
         if built.problems.is_empty() {
-            self.unfold(built.value, built.places);
+            let excerpt = self.excerpt(text, built.places.place.line);
+            self.unfold(built.value, built.places, excerpt);
             return;
         }
         for problem in built.problems {
@@ -160,8 +169,17 @@ impl Loader<'_> {
         }
     }
 
+    fn excerpt(&self, text: &str, line: usize) -> Option<Excerpt> {
+        let behind = self.excerpts.partition_point(|(first, _)| *first <= line);
+        let (_, range) = self.excerpts.get(behind.checked_sub(1)?)?;
+        Some(Excerpt {
+            text: text.get(range.clone())?.into(),
+            start: range.start,
+        })
+    }
+
     /// Takes lists apart, also lists in lists; their depth is bounded by that of the text.
-    fn unfold(&mut self, value: Value, places: Places) {
+    fn unfold(&mut self, value: Value, places: Places, excerpt: Option<Excerpt>) {
         let kind = value.get("kind").and_then(Value::as_str);
         let item_kind = kind.and_then(|kind| kind.strip_suffix("List"));
         let (Some(item_kind), Some(Value::Array(_))) = (item_kind, value.get("items")) else {
@@ -170,6 +188,7 @@ impl Loader<'_> {
                     value,
                     source: self.source.to_owned(),
                     places,
+                    excerpt,
                 });
             }
             return;
@@ -194,9 +213,32 @@ impl Loader<'_> {
             }
             let fallback = || Places::leaf(places.place);
             let places = item_places.get(index).cloned().unwrap_or_else(fallback);
-            self.unfold(item, places);
+            self.unfold(item, places, None);
         }
     }
+}
+
+/// Where documents begin and end. A line that begins with `---` or `...` is a marker wherever it stands: neither
+/// quoted nor block scalars may hold one (YAML 1.2, rule c-forbidden).
+fn excerpts(text: &str) -> Vec<(usize, Range<usize>)> {
+    let mut found = Vec::new();
+    let (mut first_line, mut start, mut offset) = (1, 0, 0);
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let marker = line
+            .strip_prefix("---")
+            .or_else(|| line.strip_prefix("..."));
+        if let Some(rest) =
+            marker.filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+        {
+            found.push((first_line, start..offset));
+            let is_alone = rest.trim_start().is_empty() || rest.trim_start().starts_with('#');
+            let skipped = if is_alone { line.len() } else { 3 };
+            (first_line, start) = (index + 1, offset + skipped);
+        }
+        offset += line.len();
+    }
+    found.push((first_line, start..offset));
+    found
 }
 
 /// Go's YAML reader takes `\'` in a double-quoted scalar for an apostrophe, and manifests in the wild use it. YAML

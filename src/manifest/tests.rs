@@ -389,3 +389,68 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn documents_keep_their_text() {
+    let text = "# one\na: 1 # x\n--- # gap\nb: |\n  --- no\n...\n--- {c: 3}\n---\nkind: List\nitems: [{d: 4}]\n";
+    let result = load(text, "t.yaml");
+    let texts: Vec<Option<&str>> = result.documents.iter().map(super::Document::text).collect();
+    assert_eq!(
+        texts,
+        [
+            Some("# one\na: 1 # x\n"),
+            Some("b: |\n  --- no\n"),
+            Some(" {c: 3}\n"),
+            None
+        ]
+    );
+}
+
+#[track_caller]
+fn check_splice(text: &str, path: &str, value: Value, expected: Option<&str>) {
+    let result = load(text, "t.yaml");
+    let spliced = result
+        .documents
+        .last()
+        .unwrap()
+        .spliced(&[(path.to_owned(), value)]);
+    assert_eq!(spliced.as_deref(), expected, "{text}");
+}
+
+#[test]
+fn values_are_spliced_and_everything_else_stays() {
+    check_splice(
+        "a:   old  # why\nb: 2\n",
+        "a",
+        json!("new"),
+        Some("a:   new  # why\nb: 2\n"),
+    );
+    check_splice(
+        "é: 1\na: 'old' # x\n",
+        "a",
+        json!("yes"),
+        Some("é: 1\na: \"yes\" # x\n"),
+    );
+    check_splice(
+        "{a: old, b: 2}\n",
+        "a",
+        json!("x, y"),
+        Some("{a: 'x, y', b: 2}\n"),
+    );
+    check_splice(
+        "z: 0\n---\na:\n- n: \"q\"\n  i: x\n",
+        "a[0].i",
+        json!(5),
+        Some("a:\n- n: \"q\"\n  i: 5\n"),
+    );
+    check_splice(
+        "a: one\n  two\n",
+        "a",
+        json!("x\ny"),
+        Some("a: \"x\\ny\"\n"),
+    );
+    check_splice("a: |\n  block\n", "a", json!("x"), None);
+    check_splice("a: 1\n", "a", json!({"b": 1}), None);
+    check_splice("a: 1\n", "b", json!(1), None);
+    check_splice("a: &x 1\nb: *x\n", "b", json!(1), None);
+}

@@ -8,14 +8,43 @@ use super::scalar;
 
 /// Text that this room's loader and kubectl read back as the same value.
 pub(crate) fn to_yaml(value: &Value) -> String {
+    write(value, Order::Sorted)
+}
+
+/// The same with the keys in the order they were put in.
+pub(super) fn to_yaml_in_order(value: &Value) -> String {
+    write(value, Order::AsIs)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Sorted,
+    AsIs,
+}
+
+fn write(value: &Value, order: Order) -> String {
     let mut out = String::new();
     match value {
-        Value::Object(map) if !map.is_empty() => write_map(&mut out, map, 0),
-        Value::Array(items) if !items.is_empty() => write_list(&mut out, items, 0),
+        Value::Object(map) if !map.is_empty() => write_map(&mut out, map, 0, order),
+        Value::Array(items) if !items.is_empty() => write_list(&mut out, items, 0, order),
         other => {
             write_inline(&mut out, other, 0);
             out.push('\n');
         }
+    }
+    out
+}
+
+/// A scalar in one line, as it may stand behind a key.
+pub(super) fn inline(value: &Value) -> String {
+    let mut out = String::new();
+    match value {
+        Value::String(text) if text.contains('\n') => write_double(&mut out, text),
+        // Between braces and brackets a comma would end a plain scalar.
+        Value::String(text) if style(text) == Style::Plain && text.contains([',', ']', '}']) => {
+            write_single(&mut out, text);
+        }
+        other => write_inline(&mut out, other, 0),
     }
     out
 }
@@ -25,9 +54,11 @@ fn pad(out: &mut String, indent: usize) {
 }
 
 /// The first key is written where the cursor is when `out` does not end a line.
-fn write_map(out: &mut String, map: &Map<String, Value>, indent: usize) {
+fn write_map(out: &mut String, map: &Map<String, Value>, indent: usize, order: Order) {
     let mut keys: Vec<&String> = map.keys().collect();
-    keys.sort();
+    if order == Order::Sorted {
+        keys.sort();
+    }
     for (index, key) in keys.into_iter().enumerate() {
         if index > 0 || out.is_empty() || out.ends_with('\n') {
             pad(out, indent);
@@ -37,11 +68,11 @@ fn write_map(out: &mut String, map: &Map<String, Value>, indent: usize) {
         match &map[key.as_str()] {
             Value::Object(inner) if !inner.is_empty() => {
                 out.push('\n');
-                write_map(out, inner, indent + 2);
+                write_map(out, inner, indent + 2, order);
             }
             Value::Array(items) if !items.is_empty() => {
                 out.push('\n');
-                write_list(out, items, indent);
+                write_list(out, items, indent, order);
             }
             other => {
                 out.push(' ');
@@ -52,15 +83,15 @@ fn write_map(out: &mut String, map: &Map<String, Value>, indent: usize) {
     }
 }
 
-fn write_list(out: &mut String, items: &[Value], indent: usize) {
+fn write_list(out: &mut String, items: &[Value], indent: usize, order: Order) {
     for (index, item) in items.iter().enumerate() {
         if index > 0 || out.is_empty() || out.ends_with('\n') {
             pad(out, indent);
         }
         out.push_str("- ");
         match item {
-            Value::Object(map) if !map.is_empty() => write_map(out, map, indent + 2),
-            Value::Array(items) if !items.is_empty() => write_list(out, items, indent + 2),
+            Value::Object(map) if !map.is_empty() => write_map(out, map, indent + 2, order),
+            Value::Array(items) if !items.is_empty() => write_list(out, items, indent + 2, order),
             other => {
                 write_inline(out, other, indent + 2);
                 out.push('\n');

@@ -4,6 +4,8 @@ use serde_yaml::granit_parser::{
     Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag,
 };
 
+use std::ops::Range;
+
 use super::document::Place;
 
 /// What a node's tag says about its value.
@@ -26,6 +28,8 @@ pub(super) enum Token {
         plain: bool,
         anchor: usize,
         tag: NodeTag,
+        /// The bytes it was read from, when it stands in one piece that can be exchanged.
+        source: Option<Range<usize>>,
     },
     ListStart {
         anchor: usize,
@@ -71,8 +75,9 @@ impl<'a> Tokens<'a> {
                 Ok(event) => event,
                 Err(error) => return Some(Err(syntax_error(&error))),
             };
-            if let Some(token) = token(event.0) {
-                return Some(Ok((token, start(&event.1))));
+            let (event, span) = event;
+            if let Some(token) = token(event, &span) {
+                return Some(Ok((token, start(&span))));
             }
         }
     }
@@ -104,13 +109,14 @@ fn start(span: &Span) -> Place {
     place(&span.start)
 }
 
-fn token(event: Event<'_>) -> Option<Token> {
+fn token(event: Event<'_>, span: &Span) -> Option<Token> {
     Some(match event {
         Event::DocumentStart(..) => Token::DocumentStart,
         Event::DocumentEnd => Token::DocumentEnd,
         Event::Alias(id) => Token::Alias(id),
         Event::Scalar(text, style, anchor, tag) => Token::Scalar {
             text: text.into_owned(),
+            source: source(style, span),
             plain: style == ScalarStyle::Plain,
             anchor,
             tag: node_tag(tag.as_deref()),
@@ -128,6 +134,16 @@ fn token(event: Event<'_>) -> Option<Token> {
         // Stream boundaries, and the presentation events of options that are off.
         _ => return None,
     })
+}
+
+/// Block scalars are not exchanged: their indentation belongs to what is around them.
+fn source(style: ScalarStyle, span: &Span) -> Option<Range<usize>> {
+    let is_inline = matches!(
+        style,
+        ScalarStyle::Plain | ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted
+    );
+    span.byte_range()
+        .filter(|range| is_inline && !range.is_empty())
 }
 
 fn node_tag(tag: Option<&Tag>) -> NodeTag {

@@ -5,6 +5,7 @@
 //!   knowing which it is.
 //! * [`ApiError`], [`FieldError`] — refusals in the shapes of the Kubernetes API (`metav1.Status`).
 //! * [`decode`] — JSON to typed object, strictly: unknown fields and wrong types are reported with their path.
+//! * [`applied`] — what `apply` remembers on an object, and the patch it sends.
 //! * [`quantity`], [`selector`], [`patch`], [`names`], [`pod`], [`downward`] — the small languages and rules of
 //!   the API.
 //! * [`unsupported`] — fields that are valid and not carried out yet, each with what happens instead.
@@ -12,6 +13,7 @@
 //! A kind that podtui does not have yet is refused by name in [`decode`]; it is never silently ignored.
 
 mod api_error;
+pub(crate) mod applied;
 pub(crate) mod decode;
 pub(crate) mod downward;
 mod expansion;

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::editor::{Draft, Drafts, EditorEffect, EditorReply};
 use super::effect::{Effect, ExitChoice};
 use super::look::Look;
 use super::model::{Connection, Model, Session};
@@ -23,9 +24,9 @@ use super::panes::view;
 use super::record::Record;
 use super::screenshot;
 use super::tasks::{
-    LogRequest, TtyInput, WatchRequest, create, expand_home, follow_kind, follow_logs,
-    follow_personal, list_paths, poll_metrics, read_personal, release_later, run_terminal,
-    terminal_input, watch_signals,
+    LogRequest, TtyInput, WatchRequest, apply, check, create, edit_outside, expand_home,
+    follow_kind, follow_logs, follow_personal, keep_drafts, list_paths, poll_metrics,
+    read_manifest, read_personal, release_later, run_terminal, terminal_input, watch_signals,
 };
 use super::term::SessionId;
 use super::terminal::{self, FrameBackend, TerminalGuard};
@@ -59,6 +60,8 @@ pub(crate) struct TuiSettings {
     pub(super) depth: Depth,
     /// `config.toml`, `keys.toml` and `themes/` are read from here and followed; `None` = none of them.
     pub(crate) config_dir: Option<PathBuf>,
+    /// Where the texts of open editors are kept for the case of a crash; `None` keeps none.
+    pub(crate) edits_dir: Option<std::path::PathBuf>,
 }
 
 impl TuiSettings {
@@ -79,6 +82,7 @@ impl TuiSettings {
             ascii: !is_utf8,
             depth: Depth::from_env(&variable),
             config_dir: None,
+            edits_dir: None,
         }
     }
 }
@@ -118,11 +122,14 @@ pub(crate) async fn run(
             suspend: terminal::suspend,
             reenter: terminal::reenter,
             write: terminal::write,
+            leave: terminal::leave,
         },
     );
     app.draw().map_err(TuiError::Terminal)?;
-    let input = tokio::spawn(terminal_input(app.input_tx.clone()));
-    let _input = AbortOnDropHandle::new(input);
+    app.listen();
+    if let Some(directory) = settings.edits_dir {
+        app.keep_drafts_in(directory);
+    }
     let signals = app.input_tx.clone();
     let _signals = AbortOnDropHandle::new(tokio::spawn(async move {
         if let Err(error) = watch_signals(signals).await {
@@ -137,7 +144,9 @@ pub(crate) async fn run(
             }
         }))
     });
-    app.run(client).await
+    let result = app.run(client).await;
+    app.finish_drafts().await;
+    result
 }
 
 pub(super) fn initial_model(settings: &TuiSettings, now: jiff::Timestamp, zone: TimeZone) -> Model {
@@ -163,6 +172,8 @@ pub(super) struct Host {
     pub(super) reenter: fn() -> io::Result<()>,
     /// Writes a whole sequence between two frames.
     pub(super) write: fn(&[u8]),
+    /// Gives the terminal away until `reenter`.
+    pub(super) leave: fn(),
 }
 
 type ClientSlot = watch::Receiver<Option<Arc<dyn Client>>>;
@@ -174,11 +185,22 @@ struct Running {
     logs: Vec<AbortOnDropHandle<()>>,
     metrics: Option<AbortOnDropHandle<()>>,
     terminals: HashMap<SessionId, RunningTerminal>,
+    check: Option<AbortOnDropHandle<()>>,
+    /// Reads keys; there is none while another program has the terminal.
+    input: Option<AbortOnDropHandle<()>>,
+    drafts: Option<KeptDrafts>,
 }
 
 struct RunningTerminal {
     input: mpsc::Sender<TtyInput>,
     _task: AbortOnDropHandle<()>,
+}
+
+/// The task that keeps the draft file.
+struct KeptDrafts {
+    directory: std::path::PathBuf,
+    latest_tx: watch::Sender<Option<Draft>>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 pub(super) struct App<B: Backend> {
@@ -358,6 +380,7 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                 let result = client.delete(&key, options).await;
                 Reply::Deleted(key, result.map(|_| ()).map_err(|error| error.to_string()))
             }),
+            Effect::Editor(effect) => self.start_editor(effect),
             Effect::ListPaths(typed) => self.reply_blocking(move || {
                 let found = list_paths(&typed);
                 Reply::Paths { typed, found }
@@ -426,6 +449,89 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
             let news = TtyNews::InputFull;
             // Told again with the next key if there is no room for it now.
             let _ = self.messages_tx.try_send(Msg::Tty { id, news });
+        }
+    }
+
+    fn start_editor(&mut self, effect: EditorEffect) {
+        match effect {
+            EditorEffect::Check {
+                generation,
+                text,
+                around,
+            } => {
+                let task = check(generation, text, *around, self.messages_tx.clone());
+                self.running.check = Some(AbortOnDropHandle::new(tokio::spawn(task)));
+            }
+            EditorEffect::Apply(request) => self.reply_from(move |client| apply(client, *request)),
+            EditorEffect::Keep(draft) => {
+                if let Some(kept) = &self.running.drafts {
+                    kept.latest_tx.send_replace(draft);
+                }
+            }
+            EditorEffect::DropRecovered(recovered) => {
+                for one in recovered {
+                    if let Err(error) = std::fs::remove_file(&one.path) {
+                        tracing::warn!(%error, path = %one.path.display(), "cannot remove an old draft");
+                    }
+                }
+            }
+            EditorEffect::External(text) => self.edit_outside(&text),
+            EditorEffect::ReadFile(path) => self.reply_blocking(move || read_manifest(&path)),
+        }
+    }
+
+    /// Nothing else happens on the screen meanwhile: the terminal is the other program's.
+    fn edit_outside(&mut self, text: &str) {
+        let was_listening = self.running.input.take().is_some();
+        (self.host.leave)();
+        let directory = self
+            .running
+            .drafts
+            .as_ref()
+            .map(|kept| kept.directory.clone());
+        let result = edit_outside(text, directory.as_deref());
+        if let Err(error) = (self.host.reenter)() {
+            tracing::warn!(%error, "cannot take the terminal again");
+        }
+        if was_listening {
+            self.listen();
+        }
+        self.redraw();
+        let messages = self.messages_tx.clone();
+        // The channel may be full of news that came meanwhile; the loop that empties it is this one.
+        tokio::spawn(async move {
+            let reply = Reply::Editor(EditorReply::External(result));
+            let _ = messages.send(Msg::Reply(reply)).await;
+        });
+    }
+
+    /// Starts reading keys.
+    fn listen(&mut self) {
+        let input = tokio::spawn(terminal_input(self.input_tx.clone()));
+        self.running.input = Some(AbortOnDropHandle::new(input));
+    }
+
+    /// Keeps the text of an open editor in a file of this directory, and looks for those of dead screens.
+    pub(super) fn keep_drafts_in(&mut self, directory: std::path::PathBuf) {
+        let drafts = Drafts::in_directory(directory.clone());
+        let (latest_tx, latest_rx) = watch::channel(None);
+        let task = tokio::spawn(keep_drafts(drafts.clone(), latest_rx));
+        self.running.drafts = Some(KeptDrafts {
+            directory,
+            latest_tx,
+            task,
+        });
+        self.reply_blocking(move || Reply::Editor(EditorReply::Recovered(drafts.recovered())));
+    }
+
+    /// The draft as it is now is on the disk afterwards; that of a closed editor is gone.
+    pub(super) async fn finish_drafts(&mut self) {
+        let Some(kept) = self.running.drafts.take() else {
+            return;
+        };
+        drop(kept.latest_tx);
+        if let Err(error) = kept.task.await {
+            tracing::warn!(%error, "the draft may not be the last one");
         }
     }
 

@@ -7,7 +7,7 @@ use super::logs::{Opening, Target};
 use super::term::{CursorShape, Purpose, SessionId};
 use crate::base::TerminalSize;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
     /// List and follow a kind; takes the place of the watch of the same kind.
     Watch {
@@ -33,6 +33,7 @@ pub(super) enum Effect {
         key: ObjectKey,
         options: DeleteOptions,
     },
+    Editor(super::editor::EditorEffect),
     /// Complete the path of a file.
     ListPaths(String),
     /// Write what is on the screen to a file.

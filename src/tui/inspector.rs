@@ -7,18 +7,19 @@ use crate::model::Kind;
 pub(super) enum Tab {
     Logs,
     Events,
+    Spec,
     Describe,
 }
 
 impl Tab {
-    const ALL: [Self; 3] = [Self::Logs, Self::Events, Self::Describe];
+    const ALL: [Self; 4] = [Self::Logs, Self::Events, Self::Spec, Self::Describe];
 
     /// The tabs that mean something for objects of this kind.
     pub(super) fn of(kind: Kind) -> Vec<Self> {
         let means_something = |tab: &Self| match tab {
             Self::Logs => kind == Kind::Pod,
             Self::Events => kind != Kind::Event,
-            Self::Describe => true,
+            Self::Spec | Self::Describe => true,
         };
         Self::ALL.into_iter().filter(means_something).collect()
     }
@@ -27,6 +28,7 @@ impl Tab {
         match self {
             Self::Logs => "Logs",
             Self::Events => "Events",
+            Self::Spec => "Spec",
             Self::Describe => "Describe",
         }
     }
@@ -36,7 +38,8 @@ impl Tab {
         match self {
             Self::Logs => 1,
             Self::Events => 2,
-            Self::Describe => 3,
+            Self::Spec => 3,
+            Self::Describe => 4,
         }
     }
 }
@@ -48,8 +51,11 @@ pub(super) struct Inspector {
     pub(super) logs: LogPane,
     /// The text of the Describe tab, safe to draw.
     pub(super) describe: Vec<String>,
-    /// First line in view of Events and Describe.
+    /// The object as YAML, safe to draw.
+    pub(super) spec: Vec<String>,
+    /// First line in view of Events, Spec and Describe.
     pub(super) events_top: usize,
+    pub(super) spec_top: usize,
     pub(super) describe_top: usize,
 }
 
@@ -59,7 +65,9 @@ impl Inspector {
             chosen: Tab::Logs,
             logs,
             describe: Vec::new(),
+            spec: Vec::new(),
             events_top: 0,
+            spec_top: 0,
             describe_top: 0,
         }
     }

@@ -12,12 +12,15 @@
 //!   model ([`term`]).
 //! * Keys are a table ([`keymap`]); hints and help are made from it. Colours are a theme ([`theme`]).
 //!
+//! * [`editor`] is the Spec editor: text, diagnostics, completion, review, apply and undo.
+//!
 //! The first frame is drawn before the engine is asked anything: the client arrives later, through a future.
 //! Deliberately absent: system calls, knowledge of the engine, printing.
 
 mod app;
 mod columns;
 mod data;
+mod editor;
 mod effect;
 mod filter;
 mod inspector;

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use ratatui::layout::Rect;
 
 use super::data::{Collections, Health, Metrics};
+use super::editor::{Editing, Stage};
 use super::inspector::{Inspector, Tab};
 use super::keymap::{Keymap, Place};
 use super::layout::{Areas, Split, areas};
@@ -29,6 +30,7 @@ pub(super) struct Model {
     pub(super) list: List,
     pub(super) inspector: Inspector,
     pub(super) terms: Terminals,
+    pub(super) editing: Editing,
     pub(super) focus: Focus,
     pub(super) is_zoomed: bool,
     pub(super) overlays: Vec<Overlay>,
@@ -94,6 +96,7 @@ impl Model {
             list: List::new(namespace),
             inspector: Inspector::new(LogPane::default()),
             terms: Terminals::default(),
+            editing: Editing::default(),
             focus: Focus::List,
             is_zoomed: false,
             overlays: Vec::new(),
@@ -109,15 +112,45 @@ impl Model {
     }
 
     pub(super) fn areas(&self) -> Areas {
+        self.areas_of(self.screen)
+    }
+
+    /// The editor leaves the list the rows around the selection.
+    pub(super) fn areas_of(&self, screen: Rect) -> Areas {
+        let rows = match self.editing.editor {
+            Some(_) => 2,
+            None => self.list.rows().len(),
+        };
         areas(
-            self.screen,
-            self.list.rows().len(),
+            screen,
+            rows,
             Split {
                 focus: self.focus,
                 is_zoomed: self.is_zoomed,
                 has_terminal: self.terms.is_shown(),
             },
         )
+    }
+
+    /// Where the lines of the edited text are: below the title, beside the line numbers, above the row that says
+    /// what is wrong.
+    pub(super) fn editor_text(&self) -> Rect {
+        let Some(editor) = &self.editing.editor else {
+            return Rect::default();
+        };
+        let area = self.areas().inspector;
+        let title = area.height.min(1);
+        let message = u16::from(area.height >= 3);
+        let gutter = match editor.stage {
+            Stage::Text => editor.gutter().min(area.width),
+            Stage::Review(_) | Stage::Sent(_) => 0,
+        };
+        Rect {
+            x: area.x + gutter,
+            y: area.y + title,
+            width: area.width - gutter,
+            height: area.height - title - message,
+        }
     }
 
     pub(super) fn tab(&self) -> Tab {
@@ -148,8 +181,14 @@ impl Model {
         match self.overlays.last() {
             Some(Overlay::Prompt(_) | Overlay::Picker(_)) => Mode::Input,
             None if matches!(self.place(), Place::Terminal | Place::Chord) => Mode::Term,
+            None if self.edits_text() => Mode::Input,
             _ => Mode::Normal,
         }
+    }
+
+    fn edits_text(&self) -> bool {
+        let editor = self.editing.editor.as_ref();
+        editor.is_some_and(|editor| editor.stage == Stage::Text)
     }
 
     /// The inspector's content: below its title and, for a faulty pod, the row that says why.

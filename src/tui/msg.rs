@@ -117,6 +117,7 @@ pub(super) enum Reply {
         typed: String,
         found: Vec<String>,
     },
+    Editor(super::editor::EditorReply),
     /// A file was written, or was not.
     Saved(String, Result<(), String>),
 }

@@ -27,6 +27,8 @@ pub(super) struct Notice {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Notices {
     kept: VecDeque<Notice>,
+    /// The newest one is not shown any more.
+    is_hushed: bool,
 }
 
 impl Notices {
@@ -35,6 +37,7 @@ impl Notices {
             self.kept.pop_front();
         }
         let text = plain(text);
+        self.is_hushed &= level == Level::Quiet;
         self.kept.push_back(Notice { at, level, text });
     }
 
@@ -44,7 +47,12 @@ impl Notices {
             .iter()
             .rev()
             .find(|notice| notice.level != Level::Quiet)?;
-        (now.duration_since(newest.at) < SHOWN_FOR).then_some(newest)
+        (now.duration_since(newest.at) < SHOWN_FOR && !self.is_hushed).then_some(newest)
+    }
+
+    /// What is shown has had its time: the keys that work now matter more.
+    pub(super) fn hush(&mut self) {
+        self.is_hushed = true;
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Notice> {

@@ -35,6 +35,10 @@ pub(super) enum PromptKind {
     /// In the shown terminal.
     TerminalSearch,
     CreatePath,
+    /// A manifest to open in the editor.
+    EditPath,
+    /// A `docker run` line to convert.
+    RunLine,
 }
 
 impl PromptKind {
@@ -43,6 +47,8 @@ impl PromptKind {
             Self::Palette => ":",
             Self::Filter | Self::Search | Self::TerminalSearch => "/",
             Self::CreatePath => "create from file: ",
+            Self::EditPath => "edit a copy of file: ",
+            Self::RunLine => "docker run line: ",
         }
     }
 }
@@ -108,6 +114,16 @@ pub(super) enum PickAction {
     Container(Option<usize>),
     /// A terminal in one of the containers that are offered.
     Terminal(usize),
+    New(NewFrom),
+}
+
+/// What a new object begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NewFrom {
+    Template,
+    File,
+    CopyOfFile,
+    RunLine,
 }
 
 impl Picker {
@@ -165,6 +181,7 @@ pub(super) enum AnswerAction {
     /// With this grace period, or each object's own.
     Delete(Vec<ObjectKey>, Option<i64>),
     Exit(super::effect::ExitChoice),
+    Editor(super::editor::EditorAnswer),
 }
 
 impl Confirm {

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
+use super::editor::EditorReply;
 use super::msg::{LogNews, Msg, Reply, TtyNews, WatchNews};
 
 const KEPT: usize = 500;
@@ -97,7 +98,28 @@ fn summary(msg: &Msg) -> String {
                 created, problems, ..
             } => format!("created {created:?}, {} problems", problems.len()),
             Reply::Paths { found, .. } => format!("{} paths", found.len()),
+            Reply::Editor(reply) => editor(reply),
             Reply::Saved(path, result) => format!("saved {path}: {result:?}"),
         },
+    }
+}
+
+fn editor(reply: &EditorReply) -> String {
+    match reply {
+        EditorReply::Checked { generation, report } => {
+            format!("checked #{generation}: {} problems", report.problems.len())
+        }
+        EditorReply::Applied {
+            written, refused, ..
+        } => {
+            let refused = refused.as_ref().map(|(error, _)| error.reason);
+            format!("applied {written:?}, refused {refused:?}")
+        }
+        EditorReply::External(Ok(text)) => format!("edited outside: {} bytes", text.len()),
+        EditorReply::External(Err(problem)) => format!("edited outside: {problem}"),
+        EditorReply::Recovered(found) => format!("{} unfinished edits", found.len()),
+        EditorReply::FileRead(path, result) => {
+            format!("read {path}: {:?}", result.as_ref().map(String::len))
+        }
     }
 }

@@ -66,7 +66,7 @@ fn enter() -> io::Result<()> {
 }
 
 /// Errors are of no use here: the terminal may be gone.
-fn leave() {
+pub(super) fn leave() {
     let mut out = io::stdout();
     let _ = out.write_all(END_FRAME);
     let _ = execute!(

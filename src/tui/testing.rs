@@ -148,6 +148,7 @@ pub(super) fn settings() -> TuiSettings {
         ascii: false,
         depth: Depth::True,
         config_dir: None,
+        edits_dir: None,
     }
 }
 

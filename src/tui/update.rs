@@ -115,6 +115,9 @@ fn on_key(model: &mut Model, key: crossterm::event::KeyEvent) -> Vec<Effect> {
     if model.focus == Focus::Terminal {
         return terminal::on_key(model, key);
     }
+    if model.editing.editor.is_some() {
+        return super::editor::on_key(model, key);
+    }
     match model.keymap.command(model.place(), Key::of(key)) {
         Some(cmd) => commands::run(model, cmd),
         None => Vec::new(),

@@ -161,7 +161,8 @@ fn the_sample_pod_from_the_first_frame_to_a_clean_terminal() {
     assert_eq!(terminal.modes().split(' ').next(), Some("1"));
 
     terminal.wait("an empty list", |text| text.contains("no pods"));
-    terminal.press(&["n"]);
+    terminal.type_text("nfile");
+    terminal.press(&["Enter"]);
     terminal.wait("the prompt", |text| text.contains("create from file:"));
     terminal.press(&["C-u"]);
     terminal.type_text(SAMPLE);

@@ -1,12 +1,12 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::write::{DryRun, LAST_APPLIED, WriteArgs, local_object, with_last_applied};
+use super::write::{DryRun, WriteArgs, local_object};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
 use crate::cli::files::{FileArgs, Manifest, Validate, load};
 use crate::client::{Client, Patch};
-use crate::model::patch::three_way;
+use crate::model::applied::{LAST_APPLIED, apply_patch, last_applied, was_applied, with_applied};
 use crate::model::{Object, Reason};
 
 #[derive(Debug, Args)]
@@ -70,7 +70,7 @@ async fn apply_one(
     args: &ApplyArgs,
     manifest: &Manifest,
 ) -> Result<(), Failure> {
-    let wanted = with_last_applied(&manifest.value);
+    let wanted = with_applied(&manifest.value, manifest.document.text());
     match client.get(&manifest.key).await {
         Ok(live) => change(context, client, args, manifest, &wanted, &live).await,
         Err(error) if error.reason == Reason::NotFound => {
@@ -107,13 +107,7 @@ async fn change(
     wanted: &Value,
     live: &Object,
 ) -> Result<(), Failure> {
-    let annotation = live
-        .meta()
-        .annotations
-        .as_ref()
-        .and_then(|annotations| annotations.get(LAST_APPLIED));
-    let last = annotation.and_then(|text| serde_json::from_str(text).ok());
-    if annotation.is_none() {
+    if !was_applied(live) {
         context.console.warnings(&[format!(
             "resource {}/{} is missing the {LAST_APPLIED} annotation which is required by podtui apply. podtui apply should \
              only be used on resources created declaratively by either podtui create --save-config or podtui apply. The \
@@ -122,11 +116,11 @@ async fn change(
             manifest.key.name
         )]);
     }
-    let patch = three_way(
-        manifest.kind,
-        &last.unwrap_or_else(|| json!({})),
-        &live.to_value(),
-        wanted,
+    let patch = apply_patch(
+        &last_applied(live).unwrap_or_else(|| json!({})),
+        live,
+        &manifest.value,
+        manifest.document.text(),
     );
     let console = &mut context.console;
     if patch.as_object().is_none_or(serde_json::Map::is_empty) {

@@ -3,11 +3,12 @@ use clap::{Args, Subcommand};
 use super::create_objects::{
     ConfigMapArgs, NamespaceArgs, SecretArgs, config_map, namespace, secret,
 };
-use super::write::{DryRun, WriteArgs, local_object, with_last_applied};
+use super::write::{DryRun, WriteArgs, local_object};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
 use crate::cli::files::{FileArgs, Validate, load};
 use crate::model::ObjectKey;
+use crate::model::applied::with_applied;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -57,7 +58,7 @@ async fn create_files(context: &mut Context, args: CreateArgs) -> Result<(), Fai
     let mut failures = Vec::new();
     for manifest in &manifests {
         let value = if args.save_config {
-            with_last_applied(&manifest.value)
+            with_applied(&manifest.value, manifest.document.text())
         } else {
             manifest.value.clone()
         };

@@ -1,5 +1,5 @@
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
@@ -60,49 +60,6 @@ impl WriteArgs {
             }
         }
     }
-}
-
-pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// The manifest as the annotation of `apply` keeps it: compact JSON with sorted keys and a newline,
-/// without the annotation itself.
-pub(super) fn last_applied(manifest: &Value) -> String {
-    let mut plain = manifest.clone();
-    if !plain["metadata"]["annotations"].is_object() {
-        plain["metadata"]["annotations"] = json!({});
-    }
-    if let Some(annotations) = plain["metadata"]["annotations"].as_object_mut() {
-        annotations.shift_remove(LAST_APPLIED);
-    }
-    format!("{}\n", sorted(plain))
-}
-
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<(String, Value)> = map.into_iter().collect();
-            entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-            Value::Object(
-                entries
-                    .into_iter()
-                    .map(|(key, value)| (key, sorted(value)))
-                    .collect(),
-            )
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
-        other => other,
-    }
-}
-
-/// The manifest with its own text in the annotation.
-pub(super) fn with_last_applied(manifest: &Value) -> Value {
-    let text = last_applied(manifest);
-    let mut annotated = manifest.clone();
-    if !annotated["metadata"]["annotations"].is_object() {
-        annotated["metadata"]["annotations"] = json!({});
-    }
-    annotated["metadata"]["annotations"][LAST_APPLIED] = Value::String(text);
-    annotated
 }
 
 /// The object that a client-side dry run shows: the manifest as it is, decoded.

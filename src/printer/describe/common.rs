@@ -4,10 +4,10 @@ use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::text::{Text, clean};
+use crate::model::applied::{APPLIED_TEXT, LAST_APPLIED};
 
 pub(super) type Strings = BTreeMap<String, String>;
 
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Longer annotations are put on lines of their own and cut (`maxAnnotationLen` of kubectl).
 const ANNOTATION_WIDTH: usize = 140;
 
@@ -27,7 +27,7 @@ pub(super) fn annotations(text: &mut Text, annotations: Option<&Strings>) {
     for (name, value) in annotations
         .into_iter()
         .flatten()
-        .filter(|(name, _)| *name != LAST_APPLIED)
+        .filter(|(name, _)| *name != LAST_APPLIED && *name != APPLIED_TEXT)
     {
         let value = value.strip_suffix('\n').unwrap_or(value);
         if value.len() + name.len() + 2 > ANNOTATION_WIDTH || value.contains('\n') {

@@ -1,6 +1,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::canvas::Canvas;
+use crate::tui::editor::Stage;
 use crate::tui::keymap::{Binding, Cmd, Place};
 use crate::tui::model::Model;
 use crate::tui::notices::Level;
@@ -53,6 +54,39 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     }
 }
 
+fn editor_hints(model: &Model) -> Vec<(&'static str, &'static str)> {
+    let Some(editor) = &model.editing.editor else {
+        return Vec::new();
+    };
+    match &editor.stage {
+        Stage::Text if editor.popup.is_some() => {
+            vec![("tab", "take it"), ("up down", "choose"), ("esc", "close")]
+        }
+        Stage::Text => vec![
+            ("ctrl-s", "review and apply"),
+            ("esc", "leave"),
+            ("f1", "help"),
+            ("ctrl-space", "complete"),
+            ("ctrl-n", "next problem"),
+            ("ctrl-o", "$EDITOR"),
+            ("ctrl-z", "undo"),
+        ],
+        Stage::Review(review) if review.needs_recreate => {
+            vec![
+                ("enter", "recreate (asks)"),
+                ("esc", "back to the text"),
+                ("j k", "scroll"),
+            ]
+        }
+        Stage::Review(_) => vec![
+            ("enter", "apply"),
+            ("esc", "back to the text"),
+            ("j k", "scroll"),
+        ],
+        Stage::Sent(_) => vec![("", "waiting for the engine")],
+    }
+}
+
 type Hints = Vec<(String, String)>;
 
 /// The hints that stay, and the others by importance.
@@ -76,6 +110,7 @@ fn hints(model: &Model) -> (Hints, Hints) {
             ("esc", "cancel"),
         ]),
         Some(Overlay::Text(_)) => words(&[("j k", "scroll"), ("esc", "close")]),
+        None if model.editing.editor.is_some() => words(&editor_hints(model)),
         None => {
             let hint = |binding: &Binding| {
                 let key = binding.keys.first()?.to_string();

@@ -1,7 +1,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::canvas::Canvas;
-use super::{describe, events, logs};
+use super::{describe, events, logs, spec};
 use crate::tui::data::Liveness;
 use crate::tui::inspector::Tab;
 use crate::tui::logs::{Position, SourceState};
@@ -72,6 +72,7 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         _ if model.list.selected().is_none() => {}
         Tab::Logs => logs::draw(model, &mut content),
         Tab::Events => events::draw(model, &mut content),
+        Tab::Spec => spec::draw(model, &mut content),
         Tab::Describe => describe::draw(model, &mut content),
     }
 }

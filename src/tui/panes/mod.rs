@@ -2,6 +2,7 @@
 
 mod canvas;
 mod describe;
+mod editor;
 mod events;
 mod header;
 mod hints;
@@ -9,6 +10,7 @@ mod inspector;
 mod list;
 mod logs;
 mod overlays;
+mod spec;
 mod terminal;
 mod view;
 

@@ -2,17 +2,18 @@ use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
 use super::canvas::Canvas;
-use super::{header, hints, inspector, list, overlays, terminal};
+use super::{editor, header, hints, inspector, list, overlays, terminal};
 use crate::tui::model::{Connection, Model};
 use crate::tui::overlay::Focus;
 
 /// Draws one frame.
 pub(in crate::tui) fn view(model: &Model, frame: &mut Frame<'_>) {
     let screen = frame.area();
-    let areas = model.areas();
+    let areas = model.areas_of(screen);
     let buffer = frame.buffer_mut();
     buffer.set_style(screen, model.look.theme.styles.text);
     let mut canvas = Canvas::new(buffer, screen);
+    let mut cursor = None;
     header::draw(model, &mut canvas.part(areas.header));
     if let Connection::Failed(problem) = &model.session.connection {
         let body = Rect {
@@ -24,11 +25,19 @@ pub(in crate::tui) fn view(model: &Model, frame: &mut Frame<'_>) {
     } else {
         list::draw(model, &mut canvas.part(areas.list));
         draw_divider(model, &mut canvas.part(areas.divider));
-        inspector::draw(model, &mut canvas.part(areas.inspector));
+        if model.editing.editor.is_some() {
+            cursor = editor::draw(model, &mut canvas, areas.inspector);
+        } else {
+            inspector::draw(model, &mut canvas.part(areas.inspector));
+        }
         terminal::draw(model, &mut canvas.part(areas.terminal));
     }
     hints::draw(model, &mut canvas.part(areas.hints));
-    let cursor = overlays::draw(model, &mut canvas, areas.hints);
+    if !model.overlays.is_empty() {
+        cursor = overlays::draw(model, &mut canvas, areas.hints);
+    } else if model.focus == Focus::Terminal {
+        cursor = None;
+    }
     if let Some((x, y)) = cursor.or_else(|| terminal::cursor(model)) {
         frame.set_cursor_position(Position::new(x, y));
     }

@@ -2,6 +2,7 @@
 //! channel slows the source down; nothing is dropped.
 
 mod create;
+mod edit;
 mod input;
 mod logs;
 mod metrics;
@@ -11,6 +12,7 @@ mod terminal;
 mod watch;
 
 pub(super) use create::create;
+pub(super) use edit::{apply, check, edit_outside, keep_drafts, read_manifest};
 pub(super) use input::{terminal_input, watch_signals};
 pub(super) use logs::{LogRequest, follow_logs};
 pub(super) use metrics::poll_metrics;

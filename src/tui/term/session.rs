@@ -68,7 +68,7 @@ pub(in crate::tui) struct Session {
 }
 
 /// What a key or a report of the program means outside of the session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::tui) enum Outcome {
     Effect(Effect),
     Detach,

@@ -159,6 +159,7 @@ impl Rig {
             suspend: || Ok(()),
             reenter: || Ok(()),
             write: |_| {},
+            leave: || (),
         };
         let app = App::new(model, terminal, Clock::tokio_from(now()), host);
         let engine = FakeEngine::default();

@@ -237,7 +237,7 @@ fn messages_of_a_replaced_watch_do_not_count() {
 #[test]
 fn create_keeps_the_path_until_it_worked() {
     let mut screen = Screen::populated(80, 24);
-    screen.keys("npod.yaml<enter>");
+    screen.keys("nfile<enter>pod.yaml<enter>");
     let expected = Effect::Create {
         path: "pod.yaml".to_owned(),
         namespace: "default".to_owned(),

@@ -137,7 +137,7 @@ fn leaving_question() {
 #[test]
 fn problems_of_a_manifest() {
     let mut screen = Screen::populated(80, 24);
-    screen.keys("n./pod.yaml<enter>");
+    screen.keys("nfile<enter>./pod.yaml<enter>");
     screen.send(Msg::Reply(Reply::Created {
         path: "./pod.yaml".to_owned(),
         created: Vec::new(),

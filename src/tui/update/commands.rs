@@ -3,13 +3,15 @@ use crate::config::OnExit;
 use crate::model::{Kind, ObjectKey};
 use crate::tui::columns::{columns_of, is_sortable};
 use crate::tui::data::Row;
+use crate::tui::editor;
 use crate::tui::effect::{Effect, ExitChoice};
 use crate::tui::inspector::Tab;
 use crate::tui::keymap::Cmd;
 use crate::tui::logs::Timestamps;
 use crate::tui::model::{Connection, Model};
 use crate::tui::overlay::{
-    Answer, AnswerAction, Confirm, Focus, Overlay, PickAction, PickItem, Picker, Prompt, PromptKind,
+    Answer, AnswerAction, Confirm, Focus, NewFrom, Overlay, PickAction, PickItem, Picker, Prompt,
+    PromptKind,
 };
 use crate::tui::term::{Motion, Session};
 
@@ -46,10 +48,12 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
             model.overlays.push(Overlay::Picker(help));
         }
         Cmd::Create => {
-            let prompt = Prompt::new(PromptKind::CreatePath, "");
-            model.overlays.push(Overlay::Prompt(prompt));
-            return vec![Effect::ListPaths(String::new())];
+            let picker = Picker::new("new", new_items());
+            model.overlays.push(Overlay::Picker(picker));
         }
+        Cmd::Edit => return editor::edit_selected(model, false),
+        Cmd::EditExternally => return editor::edit_selected(model, true),
+        Cmd::Undo => return editor::undo(model),
         Cmd::Delete => ask_delete(model),
         Cmd::AllNamespaces => {
             let list = &mut model.list;
@@ -151,6 +155,7 @@ pub(super) fn scroll_inspector(model: &mut Model, lines: isize) {
             });
             inspector.events_top = scroll(inspector.events_top, all);
         }
+        Tab::Spec => inspector.spec_top = scroll(inspector.spec_top, inspector.spec.len()),
         Tab::Describe => {
             inspector.describe_top = scroll(inspector.describe_top, inspector.describe.len())
         }
@@ -346,6 +351,50 @@ fn pick_sort(model: &mut Model) {
     let mut picker = Picker::new("sort by (again: reverse)", items);
     picker.selected = current.unwrap_or(0);
     model.overlays.push(Overlay::Picker(picker));
+}
+
+fn new_items() -> Vec<PickItem> {
+    let item = |key: &str, text: &str, from| PickItem {
+        key: key.to_owned(),
+        text: text.to_owned(),
+        action: PickAction::New(from),
+    };
+    vec![
+        item(
+            "template",
+            "a small pod to start from, in the editor",
+            NewFrom::Template,
+        ),
+        item(
+            "file",
+            "create the objects of a file or directory as they are",
+            NewFrom::File,
+        ),
+        item("copy", "open a file in the editor", NewFrom::CopyOfFile),
+        item(
+            "run",
+            "paste a docker run or podman run line",
+            NewFrom::RunLine,
+        ),
+    ]
+}
+
+/// Begins something new.
+pub(super) fn create_from(model: &mut Model, from: NewFrom) -> Vec<Effect> {
+    let kind = match from {
+        NewFrom::Template => {
+            editor::new_from_template(model);
+            return Vec::new();
+        }
+        NewFrom::File => PromptKind::CreatePath,
+        NewFrom::CopyOfFile => PromptKind::EditPath,
+        NewFrom::RunLine => PromptKind::RunLine,
+    };
+    model.overlays.push(Overlay::Prompt(Prompt::new(kind, "")));
+    match from {
+        NewFrom::File | NewFrom::CopyOfFile => vec![Effect::ListPaths(String::new())],
+        NewFrom::Template | NewFrom::RunLine => Vec::new(),
+    }
 }
 
 fn choose_container(model: &mut Model) {

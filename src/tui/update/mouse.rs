@@ -2,6 +2,7 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
 
 use super::{commands, overlays, terminal};
+use crate::tui::editor;
 use crate::tui::effect::Effect;
 use crate::tui::model::Model;
 use crate::tui::overlay::Focus;
@@ -14,6 +15,10 @@ pub(super) fn on_mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
         return effects;
     }
     let position = Position::new(event.column, event.row);
+    if model.overlays.is_empty() && model.editing.editor.is_some() {
+        editor::on_mouse(model, event);
+        return Vec::new();
+    }
     match event.kind {
         MouseEventKind::ScrollUp => wheel(model, position, -WHEEL_LINES),
         MouseEventKind::ScrollDown => wheel(model, position, WHEEL_LINES),

@@ -1,6 +1,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{commands, palette, terminal};
+use crate::tui::editor;
 use crate::tui::effect::Effect;
 use crate::tui::keymap::{Cmd, Key, Place};
 use crate::tui::line_edit::LineEdit;
@@ -34,12 +35,22 @@ fn dispatch_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 pub(super) fn on_paste(model: &mut Model, text: &str) -> Vec<Effect> {
     match model.overlays.last_mut() {
         Some(Overlay::Prompt(prompt)) => {
-            prompt.line.insert(text);
+            // A command of several lines is one line with backslashes at their ends.
+            prompt.line.insert(
+                &text
+                    .replace("\\\r\n", " ")
+                    .replace("\\\n", " ")
+                    .replace("\\\r", " "),
+            );
             prompt_changed(model)
         }
         Some(Overlay::Picker(picker)) => {
             picker.line.insert(text);
             picker.selected = 0;
+            Vec::new()
+        }
+        None => {
+            editor::on_paste(model, text);
             Vec::new()
         }
         _ => Vec::new(),
@@ -72,7 +83,11 @@ fn pop(model: &mut Model) {
             model.pending.is_list_stale = true;
         }
         PromptKind::Search => model.inspector.logs.search = prompt.before,
-        PromptKind::Palette | PromptKind::CreatePath | PromptKind::TerminalSearch => {}
+        PromptKind::Palette
+        | PromptKind::CreatePath
+        | PromptKind::EditPath
+        | PromptKind::RunLine
+        | PromptKind::TerminalSearch => {}
     }
 }
 
@@ -114,8 +129,8 @@ fn prompt_changed(model: &mut Model) -> Vec<Effect> {
             model.inspector.logs.search = text;
             Vec::new()
         }
-        PromptKind::TerminalSearch => Vec::new(),
-        PromptKind::CreatePath => {
+        PromptKind::TerminalSearch | PromptKind::RunLine => Vec::new(),
+        PromptKind::CreatePath | PromptKind::EditPath => {
             prompt.is_waiting = false;
             vec![Effect::ListPaths(text)]
         }
@@ -153,6 +168,25 @@ fn submit(model: &mut Model) -> Vec<Effect> {
             prompt.is_waiting = true;
             vec![palette::create_effect(model, text)]
         }
+        PromptKind::EditPath => {
+            if text.trim().is_empty() {
+                model.complain("type the path of a YAML or JSON file");
+                return Vec::new();
+            }
+            model.overlays.pop();
+            let path = text.trim().to_owned();
+            vec![Effect::Editor(editor::EditorEffect::ReadFile(path))]
+        }
+        PromptKind::RunLine => {
+            match editor::new_from_run_line(model, &text) {
+                // The line stays: a mistake in it costs a key, not the line.
+                Err(problem) => model.complain(problem),
+                Ok(()) => {
+                    model.overlays.pop();
+                }
+            }
+            Vec::new()
+        }
         PromptKind::Palette => palette::submit(model),
     }
 }
@@ -171,6 +205,7 @@ fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             model.overlays.pop();
             return match action {
                 Some(PickAction::Run(cmd)) => commands::run(model, cmd),
+                Some(PickAction::New(from)) => commands::create_from(model, from),
                 Some(PickAction::Container(choice)) => {
                     model.inspector.logs.choice = choice;
                     Vec::new()
@@ -223,6 +258,7 @@ fn on_confirm_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             keys.into_iter().map(delete).collect()
         }
         AnswerAction::Exit(choice) => vec![Effect::Exit(choice)],
+        AnswerAction::Editor(answer) => editor::answer(model, answer),
     }
 }
 

@@ -44,6 +44,7 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         "",
         "describe the selected object",
     ),
+    ("edit", Verb::Run(Cmd::Edit), "", "edit the selected object"),
     ("filter", Verb::Run(Cmd::Filter), "", "filter the list"),
     ("help", Verb::Run(Cmd::Help), "", "all keys"),
     (
@@ -63,6 +64,12 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         Verb::Messages,
         "",
         "every message of this session",
+    ),
+    (
+        "new",
+        Verb::Run(Cmd::Create),
+        "",
+        "new objects: template, file, or a docker run line",
     ),
     ("ns", Verb::Namespace, "NAME|all", "switch the namespace"),
     ("quit", Verb::Quit, "", "leave podtui"),
@@ -86,7 +93,19 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
     ),
     ("sort", Verb::Sort, "COLUMN", "sort the list"),
     ("theme", Verb::Theme, "NAME", "change the colours"),
+    (
+        "undo",
+        Verb::Run(Cmd::Undo),
+        "",
+        "take back the last applied change",
+    ),
     ("wide", Verb::Run(Cmd::Wide), "", "more columns"),
+    (
+        "yaml",
+        Verb::Run(Cmd::Show(Tab::Spec)),
+        "",
+        "the selected object as YAML",
+    ),
     ("zoom", Verb::Run(Cmd::Zoom), "", "zoom the focused region"),
 ];
 

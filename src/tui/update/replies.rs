@@ -1,4 +1,5 @@
 use super::palette;
+use crate::tui::editor;
 use crate::tui::effect::Effect;
 use crate::tui::model::Model;
 use crate::tui::msg::Reply;
@@ -15,6 +16,7 @@ pub(super) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
             problems,
         } => on_created(model, &path, &created, &problems),
         Reply::Paths { typed, found } => on_paths(model, &typed, found),
+        Reply::Editor(reply) => return editor::on_reply(model, reply),
         Reply::Saved(path, Ok(())) => model.say(format!("saved {path}")),
         Reply::Saved(path, Err(problem)) => model.complain(format!("saving {path}: {problem}")),
     }
@@ -77,7 +79,7 @@ fn on_paths(model: &mut Model, typed: &str, found: Vec<String>) {
     };
     let text = prompt.line.text();
     let prefix = match prompt.kind {
-        PromptKind::CreatePath if text == typed => String::new(),
+        PromptKind::CreatePath | PromptKind::EditPath if text == typed => String::new(),
         PromptKind::Palette if palette::path_argument(text) == Some(typed) => {
             text[..text.len() - typed.len()].to_owned()
         }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::terminal;
+use crate::manifest::to_yaml;
+use crate::model::applied::{APPLIED_TEXT, LAST_APPLIED};
 use crate::model::{Kind, Object};
 use crate::printer::{Moment, Related, describe};
 use crate::tui::data::Row;
@@ -32,13 +34,19 @@ pub(super) fn settle(model: &mut Model) -> Vec<Effect> {
     sync_logs(model, &mut effects);
     sync_metrics(model, &mut effects);
     sync_terminals(model, &mut effects);
+    crate::tui::editor::settle(model, &mut effects);
     effects
 }
 
 fn sync_watches(model: &mut Model, effects: &mut Vec<Effect>) {
     let namespace = &model.list.namespace;
     let mut wanted: BTreeMap<Kind, Option<String>> = BTreeMap::new();
-    for kind in [Kind::Pod, Kind::Event, Kind::Namespace, model.list.kind] {
+    let mut kinds = vec![Kind::Pod, Kind::Event, Kind::Namespace, model.list.kind];
+    if model.editing.editor.is_some() {
+        // What an edited pod may refer to.
+        kinds.extend([Kind::ConfigMap, Kind::Secret]);
+    }
+    for kind in kinds {
         let namespace = namespace.clone().filter(|_| kind.is_namespaced());
         wanted.insert(kind, namespace);
     }
@@ -75,11 +83,49 @@ fn sync_selection(model: &mut Model) {
         model.pending.inspected = selected;
         model.inspector.events_top = 0;
         model.inspector.describe_top = 0;
+        model.inspector.spec_top = 0;
         model.pending.is_describe_stale = true;
     }
-    if model.tab() == Tab::Describe && std::mem::take(&mut model.pending.is_describe_stale) {
-        model.inspector.describe = describe_selected(model);
+    match model.tab() {
+        Tab::Describe if std::mem::take(&mut model.pending.is_describe_stale) => {
+            model.inspector.describe = describe_selected(model);
+        }
+        Tab::Spec if std::mem::take(&mut model.pending.is_describe_stale) => {
+            model.inspector.spec = spec_of_selected(model);
+        }
+        Tab::Logs | Tab::Events | Tab::Spec | Tab::Describe => {}
     }
+}
+
+/// The object as YAML. The values of secrets stay hidden.
+fn spec_of_selected(model: &Model) -> Vec<String> {
+    let Some(row) = model.list.selected() else {
+        return Vec::new();
+    };
+    let mut value = row.object.to_value();
+    if let Some(metadata) = value
+        .get_mut("metadata")
+        .and_then(serde_json::Value::as_object_mut)
+    {
+        metadata.shift_remove("managedFields");
+        if let Some(annotations) = metadata
+            .get_mut("annotations")
+            .and_then(serde_json::Value::as_object_mut)
+        {
+            // Manifests inside the manifest; the editor shows them as what they are.
+            annotations.shift_remove(LAST_APPLIED);
+            annotations.shift_remove(APPLIED_TEXT);
+            if annotations.is_empty() {
+                metadata.shift_remove("annotations");
+            }
+        }
+    }
+    if let Object::Secret(secret) = &row.object {
+        for (key, bytes) in secret.data.iter().flatten() {
+            value["data"][key] = format!("<{} bytes, hidden>", bytes.0.len()).into();
+        }
+    }
+    lines(&to_yaml(&value))
 }
 
 fn describe_selected(model: &Model) -> Vec<String> {

@@ -1,0 +1,437 @@
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::layout::Position;
+
+use super::buffer::Edit;
+use super::diagnose::diagnose;
+use super::opening::external;
+use super::state::{Answer, ApplyRequest, Effect as EditorEffect, Stage, Subject, surroundings};
+use crate::manifest::Severity;
+use crate::tui::effect::Effect;
+use crate::tui::model::Model;
+use crate::tui::overlay::{Answer as Choice, AnswerAction, Confirm, Overlay, TextBox};
+
+const WHEEL_LINES: isize = 3;
+
+/// What the keys of the editor do; the first part is the row of hints.
+pub(in crate::tui) const HELP: &[(&str, &str)] = &[
+    ("ctrl-s", "review the difference, then apply"),
+    ("esc", "back; asks before anything is lost"),
+    (
+        "tab",
+        "take a completion, or indent; shift-tab takes a step back",
+    ),
+    ("ctrl-space", "complete here"),
+    ("ctrl-n ctrl-p", "next and previous problem"),
+    ("ctrl-o", "go on in $EDITOR"),
+    ("ctrl-z ctrl-y", "undo and redo"),
+    (
+        "shift-arrows",
+        "select; ctrl-c copies, ctrl-x cuts (without a selection the line), ctrl-v pastes",
+    ),
+    (
+        "ctrl-k ctrl-u ctrl-w",
+        "delete to the end, to the beginning, a word",
+    ),
+    (
+        "ctrl-home ctrl-end",
+        "first and last line; ctrl-arrows by words",
+    ),
+    ("f1", "this help"),
+];
+
+pub(in crate::tui) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    match model.editing.editor.as_ref().map(|editor| &editor.stage) {
+        Some(Stage::Text) => on_text_key(model, key),
+        Some(Stage::Review(_)) => on_review_key(model, key),
+        Some(Stage::Sent(_)) => {
+            model.say("the engine has not answered yet");
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+pub(in crate::tui) fn on_paste(model: &mut Model, text: &str) {
+    if let Some(editor) = &mut model.editing.editor
+        && editor.stage == Stage::Text
+    {
+        editor.buffer.insert(text);
+        editor.popup = None;
+        editor.text_changed();
+    }
+}
+
+/// The wheel scrolls by moving the cursor; a click puts it where it points.
+pub(in crate::tui) fn on_mouse(model: &mut Model, event: MouseEvent) {
+    let area = model.editor_text();
+    let Some(editor) = &mut model.editing.editor else {
+        return;
+    };
+    let lines = match event.kind {
+        MouseEventKind::ScrollUp => -WHEEL_LINES,
+        MouseEventKind::ScrollDown => WHEEL_LINES,
+        MouseEventKind::Down(MouseButton::Left) => {
+            let position = Position::new(event.column, event.row);
+            if editor.stage == Stage::Text && area.contains(position) {
+                let line = editor.top + usize::from(event.row - area.y) + 1;
+                let column = editor.left + usize::from(event.column - area.x) + 1;
+                let last = editor.buffer.lines().len();
+                editor.buffer.go_to(line.min(last), column);
+                editor.popup = None;
+            }
+            return;
+        }
+        _ => return,
+    };
+    if let Stage::Review(review) = &mut editor.stage {
+        review.scroll(lines);
+    } else if editor.stage == Stage::Text {
+        let (row, column) = editor.buffer.cursor();
+        let last = editor.buffer.lines().len().saturating_sub(1);
+        let row = row.saturating_add_signed(lines).min(last);
+        editor.buffer.go_to(row + 1, column + 1);
+    }
+}
+
+fn on_text_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    let page = usize::from(model.editor_text().height.saturating_sub(1)).max(1);
+    let Some(around) = surroundings(model) else {
+        return Vec::new();
+    };
+    let Some(editor) = &mut model.editing.editor else {
+        return Vec::new();
+    };
+    if let Some(popup) = &mut editor.popup {
+        match key.code {
+            KeyCode::Down | KeyCode::Up => {
+                popup.step(key.code == KeyCode::Down);
+                return Vec::new();
+            }
+            KeyCode::Tab => {
+                accept(model);
+                return Vec::new();
+            }
+            // Without a choice Enter is a new line, as one means it while typing.
+            KeyCode::Enter if popup.chosen.is_some() => {
+                accept(model);
+                return Vec::new();
+            }
+            KeyCode::Esc => {
+                editor.popup = None;
+                return Vec::new();
+            }
+            _ => {}
+        }
+    }
+    match key.code {
+        KeyCode::Esc => {
+            ask_leave(model);
+            return Vec::new();
+        }
+        KeyCode::Char('c') if control => {
+            if editor.buffer.copy() {
+                model.say("copied; ctrl-v pastes");
+            } else {
+                ask_leave(model);
+            }
+            return Vec::new();
+        }
+        KeyCode::Char('s') if control => {
+            start_review(model);
+            return Vec::new();
+        }
+        KeyCode::Char('o') if control => return external(model),
+        KeyCode::Char(' ') if control => {
+            editor.refresh_popup(&around, true);
+            if editor.popup.is_none() {
+                model.say("nothing to complete here");
+            }
+            return Vec::new();
+        }
+        KeyCode::Char(letter @ ('n' | 'p')) if control => {
+            if !editor.go_to_problem(letter == 'n') {
+                model.say("no problems");
+            }
+            return Vec::new();
+        }
+        KeyCode::Char('l') if control => return vec![Effect::Redraw],
+        KeyCode::F(1) => {
+            help(model);
+            return Vec::new();
+        }
+        KeyCode::PageUp | KeyCode::PageDown => {
+            let (row, column) = editor.buffer.cursor();
+            let last = editor.buffer.lines().len() - 1;
+            let row = match key.code {
+                KeyCode::PageUp => row.saturating_sub(page),
+                _ => (row + page).min(last),
+            };
+            editor.buffer.go_to(row + 1, column + 1);
+            return Vec::new();
+        }
+        _ => {}
+    }
+    match editor.buffer.key(key) {
+        Edit::Changed => {
+            editor.text_changed();
+            let types = matches!(key.code, KeyCode::Char(_) | KeyCode::Backspace) && !control;
+            if types {
+                editor.refresh_popup(&around, false);
+            } else {
+                editor.popup = None;
+            }
+        }
+        Edit::Moved => editor.popup = None,
+        Edit::NotMine => {}
+    }
+    Vec::new()
+}
+
+/// Puts the chosen completion, or the first one, in the place of what is typed.
+fn accept(model: &mut Model) {
+    let Some(around) = surroundings(model) else {
+        return;
+    };
+    let Some(editor) = &mut model.editing.editor else {
+        return;
+    };
+    let Some(popup) = editor.popup.take() else {
+        return;
+    };
+    let Some(candidate) = popup.candidates.get(popup.chosen.unwrap_or(0)) else {
+        return;
+    };
+    editor.buffer.delete_before(popup.typed);
+    editor.buffer.insert(&candidate.insert);
+    editor.text_changed();
+    // Behind a key its values are what one wants to see next.
+    if candidate.insert.ends_with(": ") {
+        editor.refresh_popup(&around, true);
+    }
+}
+
+/// Shows the difference with its effects, unless something is wrong with the text.
+pub(super) fn start_review(model: &mut Model) {
+    let Some(around) = surroundings(model) else {
+        return;
+    };
+    let Some(editor) = &mut model.editing.editor else {
+        return;
+    };
+    editor.popup = None;
+    let text = editor.buffer.text();
+    editor.findings.report = diagnose(&text, &around);
+    let errors = editor.findings.report.errors();
+    if errors > 0 {
+        editor.stage = Stage::Text;
+        editor.findings.refusal.clear();
+        editor.go_to_first_error();
+        let line = editor.buffer.cursor().0 + 1;
+        model.complain(format!("{}; the first is at line {line}", count(errors)));
+        return;
+    }
+    if editor.subject.key().is_some() && !editor.is_modified() {
+        model.say("nothing was changed");
+        return;
+    }
+    editor.stage = Stage::Review(editor.review());
+    model.notices.hush();
+}
+
+pub(super) fn count(errors: usize) -> String {
+    match errors {
+        1 => "1 error".to_owned(),
+        many => format!("{many} errors"),
+    }
+}
+
+fn on_review_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let page = isize::try_from(model.editor_text().height)
+        .unwrap_or(1)
+        .max(1);
+    let Some(editor) = &mut model.editing.editor else {
+        return Vec::new();
+    };
+    let Stage::Review(review) = &mut editor.stage else {
+        return Vec::new();
+    };
+    match key.code {
+        KeyCode::Enter if review.needs_recreate => ask_recreate(model),
+        KeyCode::Enter => return apply(model, false),
+        KeyCode::Esc | KeyCode::Char('q') => editor.stage = Stage::Text,
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+            editor.stage = Stage::Text
+        }
+        KeyCode::Up | KeyCode::Char('k') => review.scroll(-1),
+        KeyCode::Down | KeyCode::Char('j') => review.scroll(1),
+        KeyCode::PageUp => review.scroll(-page),
+        KeyCode::PageDown | KeyCode::Char(' ') => review.scroll(page),
+        KeyCode::Home | KeyCode::Char('g') => review.scroll(isize::MIN / 2),
+        KeyCode::End | KeyCode::Char('G') => review.scroll(isize::MAX / 2),
+        _ => {}
+    }
+    Vec::new()
+}
+
+impl super::state::Review {
+    fn scroll(&mut self, lines: isize) {
+        let last = self.items.len().saturating_sub(1);
+        self.top = self.top.saturating_add_signed(lines).min(last);
+    }
+}
+
+fn apply(model: &mut Model, recreate: bool) -> Vec<Effect> {
+    let Some(editor) = &mut model.editing.editor else {
+        return Vec::new();
+    };
+    let objects = editor.findings.report.accepted.iter();
+    let objects: Vec<_> = objects
+        .map(|one| (one.key.clone(), one.manifest.clone(), one.document.clone()))
+        .collect();
+    let names: Vec<String> = objects.iter().map(|(key, _, _)| key.to_string()).collect();
+    let names = names.join(", ");
+    let words = match (&editor.subject, recreate) {
+        (_, true) => format!("{names} is stopped, deleted and created anew"),
+        (Subject::New, false) => format!("creating {names}"),
+        (Subject::Existing { .. }, false) => format!("applying {names}"),
+    };
+    let request = ApplyRequest {
+        subject: editor.subject.clone(),
+        base: editor.base_value.clone(),
+        objects,
+        recreate,
+    };
+    editor.stage = Stage::Sent(words);
+    vec![Effect::Editor(EditorEffect::Apply(Box::new(request)))]
+}
+
+fn choice(key: char, text: &str, answer: Answer) -> Choice {
+    Choice {
+        key,
+        text: text.to_owned(),
+        action: AnswerAction::Editor(answer),
+    }
+}
+
+fn ask_recreate(model: &mut Model) {
+    let Some(editor) = &model.editing.editor else {
+        return;
+    };
+    let Some(key) = editor.subject.key() else {
+        return;
+    };
+    let mut text = vec![format!(
+        "{key} cannot be changed like this while it exists."
+    )];
+    if let Some(crate::model::Object::Pod(pod)) = &editor.live {
+        let grace = crate::model::pod::grace_period_seconds(pod);
+        text.push(format!(
+            "Recreate: its containers are asked to stop (killed after {grace} s), it is deleted with its files and logs, \
+             and created anew from this text."
+        ));
+    } else {
+        text.push("Recreate: it is deleted and created anew from this text.".to_owned());
+    }
+    model.overlays.push(Overlay::Confirm(Confirm {
+        title: "recreate".to_owned(),
+        text,
+        answers: vec![
+            Choice {
+                key: 'n',
+                text: "No".to_owned(),
+                action: AnswerAction::Nothing,
+            },
+            choice('y', "Recreate", Answer::Recreate),
+        ],
+        chosen: 0,
+    }));
+}
+
+/// Closes the editor, or asks when that would lose something.
+fn ask_leave(model: &mut Model) {
+    let Some(editor) = &model.editing.editor else {
+        return;
+    };
+    if !editor.is_modified() {
+        close(model);
+        return;
+    }
+    model.overlays.push(Overlay::Confirm(Confirm {
+        title: "leave the editor".to_owned(),
+        text: vec!["The text was changed and is not applied.".to_owned()],
+        answers: vec![
+            Choice {
+                key: 'k',
+                text: "Keep editing".to_owned(),
+                action: AnswerAction::Nothing,
+            },
+            choice('r', "Review", Answer::Review),
+            choice('d', "Discard", Answer::Discard),
+        ],
+        chosen: 0,
+    }));
+}
+
+/// The draft goes with the next round of `settle`.
+pub(super) fn close(model: &mut Model) {
+    if let Some(editor) = model.editing.editor.take() {
+        (model.focus, model.is_zoomed) = editor.before;
+    }
+    model.editing.is_draft_stale = true;
+}
+
+pub(in crate::tui) fn answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
+    match answer {
+        Answer::Discard => close(model),
+        Answer::Review => start_review(model),
+        Answer::Recreate => return apply(model, true),
+        Answer::OpenRecovered => {
+            if let Some(recovered) = model.editing.recovered.pop() {
+                super::opening::resume(model, &recovered);
+                return vec![Effect::Editor(EditorEffect::DropRecovered(vec![recovered]))];
+            }
+        }
+        Answer::DropRecovered => {
+            let all = std::mem::take(&mut model.editing.recovered);
+            return vec![Effect::Editor(EditorEffect::DropRecovered(all))];
+        }
+    }
+    Vec::new()
+}
+
+fn help(model: &mut Model) {
+    let mut lines: Vec<String> = HELP
+        .iter()
+        .map(|(key, what)| format!("{key:<22} {what}"))
+        .collect();
+    if let Some(editor) = &model.editing.editor {
+        let problems = editor.problems();
+        let mark = |severity| {
+            if severity == Severity::Error {
+                "error"
+            } else {
+                "warning"
+            }
+        };
+        let found: Vec<String> = problems
+            .map(|problem| {
+                format!(
+                    "line {}: {}: {}",
+                    problem.line,
+                    mark(problem.severity),
+                    problem.message
+                )
+            })
+            .collect();
+        if !found.is_empty() {
+            lines.push(String::new());
+            lines.extend(found);
+        }
+    }
+    model.overlays.push(Overlay::Text(TextBox {
+        title: "the editor".to_owned(),
+        lines,
+        top: 0,
+    }));
+}

@@ -1,0 +1,143 @@
+//! Writes assets/kubernetes-schema.json: the fields of Pod, ConfigMap and Secret with their types and one line
+//! about each, compacted from the JSON schema that k8s-openapi carries. Run it by hand when k8s-openapi changes:
+//! `cargo run --manifest-path tests/schema/Cargo.toml > assets/kubernetes-schema.json`.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use schemars::SchemaGenerator;
+use serde_json::{Value, json};
+
+fn main() {
+    let mut generator = SchemaGenerator::default();
+    for_kind::<Pod>(&mut generator);
+    for_kind::<ConfigMap>(&mut generator);
+    for_kind::<Secret>(&mut generator);
+    let definitions = generator.take_definitions(false);
+    let mut types = BTreeMap::new();
+    for (name, definition) in &definitions {
+        let Some(properties) = definition.get("properties").and_then(Value::as_object) else {
+            continue;
+        };
+        let required: Vec<&str> = definition["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let fields: serde_json::Map<String, Value> = properties
+            .iter()
+            .map(|(field, schema)| {
+                let about = json!({
+                    "type": type_of(schema),
+                    "required": required.contains(&field.as_str()),
+                    "doc": first_sentence(schema["description"].as_str().unwrap_or_default()),
+                });
+                (field.clone(), about)
+            })
+            .collect();
+        types.insert(short(name).to_owned(), Value::Object(fields));
+    }
+    // The status is written by the engine alone.
+    let unreachable = ["PodStatus"];
+    types.retain(|name, _| !unreachable.contains(&name.as_str()));
+    keep_reachable(&mut types);
+    println!("{{");
+    let count = types.len();
+    for (index, (name, fields)) in types.iter().enumerate() {
+        println!("{}: {{", json!(name));
+        let fields = fields.as_object().expect("made above");
+        for (index, (field, about)) in fields.iter().enumerate() {
+            let comma = if index + 1 < fields.len() { "," } else { "" };
+            println!(
+                "{}:[{},{},{}]{comma}",
+                json!(field),
+                about["type"],
+                about["required"],
+                about["doc"]
+            );
+        }
+        println!("}}{}", if index + 1 < count { "," } else { "" });
+    }
+    println!("}}");
+}
+
+fn for_kind<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) {
+    let _ = generator.subschema_for::<T>();
+}
+
+fn short(name: &str) -> &str {
+    name.rsplit(['.', '/']).next().unwrap_or(name)
+}
+
+fn type_of(schema: &Value) -> String {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return match short(reference) {
+            scalar @ ("Quantity" | "IntOrString" | "Time" | "MicroTime" | "ByteString") => {
+                scalar.to_owned()
+            }
+            other => other.to_owned(),
+        };
+    }
+    if let Some(parts) = schema["allOf"].as_array() {
+        return type_of(&parts[0]);
+    }
+    match schema["type"].as_str().unwrap_or("string") {
+        "array" => format!("[]{}", type_of(&schema["items"])),
+        "object" => match schema.get("additionalProperties") {
+            Some(inner) => format!("map[string]{}", type_of(inner)),
+            None => "object".to_owned(),
+        },
+        other => other.to_owned(),
+    }
+}
+
+/// Without the links, and not longer than a line that one can read in passing.
+fn first_sentence(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = text.split(" More info:").next().unwrap_or_default();
+    let mut end = text.len();
+    for (index, _) in text.match_indices(". ") {
+        let head = &text[..index];
+        if !["e.g", "i.e", "etc", "cf"]
+            .iter()
+            .any(|short| head.ends_with(short))
+        {
+            end = index;
+            break;
+        }
+    }
+    let mut sentence: String = text[..end].trim_end_matches('.').to_owned();
+    if sentence.chars().count() > 160 {
+        sentence = sentence.chars().take(159).collect::<String>() + "…";
+    }
+    sentence
+}
+
+fn keep_reachable(types: &mut BTreeMap<String, Value>) {
+    let mut wanted = vec![
+        "Pod".to_owned(),
+        "ConfigMap".to_owned(),
+        "Secret".to_owned(),
+    ];
+    let mut seen = Vec::new();
+    while let Some(name) = wanted.pop() {
+        if seen.contains(&name) {
+            continue;
+        }
+        for about in types
+            .get(&name)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            let inner = about.1["type"].as_str().unwrap_or_default();
+            let inner = inner
+                .trim_start_matches("[]")
+                .trim_start_matches("map[string]");
+            wanted.push(inner.to_owned());
+        }
+        seen.push(name);
+    }
+    types.retain(|name, _| seen.contains(name));
+}
