@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Apply(verbs::ApplyArgs),
     /// Create objects from manifests, or a namespace, config map or secret from arguments
     Create(verbs::CreateArgs),
+    /// Change objects in your editor
+    Edit(verbs::EditArgs),
     /// Replace objects by the manifests
     Replace(verbs::ReplaceArgs),
     /// Delete objects by name, selector or manifest

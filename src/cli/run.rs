@@ -73,6 +73,7 @@ pub(super) async fn dispatch(context: &mut Context, command: Command) -> Result<
         )),
         Command::Apply(args) => verbs::apply(context, args).await,
         Command::Create(args) => verbs::create(context, args).await,
+        Command::Edit(args) => verbs::edit(context, args).await,
         Command::Replace(args) => verbs::replace(context, args).await,
         Command::Delete(args) => verbs::delete(context, args).await,
         Command::Get(args) => verbs::get(context, args).await,

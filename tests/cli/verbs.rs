@@ -96,3 +96,64 @@ fn an_engine_is_started_when_none_runs() {
         (!podtui.run().join("api.sock").exists()).then_some(())
     });
 }
+
+/// `sed` as the editor: it changes the file in place, once well, once not.
+#[test]
+fn edit_goes_through_the_editor_of_the_user() {
+    let podtui = Podtui::start();
+    podtui.apply_output("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: '1'}\n");
+    let edit = |editor: &str| {
+        let output = podtui
+            .command(&["edit", "cm", "c"])
+            .env("KUBE_EDITOR", editor)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let cancelled = (
+        Some(0),
+        String::new(),
+        "Edit cancelled, no changes made.\n".to_owned(),
+    );
+    assert_eq!(edit("true"), cancelled);
+    assert_eq!(
+        edit("sed -i 's/a: \"1\"/a: \"2\"/'"),
+        (Some(0), "configmap/c edited\n".to_owned(), String::new())
+    );
+    assert_eq!(
+        podtui.ok(&["get", "cm", "c", "-o", "jsonpath={.data.a}"]),
+        "2"
+    );
+    // The second round changes nothing any more: the edit ends and the text is kept.
+    let (code, out, err) = edit("sed -i 's/^data:/dota:/'");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("error: configmaps \"c\" is invalid"), "{err}");
+    assert!(
+        err.ends_with("error: Edit cancelled, no valid changes were saved.\n"),
+        "{err}"
+    );
+    let kept = err
+        .split('"')
+        .find(|part| part.contains("/podtui-edit-"))
+        .expect("the place is named");
+    let text = std::fs::read_to_string(kept).unwrap();
+    std::fs::remove_file(kept).unwrap();
+    assert!(
+        text.contains("# configmaps \"c\" was not valid:\n# * ") && text.contains("\ndota:\n"),
+        "{text}"
+    );
+    assert_eq!(
+        edit("sh -c '> \"$0\"'").2,
+        "Edit cancelled, saved file was empty.\n"
+    );
+    assert!(
+        edit("false")
+            .2
+            .contains("there was a problem with the editor \"false\"")
+    );
+}
