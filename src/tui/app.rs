@@ -104,12 +104,11 @@ pub(crate) async fn run(
     client: impl Future<Output = Result<Arc<dyn Client>, String>> + Send + 'static,
 ) -> Result<ExitChoice, TuiError> {
     let mut model = initial_model(&settings, Clock::system().now(), TimeZone::system());
+    let mut first_effects = Vec::new();
     if let Some(directory) = &settings.config_dir {
         // A few small files, before the terminal is touched: the first frame has the right colours.
-        update(
-            &mut model,
-            Msg::Personal(Box::new(read_personal(directory))),
-        );
+        let personal = Msg::Personal(Box::new(read_personal(directory)));
+        first_effects = update(&mut model, personal);
     }
     let personal = model.personal.clone();
     let _guard = TerminalGuard::take().map_err(TuiError::Terminal)?;
@@ -126,6 +125,10 @@ pub(crate) async fn run(
         },
     );
     app.draw().map_err(TuiError::Terminal)?;
+    // The model counts on them: what it believes to be watched has to be.
+    for effect in first_effects {
+        app.start(effect);
+    }
     app.listen();
     if let Some(directory) = settings.edits_dir {
         app.keep_drafts_in(directory);
