@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 #[macro_use]
 mod support;
+mod terminals;
 
 use std::fs;
 use std::process::{Command, Output};
