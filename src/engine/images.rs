@@ -97,7 +97,9 @@ impl Machine {
             );
             let spec = pod.spec.as_ref();
             let containers = spec.into_iter().flat_map(all_containers);
-            let volumes = spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
+            let volumes = spec
+                .into_iter()
+                .flat_map(|spec| spec.volumes.iter().flatten());
             let sources = volumes.filter_map(|volume| volume.image.as_ref());
             let wanted = containers
                 .filter_map(|container| container.image.as_deref())
