@@ -404,7 +404,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn canonical_is_a_fixed_point_and_keeps_the_number(
+        fn canonical_is_a_fixed_point_of_its_format_and_keeps_the_number(
             whole in 0u64..1_000_000_000_000, fraction in "[0-9]{0,5}", suffix in "(m||k|M|G|Ki|Mi|Gi|e3|e-2|E5)", negative: bool
         ) {
             let sign = if negative { "-" } else { "" };
@@ -413,7 +413,12 @@ mod tests {
             let printed = first.to_string();
             let second: ParsedQuantity = printed.parse().unwrap();
             prop_assert_eq!(first, second);
-            prop_assert_eq!(second.to_string(), printed);
+            // A binary number that 1024 does not divide is printed without a suffix, and plain digits are read as
+            // a decimal number, whose canonical form may have one (apimachinery's CanonicalizeBytes does so too).
+            let lost_its_format = suffix.ends_with('i') && printed.ends_with(|last: char| last.is_ascii_digit());
+            if !lost_its_format {
+                prop_assert_eq!(second.to_string(), printed);
+            }
         }
 
         #[test]

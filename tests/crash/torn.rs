@@ -362,7 +362,7 @@ fn a_full_disk_is_said_and_survived() {
     );
     let names = podtui.ok(&["get", "configmaps", "-o", "name"]);
     assert_eq!(
-        names, "configmap/before\n",
+        names, "configmap/before\nconfigmap/kube-root-ca.crt\n",
         "half of a refused write is there"
     );
     assert!(is_alive(pid), "the container died of a full disk");
@@ -405,7 +405,7 @@ fn a_full_disk_is_said_and_survived() {
     podtui.serve();
     assert_eq!(
         podtui.ok(&["get", "configmaps", "-o", "name"]),
-        "configmap/before\n"
+        "configmap/before\nconfigmap/kube-root-ca.crt\n"
     );
     assert_eq!(podtui.container_pid("logger", "c"), pid);
     assert_eq!(status(&podtui.pod("logger"), "c")["restartCount"], 1);
@@ -434,7 +434,7 @@ fn a_full_disk_is_said_and_survived() {
     if output.status.success() {
         assert_eq!(
             String::from_utf8_lossy(&output.stdout),
-            "configmap/after\nconfigmap/before\n"
+            "configmap/after\nconfigmap/before\nconfigmap/kube-root-ca.crt\n"
         );
     } else {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -80,8 +80,16 @@ fn logs_a_shell_and_the_list_at_the_same_time() {
         terminal.type_text("q() { echo from-q; }; q");
         terminal.press(&["Enter"]);
         terminal.wait("a function called q", |text| text.contains("\nfrom-q"));
-        terminal.type_text("sleep 1000");
-        terminal.press(&["Enter", "C-c"]);
+        terminal.type_text("echo asleep; cat");
+        terminal.press(&["Enter"]);
+        terminal.wait("the program to run", |text| text.contains("\nasleep"));
+        // What cat gives back shows that it has the terminal.
+        terminal.type_text("awake");
+        terminal.press(&["Enter"]);
+        let is_twice = |text: &str| text.matches("\nawake").count() == 2;
+        terminal.wait("its answer", is_twice);
+        terminal.press(&["C-c"]);
+        terminal.wait("the interrupt to show", |text| text.contains("^C"));
         terminal.type_text("echo interrupted-$?");
         terminal.press(&["Enter"]);
         terminal.wait("the interrupt", |text| text.contains("\ninterrupted-1"));
