@@ -1,6 +1,8 @@
 //! Containers that take all they can get, and processes that do not want to end.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::{Podtui, is_alive, status, statuses};
@@ -97,6 +99,79 @@ fn what_is_filled_is_full_inside_only() {
     assert!(!fds.contains("signal"), "{fds}");
     assert_responsive(&podtui);
     assert_eq!(status(&podtui.pod("full"), "c")["restartCount"], 0);
+    podtui.delete_all();
+}
+
+/// Open files of a process.
+fn descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// The soft limit alone, so that it can be raised again without any right.
+fn limit_descriptors(pid: u32, limit: usize) {
+    let status = Command::new("prlimit")
+        .args([format!("--pid={pid}"), format!("--nofile={limit}:")])
+        .status()
+        .expect("prlimit(1)");
+    assert!(status.success(), "prlimit of {pid}");
+}
+
+/// 45: an engine and a shim that have no descriptor left harm no container, say what is missing and recover;
+/// nothing stays open.
+#[test]
+fn engine_and_shim_outlive_the_lack_of_descriptors() {
+    require_root!();
+    let podtui = Podtui::start();
+    podtui.apply(&pod("other", "    command: [sleep, '1000000']\n", ""));
+    podtui.wait_running("other");
+    podtui.ok(&["exec", "other", "--", "true"]);
+    let container = podtui.container_pid("other", "c");
+
+    let engine = podtui.engine_pid();
+    let before = descriptors(engine);
+    limit_descriptors(engine, before + 20);
+    let socket = podtui.run().join("api.sock");
+    let clients: Vec<UnixStream> = (0..200)
+        .filter_map(|_| UnixStream::connect(&socket).ok())
+        .collect();
+    assert!(clients.len() > 100, "{} clients", clients.len());
+    podtui.wait("every descriptor to be taken", || {
+        (descriptors(engine) >= before + 20).then_some(())
+    });
+    assert!(is_alive(container), "the container felt it");
+    drop(clients);
+    podtui.wait("the engine to answer again", || {
+        podtui
+            .output(&["get", "pods"])
+            .status
+            .success()
+            .then_some(())
+    });
+    limit_descriptors(engine, 20_000);
+    podtui.apply(&pod("after", "    command: [sleep, '1000000']\n", ""));
+    podtui.wait_running("after");
+    podtui.ok(&["delete", "pod", "after", "--grace-period=0", "--force"]);
+    podtui.wait("the engine to close what it had opened", || {
+        (descriptors(engine) <= before + 10).then_some(())
+    });
+
+    let shim = podtui.shim_pid("other");
+    let before = descriptors(shim);
+    limit_descriptors(shim, before + 3);
+    let refused = podtui.output(&["exec", "other", "--", "true"]);
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "with three descriptors");
+    assert!(text.contains("too many open files"), "{text}");
+    assert!(is_alive(container), "the container felt it");
+    limit_descriptors(shim, 20_000);
+    for _ in 0..20 {
+        podtui.ok(&["exec", "other", "--", "true"]);
+    }
+    podtui.wait("the shim to close what it had opened", || {
+        (descriptors(shim) <= before).then_some(())
+    });
+    assert_eq!(podtui.container_pid("other", "c"), container);
+    assert_eq!(status(&podtui.pod("other"), "c")["restartCount"], 0);
     podtui.delete_all();
 }
 
