@@ -287,7 +287,6 @@ impl List {
             format!("{path}.volumeDevices"),
             "the device is not there, so the pod is held",
         );
-        self.lifecycle(path, container);
         if let Some(context) = &container.security_context {
             self.container_security(&format!("{path}.securityContext"), context);
         }
@@ -320,22 +319,6 @@ impl List {
             format!("{path}.resources.claims"),
             "devices cannot be claimed, so the pod is held",
         );
-    }
-
-    fn lifecycle(&mut self, path: &str, container: &Container) {
-        let Some(lifecycle) = &container.lifecycle else {
-            return;
-        };
-        for (field, hook) in [
-            ("postStart", &lifecycle.post_start),
-            ("preStop", &lifecycle.pre_stop),
-        ] {
-            self.ignored(
-                hook.as_ref().is_some_and(|hook| hook.http_get.is_some()),
-                format!("{path}.lifecycle.{field}.httpGet"),
-                "the request is not made",
-            );
-        }
     }
 
     fn container_security(&mut self, path: &str, context: &SecurityContext) {
@@ -429,7 +412,6 @@ mod tests {
                     "name": "c",
                     "ports": [{"containerPort": 80, "hostPort": 80}],
                     "resources": {"limits": {"example.com/foo": "1"}, "requests": {"example.com/foo": "1", "ephemeral-storage": "1Gi"}},
-                    "lifecycle": {"preStop": {"httpGet": {"port": 80}}},
                     "securityContext": {"seccompProfile": {"type": "Localhost"}},
                 }],
                 "initContainers": [{"name": "i", "volumeDevices": [{"devicePath": "/d", "name": "v"}]}],
@@ -447,10 +429,6 @@ mod tests {
                 ),
                 (
                     "spec.containers[0].resources.requests[ephemeral-storage]",
-                    Support::Ignored,
-                ),
-                (
-                    "spec.containers[0].lifecycle.preStop.httpGet",
                     Support::Ignored,
                 ),
                 (

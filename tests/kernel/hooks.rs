@@ -1,5 +1,7 @@
 //! postStart and preStop hooks, and how they share the grace period with the container.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::support::{Podtui, status};
@@ -141,5 +143,72 @@ fn pre_stop_uses_up_the_grace_period() {
     let took = delete(&podtui, &["shorter", "--grace-period=1"]);
     assert!(took < 6.0, "a shorter period ended the hook after {took} s");
     podtui.ok(&["delete", "pod", "forced", "--force", "--grace-period=0"]);
+    podtui.delete_all();
+}
+
+/// Answers one request with a status that a hook does not care about, and gives the request back.
+fn answer_once(listener: &TcpListener) -> String {
+    let (mut stream, _) = listener.accept().expect("a request");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a socket takes a timeout");
+    let mut request = Vec::new();
+    let mut bytes = [0; 1024];
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        let read = stream.read(&mut bytes).expect("a request");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&request));
+        request.extend_from_slice(&bytes[..read]);
+    }
+    let answer =
+        "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    stream.write_all(answer.as_bytes()).expect("the hook reads");
+    String::from_utf8_lossy(&request).into_owned()
+}
+
+#[test]
+fn http_hooks_fail_only_when_nobody_answers() {
+    require_root!();
+    let podtui = Podtui::start();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let get = |path: &str| format!("{{httpGet: {{host: 127.0.0.1, port: {port}, path: {path}}}}}");
+    podtui.apply(&pod(
+        "web",
+        "  terminationGracePeriodSeconds: 20\n",
+        POLITE,
+        &format!("{{postStart: {}, preStop: {}}}", get("/hello"), get("/bye")),
+    ));
+    let hello = answer_once(&listener);
+    assert!(hello.starts_with("GET /hello HTTP/1.1\r\n"), "{hello}");
+    let agent = "user-agent: kube-lifecycle/1.36";
+    assert!(hello.to_lowercase().contains(agent), "{hello}");
+    podtui.wait_running("web");
+    let mut deletion = podtui.command(&["delete", "pod", "web"]);
+    let deletion = std::thread::spawn(move || deletion.output().expect("podtui starts"));
+    let bye = answer_once(&listener);
+    assert!(bye.starts_with("GET /bye HTTP/1.1\r\n"), "{bye}");
+    assert!(deletion.join().expect("it ends").status.success());
+
+    // Without a host it goes to the pod itself, where nobody listens.
+    podtui.apply(&pod(
+        "deaf",
+        "  terminationGracePeriodSeconds: 1\n",
+        POLITE,
+        "{postStart: {httpGet: {port: 81, path: /x}}}",
+    ));
+    let pod = podtui.wait("PostStartHookError", || {
+        podtui
+            .try_pod("deaf")
+            .filter(|pod| status(pod, "c")["state"]["waiting"]["reason"] == "PostStartHookError")
+    });
+    let uid = pod["metadata"]["uid"].as_str().expect("a uid");
+    let ip = pod["status"]["podIP"].as_str().expect("an address");
+    assert_eq!(
+        status(&pod, "c")["state"]["waiting"]["message"],
+        format!(
+            "HTTP lifecycle hook (/x) for Container \"c\" in Pod \"deaf_default({uid})\" failed - error: \
+             Get \"http://{ip}:81/x\": dial tcp {ip}:81: connect: connection refused"
+        )
+    );
     podtui.delete_all();
 }

@@ -1,20 +1,31 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{LifecycleHandler, Pod};
+use k8s_openapi::api::core::v1::{Container, HTTPGetAction, LifecycleHandler, Pod};
 
 use crate::base::{ContainerId, SessionEnd, SessionOutput, chain};
 use crate::engine::machine::Machine;
+use crate::engine::recorder::{KUBELET, Level};
+use crate::probe::PodNet;
+use crate::probe::handler::http::{HttpError, HttpRequest};
 use crate::wire::ExecSpec;
 
 /// Bytes kept of what a hook writes, of each stream.
 const OUTPUT_LIMIT: usize = 10 << 10;
 
+const USER_AGENT: &str = "kube-lifecycle/1.36";
+
+/// A hook has no timeout of its own: the grace period or the end of the container ends it.
+const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// One lifecycle hook of one running container.
 pub(super) struct Hook {
     pub(super) machine: Arc<Machine>,
     pub(super) pod: Arc<Pod>,
-    pub(super) container: String,
+    pub(super) container: Container,
     pub(super) id: ContainerId,
+    /// Where an httpGet goes; `None` when the sandbox is gone.
+    pub(super) net: Option<PodNet>,
     pub(super) handler: LifecycleHandler,
 }
 
@@ -31,11 +42,12 @@ impl Hook {
             self.exec(command).await
         } else if let Some(sleep) = &self.handler.sleep {
             let seconds = u64::try_from(sleep.seconds).unwrap_or(0);
-            tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
             Ok(())
-        } else if self.handler.http_get.is_some() {
-            // Not carried out yet: `model::unsupported` says so to the user.
-            Ok(())
+        } else if let Some(get) = &self.handler.http_get {
+            let path = get.path.as_deref().unwrap_or_default();
+            let sent = self.http_get(get).await;
+            sent.map_err(|error| self.failed(&format!("HTTP lifecycle hook ({path})"), &error))
         } else {
             // The schema takes tcpSocket, but no kubelet has ever carried it out.
             Err("Cannot run handler: invalid handler: tcpSocket is not supported for lifecycle hooks"
@@ -48,11 +60,47 @@ impl Hook {
         let meta = &self.pod.metadata;
         format!(
             "{what} for Container {:?} in Pod \"{}_{}({})\" failed - error: {error}",
-            self.container,
+            self.container.name,
             meta.name.as_deref().unwrap_or_default(),
             meta.namespace.as_deref().unwrap_or_default(),
             meta.uid.as_deref().unwrap_or_default(),
         )
+    }
+
+    /// Whatever the server answers is well; a server of HTTP alone is asked again without TLS
+    /// (kubelet lifecycle/handlers.go).
+    async fn http_get(&self, get: &HTTPGetAction) -> Result<(), String> {
+        let request = HttpRequest::of(get, &self.container, USER_AGENT)?;
+        let net = self.net.as_ref().ok_or("the pod has no sandbox")?;
+        let runtime = self.machine.runtime.as_ref();
+        let answer = match request.send(runtime, net, NO_TIMEOUT).await {
+            Err(HttpError::PlainAnswer(_)) => {
+                let answer = request.in_plain().send(runtime, net, NO_TIMEOUT).await;
+                if answer.is_ok() {
+                    self.tell_fallback(&request.authority(net));
+                }
+                answer
+            }
+            answer => answer,
+        };
+        match answer {
+            // The body is nobody's business here.
+            Ok(_) | Err(HttpError::Body(_)) => Ok(()),
+            Err(error) => Err(error.into_text()),
+        }
+    }
+
+    fn tell_fallback(&self, authority: &str) {
+        self.machine.recorder.pod(
+            KUBELET,
+            &self.pod,
+            Some(&self.container.name),
+            Level::Warning,
+            "LifecycleHTTPFallback",
+            format!(
+                "request to HTTPS lifecycle hook {authority} got HTTP response, retry with HTTP succeeded"
+            ),
+        );
     }
 
     async fn exec(self, command: Vec<String>) -> Result<(), String> {

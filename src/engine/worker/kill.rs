@@ -11,6 +11,7 @@ use crate::base::{ContainerId, chain};
 use crate::engine::machine::Machine;
 use crate::engine::recorder::{KUBELET, Level};
 use crate::engine::restart::{Role, containers};
+use crate::probe::PodNet;
 use crate::runtime::RuntimeError;
 
 /// However short the grace period, a container has this long to end by itself
@@ -25,6 +26,7 @@ pub(super) struct Kill {
     pub(super) container: Option<Container>,
     pub(super) name: String,
     pub(super) id: ContainerId,
+    pub(super) net: Option<PodNet>,
     /// The grace period; a deletion may shorten it while the kill goes on.
     pub(super) grace: watch::Receiver<Duration>,
     pub(super) turn: Turn,
@@ -166,17 +168,18 @@ impl Kill {
     }
 
     async fn pre_stop(&self, window: &mut Window) {
-        let handler = self
-            .container
-            .as_ref()
-            .and_then(|container| container.lifecycle.as_ref())
-            .and_then(|lifecycle| lifecycle.pre_stop.clone());
+        let Some(container) = &self.container else {
+            return;
+        };
+        let lifecycle = container.lifecycle.as_ref();
+        let handler = lifecycle.and_then(|lifecycle| lifecycle.pre_stop.clone());
         let Some(handler) = handler else { return };
         let hook = Hook {
             machine: Arc::clone(&self.machine),
             pod: Arc::clone(&self.pod),
-            container: self.name.clone(),
+            container: container.clone(),
             id: self.id.clone(),
+            net: self.net.clone(),
             handler,
         };
         let abandon = hook.outlives_its_timer();

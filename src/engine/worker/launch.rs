@@ -12,6 +12,7 @@ use crate::base::{ContainerId, SandboxId, chain};
 use crate::engine::machine::Machine;
 use crate::engine::plan::END_SHOWN_FOR;
 use crate::engine::recorder::{KUBELET, Level};
+use crate::probe::PodNet;
 use crate::runtime::RuntimeError;
 use crate::wire::{ContainerSpec, Stage};
 
@@ -31,6 +32,7 @@ pub(super) struct Launch {
     /// Exists while the postStart hook has not come back: the next engine runs it again then.
     pub(super) post_start_mark: PathBuf,
     pub(super) grace: Duration,
+    pub(super) net: Option<PodNet>,
 }
 
 pub(super) type Launched = (String, ContainerId, Result<(), NotNow>);
@@ -119,8 +121,9 @@ impl Launch {
         let hook = Hook {
             machine: Arc::clone(&self.machine),
             pod: Arc::clone(&self.pod),
-            container: self.container.name.clone(),
+            container: self.container.clone(),
             id: id.clone(),
+            net: self.net.clone(),
             handler,
         };
         let result = match hook.run().await {
@@ -147,6 +150,7 @@ impl Launch {
             container: Some(self.container.clone()),
             name: self.container.name.clone(),
             id,
+            net: self.net.clone(),
             grace: window.subscribe(),
             turn: Turn::default(),
         };

@@ -64,7 +64,13 @@ impl PodWorker {
                 })
             })
             .collect();
-        let net = seen.sandbox.as_ref().map(|sandbox| PodNet {
+        let net = self.pod_net(seen);
+        self.probes.ensure(&probed, net.as_ref());
+    }
+
+    /// Where probes and hooks reach the pod; `None` without a sandbox.
+    pub(super) fn pod_net(&self, seen: &PodObservation) -> Option<PodNet> {
+        seen.sandbox.as_ref().map(|sandbox| PodNet {
             sandbox: sandbox.id.clone(),
             address: if sandbox.host_network {
                 let own = self.machine.node.addresses.first();
@@ -73,8 +79,7 @@ impl PodWorker {
                 sandbox.address.map(Into::into)
             },
             host_network: sandbox.host_network,
-        });
-        self.probes.ensure(&probed, net.as_ref());
+        })
     }
 
     /// What the status that an earlier engine published says of this instance.

@@ -316,6 +316,7 @@ impl PodWorker {
             container: container.clone(),
             post_start_mark: marks.join(instance.id().to_string()),
             grace: self.grace(),
+            net: self.pod_net(&self.observation()),
             instance,
         })
     }

@@ -113,6 +113,7 @@ impl PodWorker {
             container: self.find_container(&name),
             name,
             id,
+            net: self.pod_net(&self.observation()),
             grace,
             turn,
         }

@@ -60,10 +60,6 @@ pub(crate) enum HttpError {
 }
 
 impl HttpError {
-    #[expect(
-        dead_code,
-        reason = "its caller is the httpGet hook, which is not there yet"
-    )]
     pub(crate) fn into_text(self) -> String {
         match self {
             Self::Failed(text)
@@ -98,10 +94,6 @@ impl HttpRequest {
     }
 
     /// The same request without TLS.
-    #[expect(
-        dead_code,
-        reason = "its caller is the httpGet hook, which is not there yet"
-    )]
     pub(crate) fn in_plain(&self) -> Self {
         Self {
             https: false,
@@ -110,10 +102,6 @@ impl HttpRequest {
     }
 
     /// `host:port` as texts name it.
-    #[expect(
-        dead_code,
-        reason = "its caller is the httpGet hook, which is not there yet"
-    )]
     pub(crate) fn authority(&self, net: &PodNet) -> String {
         self.url(net).authority()
     }
