@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::expand_home;
+use super::input::LentTerminal;
 use crate::client::{Client, DeleteOptions, Preconditions, WriteOptions, Written};
 use crate::manifest::Document;
 use crate::model::applied::{apply_patch, with_applied};
@@ -215,8 +216,22 @@ pub(in crate::tui) fn edit_outside(text: &str, directory: Option<&Path>) -> Resu
         .or_else(|| variable("EDITOR"))
         .unwrap_or_else(|| "vi".to_owned());
     let directory = directory.map_or_else(std::env::temp_dir, Path::to_path_buf);
+    edit_with(&command, text, &directory)
+}
+
+fn edit_with(command: &str, text: &str, directory: &Path) -> Result<String, String> {
     let path = directory.join(format!("edit-{}.yaml", std::process::id()));
-    let result = edit_file(&command, &path, text);
+    let lent = LentTerminal::lend();
+    let result = edit_file(command, &path, text);
+    drop(lent);
+    let is_changed = || fs::read_to_string(&path).is_ok_and(|left| left != text);
+    if result.is_err() && is_changed() {
+        // The next edit must not write over it.
+        let kept = path.with_extension("kept.yaml");
+        let kept = fs::rename(&path, &kept).map_or(path, |()| kept);
+        let place = kept.display();
+        return result.map_err(|error| format!("$EDITOR: {error}; what was typed is in {place}"));
+    }
     // The text is in the editor of the screen and in its draft from here on.
     let _ = fs::remove_file(&path);
     result.map_err(|error| format!("$EDITOR: {error}"))
@@ -265,4 +280,24 @@ pub(in crate::tui) fn read_manifest(path: &str) -> Reply {
         fs::read_to_string(&place).map_err(|error| format!("{path}: {error}"))
     };
     Reply::Editor(EditorReply::FileRead(path.to_owned(), read()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_outlives_a_failing_editor() {
+        let directory = tempfile::tempdir().unwrap();
+        let edit = |command: &str| edit_with(command, "a: 1\n", directory.path());
+        let types = "f() { echo 'b: 2' >> \"$1\"; return 3; }; f";
+        let error = edit(types).unwrap_err();
+        let (_, place) = error.split_once("what was typed is in ").unwrap();
+        assert_eq!(fs::read_to_string(place).unwrap(), "a: 1\nb: 2\n");
+        // A later edit leaves it alone, and an editor that changed nothing leaves nothing.
+        assert!(edit("false").unwrap_err().contains("exit status: 1"));
+        assert_eq!(edit("true").unwrap(), "a: 1\n");
+        assert_eq!(fs::read_to_string(place).unwrap(), "a: 1\nb: 2\n");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
 }
