@@ -184,6 +184,8 @@ impl Settings {
     pub(crate) fn screen_of(path: &Path, text: &str) -> Result<Screen, ConfigError> {
         let file = file::parse(path, text)?;
         check(path, &file)?;
+        images::images(path, file.images)?;
+        images::registries(path, file.registries)?;
         Ok(file.screen)
     }
 

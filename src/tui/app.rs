@@ -142,8 +142,11 @@ pub(crate) async fn run(
     let changes = app.messages_tx.clone();
     let _personal = settings.config_dir.map(|directory| {
         AbortOnDropHandle::new(tokio::spawn(async move {
-            if let Err(error) = follow_personal(directory, personal, changes).await {
-                tracing::warn!(%error, "changes of the configuration are not seen");
+            if let Err(error) = follow_personal(directory, personal, changes.clone()).await {
+                // The screen may be gone.
+                let _ = changes
+                    .send(Msg::PersonalUnwatched(error.to_string()))
+                    .await;
             }
         }))
     });

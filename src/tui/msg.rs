@@ -54,6 +54,8 @@ pub(super) enum Msg {
     Metrics(Result<Vec<PodMetrics>, String>),
     /// The files of the configuration directory changed.
     Personal(Box<PersonalFiles>),
+    /// Their changes are not seen any more; the text says why.
+    PersonalUnwatched(String),
     Reply(Reply),
 }
 

@@ -80,6 +80,7 @@ fn summary(msg: &Msg) -> String {
             format!("{id:?}: {news}")
         }
         Msg::Metrics(result) => format!("metrics of {:?} pods", result.as_ref().map(Vec::len)),
+        Msg::PersonalUnwatched(problem) => format!("configuration not watched: {problem}"),
         Msg::Personal(files) => {
             let read = |text: &super::personal::FileText| match text {
                 Ok(Some(text)) => format!("{} bytes", text.len()),

@@ -98,6 +98,9 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         // Usage is then shown as `-`; a cause worth telling shows in the watches as well.
         Msg::Metrics(Err(_)) => model.metrics.update(Vec::new()),
+        Msg::PersonalUnwatched(problem) => model.complain(format!(
+            "changes of config.toml, keys.toml and themes are not followed: {problem}"
+        )),
         Msg::Personal(files) => {
             let before = std::mem::replace(&mut model.personal, *files);
             let now = model.personal.clone();

@@ -224,17 +224,33 @@ fn edit_with(command: &str, text: &str, directory: &Path) -> Result<String, Stri
     let lent = LentTerminal::lend();
     let result = edit_file(command, &path, text);
     drop(lent);
-    let is_changed = || fs::read_to_string(&path).is_ok_and(|left| left != text);
+    // Bytes: what cannot be read back because it is not UTF-8 was typed all the same.
+    let is_changed = || fs::read(&path).is_ok_and(|left| left != text.as_bytes());
     if result.is_err() && is_changed() {
-        // The next edit must not write over it.
-        let kept = path.with_extension("kept.yaml");
-        let kept = fs::rename(&path, &kept).map_or(path, |()| kept);
+        let kept = keep(&path).unwrap_or(path);
         let place = kept.display();
         return result.map_err(|error| format!("$EDITOR: {error}; what was typed is in {place}"));
     }
     // The text is in the editor of the screen and in its draft from here on.
     let _ = fs::remove_file(&path);
     result.map_err(|error| format!("$EDITOR: {error}"))
+}
+
+/// A name of its own, so that no later edit writes over it.
+fn keep(path: &Path) -> Option<PathBuf> {
+    let names = (1u32..).map(|number| path.with_extension(format!("kept{number}.yaml")));
+    // A hard link is refused where the name is taken; a rename would replace it.
+    for kept in names.take(1000) {
+        match fs::hard_link(path, &kept) {
+            Ok(()) => {
+                let _ = fs::remove_file(path);
+                return Some(kept);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 fn edit_file(command: &str, path: &PathBuf, text: &str) -> Result<String, String> {
@@ -299,5 +315,12 @@ mod tests {
         assert_eq!(edit("true").unwrap(), "a: 1\n");
         assert_eq!(fs::read_to_string(place).unwrap(), "a: 1\nb: 2\n");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        // Neither does a second failure write over the first, nor are bytes that are no text thrown away.
+        let bytes = "f() { printf '\\377' > \"$1\"; }; f";
+        let error = edit(bytes).unwrap_err();
+        let (_, second) = error.split_once("what was typed is in ").unwrap();
+        assert_ne!(second, place);
+        assert_eq!(fs::read(second).unwrap(), [0xff]);
+        assert_eq!(fs::read_to_string(place).unwrap(), "a: 1\nb: 2\n");
     }
 }

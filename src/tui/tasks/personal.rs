@@ -80,7 +80,13 @@ pub(in crate::tui) async fn follow_personal(
                 }
             })?;
         for watched in watched_directories(&directory) {
-            watcher.watch(&watched, RecursiveMode::NonRecursive)?;
+            match watcher.watch(&watched, RecursiveMode::NonRecursive) {
+                // It went away in this moment, which is a change to look at.
+                Err(_) if !watched.exists() => {
+                    let _ = changed_tx.try_send(());
+                }
+                other => other?,
+            }
         }
         // What changed before the watch was set up is seen now, everything later wakes the loop.
         let files = {
