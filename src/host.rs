@@ -18,8 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::base::Clock;
 use crate::client::{Client, Local, Remote};
-use crate::config::Settings;
-use crate::engine::{self, EngineApi, EngineHandle, ImageGc, NodeLimits};
+use crate::config::{self, Settings};
+use crate::engine::{self, EngineApi, EngineHandle, ImageGc, NodeLimits, Threshold, Thresholds};
 use crate::image::{CredentialFiles, HostSettings, ImageSettings, LocalImages, RegistrySettings};
 use crate::model::Kind;
 use crate::network::Allocator;
@@ -321,6 +321,19 @@ fn node_limits(settings: &Settings) -> NodeLimits {
         log_max_files: settings.container_logs.max_files,
         pod_pids: settings.pod_pids_limit,
         cgroup_root: settings.cgroup_root.clone(),
+        unsafe_sysctls: settings.allowed_unsafe_sysctls.clone(),
+        eviction: Thresholds {
+            memory: threshold(settings.eviction.memory_available),
+            nodefs: threshold(settings.eviction.nodefs_available),
+            inodes: threshold(settings.eviction.nodefs_inodes_free),
+        },
+    }
+}
+
+fn threshold(threshold: config::Threshold) -> Threshold {
+    match threshold {
+        config::Threshold::Amount(amount) => Threshold::Amount(amount),
+        config::Threshold::Percent(part) => Threshold::Percent(part),
     }
 }
 

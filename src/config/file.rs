@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
+use super::eviction::EvictionTable;
 use super::images::{ImagesTable, RegistryTable};
 use super::settings::{ConfigError, OnExit};
 
@@ -20,6 +21,7 @@ pub(super) struct File {
     pub(super) container_logs: ContainerLogs,
     pub(super) cgroup: Cgroup,
     pub(super) pods: Pods,
+    pub(super) eviction: EvictionTable,
     pub(super) screen: Screen,
     pub(super) images: ImagesTable,
     /// By host.
@@ -66,11 +68,24 @@ pub(super) struct Cgroup {
 pub(super) struct Pods {
     /// -1: no limit.
     pub(super) pids_limit: Option<i64>,
+    /// Names, or beginnings of names that end with `*`.
+    pub(super) allowed_unsafe_sysctls: Vec<String>,
 }
 
 /// A number of bytes, written as a number or with one of the suffixes Ki, Mi, Gi.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size(pub(super) u64);
+
+impl Size {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (digits, shift) = [("Ki", 10), ("Mi", 20), ("Gi", 30)]
+            .into_iter()
+            .find_map(|(suffix, shift)| text.strip_suffix(suffix).map(|digits| (digits, shift)))
+            .unwrap_or((text, 0));
+        let number: u64 = digits.parse().ok()?;
+        number.checked_mul(1 << shift).map(Self)
+    }
+}
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -90,16 +105,7 @@ impl<'de> Deserialize<'de> for Size {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Size, E> {
-                let (digits, shift) = [("Ki", 10), ("Mi", 20), ("Gi", 30)]
-                    .into_iter()
-                    .find_map(|(suffix, shift)| {
-                        text.strip_suffix(suffix).map(|digits| (digits, shift))
-                    })
-                    .unwrap_or((text, 0));
-                let number: Option<u64> = digits.parse().ok();
-                number
-                    .and_then(|number| number.checked_mul(1 << shift))
-                    .map(Size)
+                Size::parse(text)
                     .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
             }
         }

@@ -7,7 +7,8 @@
 //!
 //! `config.toml` refuses unknown keys and reports the line and column of every mistake. Keys:
 //! `state_dir`, `run_dir`, `log_level`, `on_exit`, `[node] name`, `[network] pod_range`,
-//! `[container_logs] max_size, max_files`, `[cgroup] root`, `[screen] theme`, `[images] parallel_pulls,
+//! `[container_logs] max_size, max_files`, `[cgroup] root`, `[pods] pids_limit, allowed_unsafe_sysctls`,
+//! `[eviction] memory_available, nodefs_available, nodefs_inodes_free`, `[screen] theme`, `[images] parallel_pulls,
 //! gc_high_threshold, gc_low_threshold, gc_minimum_age_seconds, gc_maximum_age_seconds`,
 //! `[registries."HOST"] mirrors, plain_http, insecure, ca_file`.
 //!
@@ -16,8 +17,10 @@
 //! `[screen]` table is checked here and read by `tui`, which follows its changes.
 
 mod directories;
+mod eviction;
 mod file;
 mod images;
 mod settings;
 
+pub(crate) use eviction::Threshold;
 pub(crate) use settings::{OnExit, Overrides, Settings};

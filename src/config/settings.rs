@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 use serde::Deserialize;
 
 use super::directories::{Defaults, ensure, is_root};
+use super::eviction::Eviction;
 use super::file::{self, Screen};
 use super::images::{self, Images, Registry};
 
@@ -61,6 +62,10 @@ pub(crate) struct Settings {
     pub(crate) cgroup_root: Vec<String>,
     /// Processes and threads of one pod, as kubelet's `podPidsLimit`; `None` = no limit.
     pub(crate) pod_pids_limit: Option<i64>,
+    /// Sysctls that pods may set beside the safe ones, as kubelet's `allowedUnsafeSysctls`.
+    pub(crate) allowed_unsafe_sysctls: Vec<String>,
+    /// When pods have to go because the machine runs short, as kubelet's `evictionHard`.
+    pub(crate) eviction: Eviction,
     pub(crate) images: Images,
     /// By host, as it stands in image names.
     pub(crate) registries: BTreeMap<String, Registry>,
@@ -174,6 +179,8 @@ impl Settings {
                 .map(str::to_owned)
                 .collect(),
             pod_pids_limit: file.pods.pids_limit.filter(|limit| *limit > 0),
+            allowed_unsafe_sysctls: file.pods.allowed_unsafe_sysctls,
+            eviction: Eviction::of(&file.eviction),
         })
     }
 
@@ -260,6 +267,16 @@ fn check(path: &Path, file: &file::File) -> Result<(), ConfigError> {
             "pods.pids_limit",
             limit.to_string(),
             "it must be at least 1, or -1 for no limit",
+        );
+    }
+    if let Some(pattern) = file.pods.allowed_unsafe_sysctls.iter().find(|pattern| {
+        let name = pattern.strip_suffix('*').unwrap_or(pattern);
+        name.is_empty() || name.contains('*')
+    }) {
+        return refuse(
+            "pods.allowed_unsafe_sysctls",
+            format!("{pattern:?}"),
+            "each is a name such as \"kernel.msgmax\", or a beginning such as \"net.*\"",
         );
     }
     if let Some(name) = &file.node.name
@@ -403,7 +420,7 @@ mod tests {
         check_error(
             "log_level = \"info\"\nstate = 1\n",
             ":2:1: unknown field `state`, expected one of `state_dir`, `run_dir`, `log_level`, `on_exit`, `node`, `network`, \
-             `container_logs`, `cgroup`, `pods`, `screen`, `images`, `registries`",
+             `container_logs`, `cgroup`, `pods`, `eviction`, `screen`, `images`, `registries`",
         );
         check_error(
             "on_exit = \"never\"\n",

@@ -10,6 +10,8 @@ use super::status::{FAILED, SUCCEEDED, has_started, time};
 /// A restart of all containers is under way.
 pub(super) const RESTARTING_ALL: &str = "AllContainersRestarting";
 
+const DISRUPTION: &str = "DisruptionTarget";
+
 const OWNED: [&str; 6] = [
     "PodReadyToStartContainers",
     "Initialized",
@@ -93,6 +95,24 @@ pub(super) fn of(inputs: &Inputs<'_>, old: &[PodCondition], now: Timestamp) -> V
         conditions.push(told);
     }
     conditions
+}
+
+/// The node ended this pod, not its owner.
+pub(super) fn add_disruption(
+    conditions: &mut Vec<PodCondition>,
+    message: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
+    if conditions.iter().any(|known| known.type_ == DISRUPTION) {
+        return;
+    }
+    let verdict = Verdict {
+        holds: true,
+        reason: "TerminationByKubelet".to_owned(),
+        message: message.to_owned(),
+    };
+    conditions.push(condition(DISRUPTION, verdict, generation, None, now));
 }
 
 fn condition(

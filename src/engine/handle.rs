@@ -14,6 +14,7 @@ use super::api::{
     PodUsage, PullLayerView, PullView,
 };
 use super::authority::Authority;
+use super::eviction::{Evictions, keep_room};
 use super::images::{DiskUsage, ImageGc, Pruned, collect_images};
 use super::machine::{Board, ContainerEntry, Directories, Machine, NodeLimits, PodEntry};
 use super::node::{NodeFacts, node_object};
@@ -91,6 +92,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         node,
         tokens,
         board: Board::default(),
+        evictions: Evictions::default(),
         removals: TaskTracker::new(),
         started_at: now,
     });
@@ -107,9 +109,11 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         .await
         .map_err(internal)?;
     let collecting = tokio::spawn(collect_images(Arc::clone(&machine), parts.image_gc));
+    let keeping_room = tokio::spawn(keep_room(Arc::clone(&machine)));
     tokio::spawn(async move {
         supervisor.run().await;
         collecting.abort();
+        keeping_room.abort();
     });
     Ok(EngineHandle {
         machine,

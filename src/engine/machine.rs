@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use super::eviction::{Evictions, Thresholds};
 use super::node::NodeFacts;
 use super::observe::PodObservation;
 use super::recorder::Recorder;
@@ -33,6 +34,7 @@ pub(super) struct Machine {
     pub(super) node: NodeFacts,
     pub(super) tokens: Tokens,
     pub(super) board: Board,
+    pub(super) evictions: Evictions,
     /// Removals that nobody waits for before the engine ends.
     pub(super) removals: TaskTracker,
     pub(super) started_at: Timestamp,
@@ -49,6 +51,10 @@ pub(crate) struct NodeLimits {
     pub(crate) pod_pids: Option<i64>,
     /// `cgroupRoot`: groups above those of this engine, outermost first.
     pub(crate) cgroup_root: Vec<String>,
+    /// `allowedUnsafeSysctls`: names, or beginnings that end with `*`.
+    pub(crate) unsafe_sysctls: Vec<String>,
+    /// `evictionHard`.
+    pub(crate) eviction: Thresholds,
 }
 
 /// Where the files of pods are.
@@ -58,6 +64,11 @@ pub(super) struct Directories {
 }
 
 impl Directories {
+    /// Seccomp profiles that pods can name (`localhostProfile`), as the kubelet's directory `seccomp`.
+    pub(super) fn seccomp(&self) -> PathBuf {
+        self.state.join("seccomp")
+    }
+
     pub(super) fn pods(&self) -> PathBuf {
         self.state.join("pods")
     }

@@ -14,6 +14,8 @@
 //! * `observe` is what a worker sees, `restart` who runs again and when, `gc` what deleted pods left behind,
 //!   `node` the one Node, `machine` what all workers share.
 //!
+//! * `eviction` ends pods that use more of the disk than they may, and others when the machine runs short.
+//!
 //! A pod of this engine is bound at once: there is one node. Its sandbox lives in a shim, so it outlives the
 //! engine; the next one adopts it by the code path of a normal start, takes back-off and restart counts from
 //! the status, the sandbox and the log files, and removes what belongs to no pod any more.
@@ -26,6 +28,7 @@ mod accounts;
 mod api;
 mod authority;
 mod conditions;
+mod eviction;
 #[cfg(test)]
 mod fixtures;
 mod gc;
@@ -51,6 +54,7 @@ pub(crate) use api::{
 };
 #[cfg(test)]
 pub(crate) use api::{ContainerUsage, EngineStatus, PullLayerView};
+pub(crate) use eviction::{Threshold, Thresholds};
 pub(crate) use handle::{EngineHandle, Parts, start};
 #[cfg(test)]
 pub(crate) use images::Pruned;

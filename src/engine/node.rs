@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::eviction::Pressures;
 use super::status::time;
 use crate::model::downward::Allocatable;
 
@@ -28,6 +29,8 @@ pub(super) struct NodeFacts {
     pub(super) memory: i64,
     /// Size of the file system of the state directory, bytes.
     pub(super) storage: i64,
+    /// As uname(2) tells it, e.g. `6.12.3`.
+    pub(super) kernel: String,
     /// `v2`, `v1` or `hybrid`.
     pub(super) cgroup: String,
     /// Why this engine cannot run pods, when it lacks the rights, and what helps.
@@ -102,6 +105,7 @@ impl NodeFacts {
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             memory: memory(&read("/proc/meminfo")),
             storage: storage(state_dir),
+            kernel: read("/proc/sys/kernel/osrelease"),
             cgroup: cgroup_mode(&read("/proc/self/mounts")).to_owned(),
             powerless: powerless(&read("/proc/self/status")),
         }
@@ -122,7 +126,7 @@ impl NodeFacts {
     }
 }
 
-fn architecture() -> &'static str {
+pub(super) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -205,20 +209,8 @@ pub(super) fn node_object(facts: &NodeFacts, now: Timestamp) -> Node {
                 Quantity(allocatable.ephemeral_storage.to_string()),
             )),
             conditions: Some(vec![
-                condition(
-                    "MemoryPressure",
-                    "False",
-                    "KubeletHasSufficientMemory",
-                    "kubelet has sufficient memory available",
-                    now,
-                ),
-                condition(
-                    "DiskPressure",
-                    "False",
-                    "KubeletHasNoDiskPressure",
-                    "kubelet has no disk pressure",
-                    now,
-                ),
+                MEMORY_FINE.condition(now),
+                DISK_FINE.condition(now),
                 condition(
                     "PIDPressure",
                     "False",
@@ -238,7 +230,7 @@ pub(super) fn node_object(facts: &NodeFacts, now: Timestamp) -> Node {
                 architecture: architecture().to_owned(),
                 boot_id: read("/proc/sys/kernel/random/boot_id"),
                 container_runtime_version: version.clone(),
-                kernel_version: read("/proc/sys/kernel/osrelease"),
+                kernel_version: facts.kernel.clone(),
                 kubelet_version: format!("v1.36.2-podtui-{}", env!("CARGO_PKG_VERSION")),
                 kube_proxy_version: String::new(),
                 machine_id: machine_id(),
@@ -251,6 +243,86 @@ pub(super) fn node_object(facts: &NodeFacts, now: Timestamp) -> Node {
         }),
     }
 }
+
+/// The node with the conditions of these pressures, and the reasons of those that changed.
+pub(super) fn pressure_conditions(
+    node: &Node,
+    pressures: Pressures,
+    now: Timestamp,
+) -> (Node, Vec<&'static str>) {
+    let wanted = [
+        if pressures.memory() {
+            MEMORY_SHORT
+        } else {
+            MEMORY_FINE
+        },
+        if pressures.disk() {
+            DISK_SHORT
+        } else {
+            DISK_FINE
+        },
+    ];
+    let mut node = node.clone();
+    let mut changes = Vec::new();
+    let list = node
+        .status
+        .iter_mut()
+        .flat_map(|status| &mut status.conditions);
+    for known in list.flatten() {
+        let found = wanted.iter().find(|wanted| wanted.kind == known.type_);
+        let Some(wanted) = found.filter(|wanted| wanted.status != known.status) else {
+            continue;
+        };
+        *known = wanted.condition(now);
+        changes.push(wanted.event);
+    }
+    (node, changes)
+}
+
+/// One state of a condition of the node, in the kubelet's words.
+struct State {
+    kind: &'static str,
+    status: &'static str,
+    reason: &'static str,
+    message: &'static str,
+    /// Reason of the event that tells of the change.
+    event: &'static str,
+}
+
+impl State {
+    fn condition(&self, now: Timestamp) -> NodeCondition {
+        condition(self.kind, self.status, self.reason, self.message, now)
+    }
+}
+
+const MEMORY_FINE: State = State {
+    kind: "MemoryPressure",
+    status: "False",
+    reason: "KubeletHasSufficientMemory",
+    message: "kubelet has sufficient memory available",
+    event: "NodeHasSufficientMemory",
+};
+const MEMORY_SHORT: State = State {
+    status: "True",
+    reason: "KubeletHasInsufficientMemory",
+    message: "kubelet has insufficient memory available",
+    event: "NodeHasInsufficientMemory",
+    ..MEMORY_FINE
+};
+const DISK_FINE: State = State {
+    kind: "DiskPressure",
+    status: "False",
+    reason: "KubeletHasNoDiskPressure",
+    message: "kubelet has no disk pressure",
+    event: "NodeHasNoDiskPressure",
+};
+const DISK_SHORT: State = State {
+    status: "True",
+    reason: "KubeletHasDiskPressure",
+    message: "kubelet has disk pressure",
+    event: "NodeHasDiskPressure",
+    ..DISK_FINE
+};
 
 fn machine_id() -> String {
     let path = "/etc/machine-id";
@@ -276,6 +348,37 @@ mod tests {
             "{told}"
         );
         assert!(powerless(&status(0, "000001ffffdfffff")).is_some());
+    }
+
+    #[test]
+    fn pressures_change_the_conditions_they_concern() {
+        let facts = NodeFacts {
+            name: "n".to_owned(),
+            addresses: Vec::new(),
+            cpus: 1,
+            memory: 0,
+            storage: 0,
+            kernel: "6.1".to_owned(),
+            cgroup: "v2".to_owned(),
+            powerless: None,
+        };
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let node = node_object(&facts, at(0));
+        let told = |node: &Node| -> String {
+            let status = node.status.clone().unwrap();
+            let list = status.conditions.into_iter().flatten();
+            let texts = list.map(|one| format!("{}={}", one.type_, one.status));
+            texts.collect::<Vec<_>>().join(" ")
+        };
+        let (short, changes) = pressure_conditions(&node, Pressures::fixed(false, true), at(1));
+        assert_eq!(changes, ["NodeHasDiskPressure"]);
+        assert_eq!(
+            told(&short),
+            "MemoryPressure=False DiskPressure=True PIDPressure=False Ready=True"
+        );
+        let (fine, changes) = pressure_conditions(&short, Pressures::default(), at(2));
+        assert_eq!(changes, ["NodeHasNoDiskPressure"]);
+        assert_eq!(told(&fine), told(&node));
     }
 
     #[track_caller]

@@ -46,6 +46,10 @@ pub(super) struct History {
     pub(super) waiting: BTreeMap<String, Why>,
     /// The whole pod failed for this reason (`DeadlineExceeded`, rejection at admission).
     pub(super) failed: Option<Why>,
+    /// The node refused it before anything of it was begun.
+    pub(super) rejected: bool,
+    /// The machine ran short and the pod had to go, for this reason.
+    pub(super) disruption: Option<String>,
     /// Termination has finished: nothing of the pod runs or will run.
     pub(super) terminated: bool,
     /// The pod was being stopped when its containers ended (deletion or terminal phase).
@@ -123,7 +127,11 @@ pub(super) fn pod_status(
     }
 
     let generation = pod.metadata.generation;
-    let conditions = conditions::of(
+    let mut old_conditions = old.conditions.clone().unwrap_or_default();
+    if let Some(message) = &history.disruption {
+        conditions::add_disruption(&mut old_conditions, message, generation, now);
+    }
+    let mut conditions = conditions::of(
         &conditions::Inputs {
             spec,
             init: &init,
@@ -134,9 +142,15 @@ pub(super) fn pod_status(
             restarting_all: restarts_all(pod, observation),
             generation,
         },
-        old.conditions.as_deref().unwrap_or_default(),
+        &old_conditions,
         now,
     );
+    // It was placed on the node, and that is all there is to tell.
+    let rejected =
+        history.rejected || is_terminal(old.phase.as_deref()) && old.container_statuses.is_none();
+    if rejected {
+        conditions.retain(|condition| condition.type_ == "PodScheduled");
+    }
 
     let host_network = spec.host_network.unwrap_or(false);
     let address = observation
@@ -159,8 +173,8 @@ pub(super) fn pod_status(
             .map(|why| why.message)
             .filter(|message| !message.is_empty()),
         conditions: Some(conditions),
-        container_statuses: Some(sorted_by_name(app)),
-        init_container_statuses: (!init.is_empty()).then_some(init),
+        container_statuses: (!rejected).then(|| sorted_by_name(app)),
+        init_container_statuses: (!rejected && !init.is_empty()).then_some(init),
         host_ip: history.host_addresses.first().cloned(),
         host_ips: Some(
             history

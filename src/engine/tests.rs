@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{EngineApi, EngineHandle, NodeLimits, Parts, path_hash, start};
+use super::{EngineApi, EngineHandle, NodeLimits, Parts, Thresholds, path_hash, start};
 use crate::admission::Admitted;
 use crate::base::Clock;
 use crate::image::{
@@ -167,6 +167,8 @@ async fn boot(
             log_max_size: 10 << 20,
             log_max_files: 5,
             pod_pids: None,
+            unsafe_sysctls: Vec::new(),
+            eviction: Thresholds::NEVER,
             cgroup_root: Vec::new(),
         },
         state_dir,

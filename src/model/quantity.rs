@@ -53,6 +53,14 @@ impl ParsedQuantity {
         quantity.0.parse().unwrap_or(Self::ZERO)
     }
 
+    /// An amount of memory or disk, written with binary suffixes.
+    pub(crate) fn of_bytes(bytes: u64) -> Self {
+        Self {
+            milli: (i128::from(bytes) * MILLI).min(LIMIT),
+            family: Family::Binary,
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn from_milli(milli: i64) -> Self {
         Self {

@@ -4,7 +4,7 @@
 //! this file in the same change that implements its field.
 
 use k8s_openapi::api::core::v1::{
-    Container, Pod, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Volume,
+    Container, Pod, PodSecurityContext, PodSpec, SecurityContext, Volume,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,16 +123,6 @@ impl List {
             "the pod would run with the user ids of the host, so it is held",
         );
         self.ignored(
-            spec.set_hostname_as_fqdn == Some(true),
-            "spec.setHostnameAsFQDN",
-            "the hostname stays the short one",
-        );
-        self.ignored(
-            spec.hostname_override.given(),
-            "spec.hostnameOverride",
-            "the pod keeps its usual hostname",
-        );
-        self.ignored(
             spec.subdomain.given(),
             "spec.subdomain",
             "there is no DNS record for it",
@@ -193,16 +183,6 @@ impl List {
             "spec.resourceClaims",
             "devices cannot be claimed, so the pod is held",
         );
-        self.ignored(
-            spec.resources.is_some(),
-            "spec.resources",
-            "only the resources of the containers bound the pod",
-        );
-        self.ignored(
-            spec.overhead.given(),
-            "spec.overhead",
-            "no resources are set aside for it",
-        );
     }
 
     fn volume(&mut self, path: &str, volume: &Volume) {
@@ -259,14 +239,6 @@ impl List {
             medium.is_some_and(|medium| medium.starts_with("HugePages")),
             "emptyDir.medium",
         );
-        let limited_disk = volume.empty_dir.as_ref().is_some_and(|dir| {
-            dir.size_limit.is_some() && dir.medium.as_deref().unwrap_or_default().is_empty()
-        });
-        self.ignored(
-            limited_disk,
-            format!("{path}.emptyDir.sizeLimit"),
-            "the size of a volume on disk is not limited",
-        );
     }
 
     /// With the host's network a port is one of the host anyway.
@@ -308,7 +280,7 @@ impl List {
                         .as_ref()
                         .is_some_and(|limits| limits.contains_key(name));
                 self.ignored(
-                    !matches!(name.as_str(), "cpu" | "memory") && !follows,
+                    !matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") && !follows,
                     format!("{path}.resources.{part}[{name}]"),
                     "this resource is neither counted nor limited",
                 );
@@ -322,12 +294,6 @@ impl List {
     }
 
     fn container_security(&mut self, path: &str, context: &SecurityContext) {
-        self.profile(path, context.seccomp_profile.as_ref());
-        self.ignored(
-            context.app_armor_profile.is_some(),
-            format!("{path}.appArmorProfile"),
-            "no AppArmor profile is applied",
-        );
         self.ignored(
             context.se_linux_options.is_some(),
             format!("{path}.seLinuxOptions"),
@@ -340,23 +306,9 @@ impl List {
         );
     }
 
-    fn profile(&mut self, path: &str, profile: Option<&SeccompProfile>) {
-        self.blocks(
-            profile.is_some_and(|profile| profile.type_ == "Localhost"),
-            format!("{path}.seccompProfile"),
-            "the profile cannot be loaded, so the container is not started",
-        );
-    }
-
     fn security(&mut self, context: Option<&PodSecurityContext>) {
         let Some(context) = context else { return };
         let path = "spec.securityContext";
-        self.profile(path, context.seccomp_profile.as_ref());
-        self.ignored(
-            context.app_armor_profile.is_some(),
-            format!("{path}.appArmorProfile"),
-            "no AppArmor profile is applied",
-        );
         self.ignored(
             context.se_linux_options.is_some(),
             format!("{path}.seLinuxOptions"),
@@ -412,28 +364,19 @@ mod tests {
                     "name": "c",
                     "ports": [{"containerPort": 80, "hostPort": 80}],
                     "resources": {"limits": {"example.com/foo": "1"}, "requests": {"example.com/foo": "1", "ephemeral-storage": "1Gi"}},
-                    "securityContext": {"seccompProfile": {"type": "Localhost"}},
                 }],
                 "initContainers": [{"name": "i", "volumeDevices": [{"devicePath": "/d", "name": "v"}]}],
-                "volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}, {"name": "d", "emptyDir": {"sizeLimit": "1Mi"}}],
+                "volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}, {"name": "d", "emptyDir": {"medium": "HugePages"}}],
                 "priorityClassName": "high",
             }),
             &[
                 ("spec.volumes[0].nfs", Support::Blocks),
-                ("spec.volumes[1].emptyDir.sizeLimit", Support::Ignored),
+                ("spec.volumes[1].emptyDir.medium", Support::Blocks),
                 ("spec.initContainers[0].volumeDevices", Support::Blocks),
                 ("spec.containers[0].ports[0].hostPort", Support::Ignored),
                 (
                     "spec.containers[0].resources.limits[example.com/foo]",
                     Support::Ignored,
-                ),
-                (
-                    "spec.containers[0].resources.requests[ephemeral-storage]",
-                    Support::Ignored,
-                ),
-                (
-                    "spec.containers[0].securityContext.seccompProfile",
-                    Support::Blocks,
                 ),
                 ("spec.priorityClassName", Support::Ignored),
             ],

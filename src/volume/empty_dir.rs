@@ -1,6 +1,6 @@
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::EmptyDirVolumeSource;
 
@@ -9,6 +9,11 @@ use super::prepare::{MemoryCeiling, VolumeSource};
 use crate::model::quantity::ParsedQuantity;
 
 const PLUGIN: &str = "kubernetes.io~empty-dir";
+
+/// Where an `emptyDir` on disk is.
+pub(crate) fn empty_dir_path(pod_dir: &Path, volume: &str) -> PathBuf {
+    pod_dir.join("volumes").join(PLUGIN).join(volume)
+}
 
 pub(super) fn prepare(
     name: &str,
@@ -33,7 +38,7 @@ fn directory(
     pod_dir: &Path,
     fs_group: Option<u32>,
 ) -> Result<VolumeSource, SetUpError> {
-    let path = pod_dir.join("volumes").join(PLUGIN).join(name);
+    let path = empty_dir_path(pod_dir, name);
     let fail = |operation| {
         let path = path.clone();
         move |source| SetUpError::Io {

@@ -30,8 +30,10 @@ mod read;
 mod scratch;
 mod subpath;
 mod tree;
+mod usage;
 
 pub(crate) use content::contents;
+pub(crate) use empty_dir::empty_dir_path;
 pub(crate) use error::VolumeError;
 #[cfg(test)]
 pub(crate) use objects::NoObjects;
@@ -39,3 +41,4 @@ pub(crate) use objects::{Objects, Sources};
 pub(crate) use prepare::{MemoryCeiling, Prepared, prepare};
 pub(crate) use scratch::{Scratch, ensure_scratch, read_termination_log};
 pub(crate) use tree::remove_tree;
+pub(crate) use usage::{Usage, usage_of};

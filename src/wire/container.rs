@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::seccomp::Seccomp;
 use crate::base::ContainerId;
 
 /// Everything a shim needs to make and start one container.
@@ -134,12 +135,6 @@ pub(crate) struct CapabilitySets {
     pub(crate) bounding: u64,
     /// Permitted and effective of a process that runs as uid 0; any other uid gets none.
     pub(crate) effective: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Seccomp {
-    RuntimeDefault,
-    Unconfined,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,13 +17,14 @@ mod container;
 pub(crate) mod frame;
 mod message;
 mod sandbox;
+mod seccomp;
 mod startup;
 mod state;
 mod volume;
 
 pub(crate) use container::{
     CapabilitySets, ContainerSpec, ContainerUser, Mount, MountSource, Propagation, ResourceLimits,
-    Rlimit, RootFs, Seccomp,
+    Rlimit, RootFs,
 };
 pub(crate) use message::{
     AttachSpec, ContainerStats, Event, EventKind, ExecSpec, Fault, Hello, Reply, Request,
@@ -32,6 +33,9 @@ pub(crate) use message::{
 pub(crate) use sandbox::{
     BridgePlan, CgroupLevel, Cleanup, Namespace, NetworkPlan, PidNamespace, SandboxNamespaces,
     SandboxSpec,
+};
+pub(crate) use seccomp::{
+    Seccomp, SeccompAction, SeccompArgument, SeccompComparison, SeccompProfile, SeccompRule,
 };
 pub(crate) use startup::{FactoryAnswer, FactoryRequest, ShimAnswer};
 pub(crate) use state::{

@@ -14,9 +14,11 @@ mod support;
 
 mod configuration;
 mod doors;
+mod eviction;
 mod exhaustion;
 mod hooks;
 mod hostile_images;
+mod identity;
 mod init;
 mod isolation;
 mod lifecycle;

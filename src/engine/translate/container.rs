@@ -11,7 +11,7 @@ use crate::base::ContainerId;
 use crate::image::ImageRecord;
 use crate::model::pod::QosClass;
 use crate::volume::Scratch;
-use crate::wire::{ContainerSpec, Mount, Rlimit, RootFs};
+use crate::wire::{ContainerSpec, Mount, Rlimit, RootFs, SeccompProfile};
 
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
@@ -54,6 +54,8 @@ pub(in crate::engine) struct ContainerInputs<'a> {
     pub(in crate::engine) scratch: Scratch,
     pub(in crate::engine) log_path: PathBuf,
     pub(in crate::engine) limits: &'a NodeLimits,
+    /// Read from the container's `localhostProfile`.
+    pub(in crate::engine) seccomp: Option<SeccompProfile>,
 }
 
 /// Changes exactly when the container must be replaced (kubelet: name and image only).
@@ -151,7 +153,7 @@ pub(in crate::engine) fn container_spec(
         privileged: security::is_privileged(container),
         capabilities: security::capabilities(container)?,
         no_new_privileges: security::no_new_privileges(container),
-        seccomp: security::seccomp(spec, container)?,
+        seccomp: security::seccomp(spec, container, inputs.seccomp)?,
         // A core dump of a container would land wherever the host's core_pattern says.
         rlimits: vec![Rlimit {
             name: "RLIMIT_CORE".to_owned(),

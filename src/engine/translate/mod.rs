@@ -3,7 +3,7 @@
 //!
 //! * `command` — `$(VAR)` expansion and the command matrix; `env`, `env_file` — the variables of a container.
 //! * `resources` — cgroup values, cgroup levels, OOM score.
-//! * `security` — user, capabilities, masks, seccomp.
+//! * `security` — user, capabilities, masks, seccomp; `seccomp` reads the profiles of users.
 //! * `container`, `sandbox` — the two specs.
 
 mod command;
@@ -12,6 +12,7 @@ mod env;
 mod env_file;
 mod resources;
 mod sandbox;
+mod seccomp;
 mod security;
 
 pub(super) use container::{
@@ -20,3 +21,5 @@ pub(super) use container::{
 pub(super) use env::{EnvInputs, Variables, variables};
 pub(super) use resources::qos_totals;
 pub(super) use sandbox::{SandboxInputs, sandbox_spec};
+pub(super) use seccomp::{ProfileContext, load_error, parse_profile};
+pub(super) use security::{capabilities, localhost_profile};

@@ -3,7 +3,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use super::container::TranslateError;
 use crate::base::CAPABILITIES;
 use crate::image::ImageConfig;
-use crate::wire::{CapabilitySets, ContainerUser, Seccomp};
+use crate::wire::{CapabilitySets, ContainerUser, Seccomp, SeccompProfile};
 
 const ALL: u64 = (1 << CAPABILITIES.len()) - 1;
 /// The 14 capabilities of Docker and containerd.
@@ -70,7 +70,9 @@ fn bit(name: &str) -> Option<u64> {
 }
 
 /// `ALL` first, then what is added, then what is dropped.
-pub(super) fn capabilities(container: &Container) -> Result<CapabilitySets, TranslateError> {
+pub(in crate::engine) fn capabilities(
+    container: &Container,
+) -> Result<CapabilitySets, TranslateError> {
     let both = |mask| CapabilitySets {
         bounding: mask,
         effective: mask,
@@ -117,11 +119,43 @@ pub(super) fn no_new_privileges(container: &Container) -> bool {
 
 /// A pod that says nothing gets the runtime's profile. The kubelet's own default is `Unconfined` unless it
 /// runs with `--seccomp-default`; podtui behaves as if it did.
-pub(super) fn seccomp(spec: &PodSpec, container: &Container) -> Result<Seccomp, TranslateError> {
+pub(super) fn seccomp(
+    spec: &PodSpec,
+    container: &Container,
+    loaded: Option<SeccompProfile>,
+) -> Result<Seccomp, TranslateError> {
     if is_privileged(container) {
         return Ok(Seccomp::Unconfined);
     }
-    let profile = container
+    let profile = seccomp_field(spec, container);
+    match profile.map(|profile| profile.type_.as_str()) {
+        None | Some("RuntimeDefault") => Ok(Seccomp::RuntimeDefault),
+        Some("Unconfined") => Ok(Seccomp::Unconfined),
+        // Without its profile a container must not run at all (CVE-2023-2431).
+        Some("Localhost") => loaded.map(Seccomp::Profile).ok_or_else(|| {
+            TranslateError::Create("the seccomp profile has not been loaded".to_owned())
+        }),
+        Some(other) => Err(TranslateError::Create(format!(
+            "seccomp profile type {other} is unknown"
+        ))),
+    }
+}
+
+/// Path of the profile of a container, below the directory of profiles; `None` when it has none of its own.
+pub(in crate::engine) fn localhost_profile<'a>(
+    spec: &'a PodSpec,
+    container: &'a Container,
+) -> Option<&'a str> {
+    let profile = seccomp_field(spec, container)?;
+    (profile.type_ == "Localhost" && !is_privileged(container))
+        .then(|| profile.localhost_profile.as_deref().unwrap_or_default())
+}
+
+fn seccomp_field<'a>(
+    spec: &'a PodSpec,
+    container: &'a Container,
+) -> Option<&'a k8s_openapi::api::core::v1::SeccompProfile> {
+    container
         .security_context
         .as_ref()
         .and_then(|context| context.seccomp_profile.as_ref())
@@ -129,14 +163,7 @@ pub(super) fn seccomp(spec: &PodSpec, container: &Container) -> Result<Seccomp, 
             spec.security_context
                 .as_ref()
                 .and_then(|context| context.seccomp_profile.as_ref())
-        });
-    match profile.map(|profile| profile.type_.as_str()) {
-        None | Some("RuntimeDefault") => Ok(Seccomp::RuntimeDefault),
-        Some("Unconfined") => Ok(Seccomp::Unconfined),
-        Some(other) => Err(TranslateError::Create(format!(
-            "seccomp profile type {other} is not implemented yet"
-        ))),
-    }
+        })
 }
 
 /// Identity of the container, with the checks of `runAsNonRoot`.

@@ -1,20 +1,29 @@
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
+use rustix::fs::{Mode, OFlags};
 
 use crate::base::{ContainerId, chain};
 use crate::engine::machine::Machine;
-use crate::engine::translate::{EnvInputs, TranslateError, Variables, expand_sub_path, variables};
+use crate::engine::node::architecture;
+use crate::engine::translate::{
+    EnvInputs, ProfileContext, TranslateError, Variables, capabilities, expand_sub_path,
+    load_error, localhost_profile, parse_profile, variables,
+};
 use crate::network::{
     ClusterDns, EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf,
 };
 use crate::volume::{Prepared, ensure_scratch, remove_tree};
-use crate::wire::Mount;
+use crate::wire::{Mount, SeccompProfile};
 
+/// Most that a seccomp profile may have, bytes.
+const PROFILE_LIMIT: u64 = 1 << 20;
 pub(super) const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// The attempt after the newest log file: what is left when neither status nor sandbox is.
@@ -78,6 +87,8 @@ pub(super) struct Made {
     pub(super) variables: Variables,
     pub(super) mounts: Vec<Mount>,
     pub(super) warnings: Vec<(&'static str, String)>,
+    /// Of the container's `localhostProfile`.
+    pub(super) seccomp: Option<SeccompProfile>,
 }
 
 impl FileWork {
@@ -150,6 +161,44 @@ impl FileWork {
             variables,
             mounts,
             warnings,
+            seccomp: self.seccomp_profile()?,
         })
     }
+
+    /// Reads the container's own profile. The directory is the administrator's; the manifest only names a
+    /// file in it, without `..` (admission has seen to that).
+    fn seccomp_profile(&self) -> Result<Option<SeccompProfile>, TranslateError> {
+        let wanted = self.pod.spec.as_ref();
+        let wanted = wanted.and_then(|spec| localhost_profile(spec, &self.container));
+        let Some(name) = wanted else {
+            return Ok(None);
+        };
+        let path = self.machine.directories.seccomp().join(name);
+        let fail = |reason: String| TranslateError::Create(load_error(&path, &reason));
+        let text = read_regular(&path).map_err(|error| fail(error.to_string()))?;
+        let context = ProfileContext {
+            capabilities: capabilities(&self.container)?.bounding,
+            kernel: &self.machine.node.kernel,
+            architecture: architecture(),
+        };
+        parse_profile(&text, &context).map(Some).map_err(fail)
+    }
+}
+
+/// A file that the administrator put there; anything but a file of reasonable size is a mistake.
+fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
+    // Not blocking: a pipe in place of the file must not hold anybody up.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut text = Vec::new();
+    file.take(PROFILE_LIMIT + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > PROFILE_LIMIT {
+        return Err(std::io::Error::other(format!(
+            "it is longer than {PROFILE_LIMIT} bytes"
+        )));
+    }
+    Ok(text)
 }

@@ -3,6 +3,7 @@
 //! * `task` — the state and the loop: `Syncing → Terminating → Terminated`, one way.
 //! * `sync` — one pass: observe, publish, plan, act. `start` (with `image`, `files` and `launch`) is its
 //!   largest action.
+//! * `admit` — what the node refuses before it begins anything, and what it makes go.
 //! * `volumes` — what is mounted: ready before the sandbox, filled before the containers, kept up to date.
 //! * `terminate` — the end, by deletion, by a terminal phase or because the engine stops its pods.
 //! * `kill` — one container on its way out: preStop, its turn, stop signal, SIGKILL. `hooks` runs the
@@ -14,6 +15,7 @@
 //! the worker reads the state itself. A deletion cancels the pass that is under way: every verb of the
 //! runtime may be dropped and is looked at again by the next observation.
 
+mod admit;
 mod files;
 mod hooks;
 mod image;

@@ -405,6 +405,7 @@ impl PodWorker {
             scratch: self.scratch(&container.name, attempt),
             log_path: self.log_path(&container.name, attempt),
             limits: &self.machine.limits,
+            seccomp: made.seccomp,
         })
         .map_err(|error| refuse(self, error))
     }

@@ -12,6 +12,7 @@ use super::probing::{probe_workers, running};
 use super::publish::Publisher;
 use super::volumes::Volumes;
 use crate::base::{ContainerId, SandboxId, Uid};
+use crate::engine::eviction::Eviction;
 use crate::engine::machine::Machine;
 use crate::engine::observe::{Instances, PodObservation};
 use crate::engine::recorder::{KUBELET, Level, SCHEDULER};
@@ -93,6 +94,9 @@ pub(in crate::engine) struct PodWorker {
     pub(super) probes: ProbeWorkers,
     /// Instances that ran before this engine did; their probes go on from what the status says.
     pub(super) adopted: HashSet<ContainerId>,
+    eviction: watch::Receiver<Option<Eviction>>,
+    /// Grace of the eviction that ends this pod.
+    pub(super) eviction_grace: Option<Duration>,
 }
 
 impl PodWorker {
@@ -164,6 +168,8 @@ impl PodWorker {
             told: HashSet::new(),
             probes: probe_workers(&machine, &pod, &hint),
             adopted: running(&seen),
+            eviction: machine.evictions.listen(&pod.uid()),
+            eviction_grace: None,
             machine,
         }
     }
@@ -176,7 +182,11 @@ impl PodWorker {
             End::Completion
         } else {
             self.accept();
-            self.syncing().await
+            if self.is_rejected() {
+                End::Completion
+            } else {
+                self.syncing().await
+            }
         };
         self.settle().await;
         match end {
@@ -261,22 +271,25 @@ impl PodWorker {
                 return end;
             }
             let mut signal = self.desired.clone();
+            let mut eviction = self.eviction.clone();
             // Dropping a pass half-way is fine: what it began goes on, and `settle` waits for that.
             let after = tokio::select! {
                 biased;
                 () = wait_for_end(&mut signal) => continue,
+                eviction = wait_for_eviction(&mut eviction) => return self.evicted(eviction),
                 result = self.sync() => match result {
                     Ok(after) => after,
                     Err(end) => return end,
                 },
             };
             let after = after.unwrap_or(RELIST).min(RELIST);
-            // All three only say "look again"; none of them loses anything when dropped.
+            // Three only say "look again", the eviction stays told; none of them loses anything when dropped.
             tokio::select! {
                 changed = self.desired.changed() => if changed.is_err() {
                     return End::Leave;
                 },
                 () = self.hint.notified() => {}
+                eviction = wait_for_eviction(&mut eviction) => return self.evicted(eviction),
                 () = tokio::time::sleep(after) => {}
             }
         }
@@ -403,4 +416,14 @@ async fn wait_for_end(desired: &mut watch::Receiver<Desired>) {
         // The supervisor is gone without a word; the caller sees it as well.
         std::future::pending::<()>().await;
     }
+}
+
+/// Ends when the pod has to go.
+async fn wait_for_eviction(eviction: &mut watch::Receiver<Option<Eviction>>) -> Eviction {
+    let told = eviction.wait_for(Option::is_some).await;
+    if let Some(eviction) = told.ok().and_then(|told| told.clone()) {
+        return eviction;
+    }
+    // Another worker listens for this pod now.
+    std::future::pending().await
 }

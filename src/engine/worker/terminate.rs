@@ -238,7 +238,7 @@ impl PodWorker {
 
     /// Containers, sandbox, address, volumes: nothing of the pod is left on the machine but its logs.
     async fn tear_down(&mut self) {
-        self.kill_all(None).await;
+        self.kill_all(self.eviction_grace).await;
         while self.sandbox.is_some() {
             if self.drop_sandbox().await.is_err() {
                 tokio::time::sleep(RESISTS).await;

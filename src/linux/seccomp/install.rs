@@ -19,7 +19,16 @@ pub(crate) enum SeccompError {
 /// capset, prctl, close_range, write) is on the list.
 pub(crate) fn install(program: &Program) -> Result<(), SeccompError> {
     let code = program.instructions();
-    let length = u16::try_from(code.len()).map_err(|_| SeccompError::TooLong(code.len()))?;
+    // BPF_MAXINSNS (include/uapi/linux/bpf_common.h).
+    let length = u16::try_from(code.len())
+        .ok()
+        .filter(|length| *length <= 4096);
+    let length = length.ok_or(SeccompError::TooLong(code.len()))?;
+    let flags = if program.is_logged() {
+        libc::SECCOMP_FILTER_FLAG_LOG
+    } else {
+        0
+    };
     let header = libc::sock_fprog {
         len: length,
         filter: code.as_ptr().cast_mut(),
@@ -30,7 +39,7 @@ pub(crate) fn install(program: &Program) -> Result<(), SeccompError> {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            0,
+            flags,
             &raw const header,
         )
     };

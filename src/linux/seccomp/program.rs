@@ -8,11 +8,23 @@ use super::profile;
 
 /// A BPF program ready to be installed.
 #[derive(Clone, Debug)]
-pub(crate) struct Program(Vec<sock_filter>);
+pub(crate) struct Program {
+    code: Vec<sock_filter>,
+    log: bool,
+}
 
 impl Program {
+    /// `log`: whatever is not simply allowed is logged.
+    pub(super) fn new(code: Vec<sock_filter>, log: bool) -> Self {
+        Self { code, log }
+    }
+
     pub(super) fn instructions(&self) -> &[sock_filter] {
-        &self.0
+        &self.code
+    }
+
+    pub(super) fn is_logged(&self) -> bool {
+        self.log
     }
 }
 
@@ -57,8 +69,8 @@ pub(crate) fn compile_default(capabilities: u64) -> Program {
         answer(RETURN_KILL_PROCESS),
         load(offset_of!(libc::seccomp_data, nr)),
     ];
-    code.extend(search(&ranges));
-    Program(code)
+    code.extend(search(&ranges, &leaf));
+    Program::new(code, false)
 }
 
 /// The answer for every number this build knows, in order; numbers that are missing get ENOSYS.
@@ -141,8 +153,11 @@ fn ranges(table: &[(u32, Answer)]) -> Vec<(u32, Answer)> {
     ranges
 }
 
-/// The number is in the accumulator; every path ends in a return.
-fn search(ranges: &[(u32, Answer)]) -> Vec<sock_filter> {
+/// The number is in the accumulator; every path ends in a return, as every `leaf` does.
+pub(super) fn search<T: Copy>(
+    ranges: &[(u32, T)],
+    leaf: &dyn Fn(T) -> Vec<sock_filter>,
+) -> Vec<sock_filter> {
     if let [(_, answer)] = ranges {
         return leaf(*answer);
     }
@@ -150,7 +165,7 @@ fn search(ranges: &[(u32, Answer)]) -> Vec<sock_filter> {
     let Some((pivot, _)) = high.first() else {
         return Vec::new();
     };
-    let low = search(low);
+    let low = search(low, leaf);
     let mut code = match u8::try_from(low.len()) {
         Ok(distance) => vec![jump(JUMP_GREATER_EQUAL, *pivot, distance, 0)],
         // Conditional jumps reach 255 instructions; the unconditional one reaches everywhere.
@@ -165,7 +180,7 @@ fn search(ranges: &[(u32, Answer)]) -> Vec<sock_filter> {
         ],
     };
     code.extend(low);
-    code.extend(search(high));
+    code.extend(search(high, leaf));
     code
 }
 
@@ -234,6 +249,6 @@ fn answer(action: u32) -> sock_filter {
     instruction(RETURN, action, 0, 0)
 }
 
-const fn instruction(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
+pub(super) const fn instruction(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter { code, jt, jf, k }
 }

@@ -107,13 +107,14 @@ pub(super) fn execute(
     };
     caps::set(keep, keep).at(Stage::Capabilities, "set capabilities")?;
     caps::clear_ambient().at(Stage::Capabilities, "clear ambient capabilities")?;
-    if process.no_new_privileges {
-        install_filter(process)?;
-    }
     proc::set_umask(0o022);
 
     let program = find(process)?;
     proc::close_from_on_exec(3).at(Stage::Exec, "close descriptors")?;
+    if process.no_new_privileges {
+        // A profile of the user may allow next to nothing: only execve(2) follows.
+        install_filter(process)?;
+    }
     let error = proc::execute(&program, process.arguments, environment);
     let errno = error.raw_os_error().unwrap_or(0);
     Err(Fault {

@@ -1,0 +1,22 @@
+//! Pods that have to go: what they use of the disk is more than they may, or the machine runs short of memory
+//! or disk and somebody has to make room (kubelet's eviction manager).
+//!
+//! Every ten seconds: `local` judges the pods that have limits of ephemeral storage; unless one of them went,
+//! `node` looks at what the machine has left, and the first of its ranking goes. `task` reads and acts, the
+//! others decide and are pure. A worker hears of it through the [`Evictions`] board, ends its pod with the
+//! grace of an eviction and writes phase Failed, reason `Evicted`.
+//!
+//! While the machine runs short the Node says so in its conditions, and for five minutes after; new pods are
+//! refused meanwhile (`worker::admit`). A shortage of disk first takes the images that nobody uses.
+//!
+//! Deliberately absent: soft thresholds, minimum reclaim, thresholds of process numbers.
+
+mod board;
+mod local;
+mod node;
+mod task;
+
+pub(super) use board::{Eviction, Evictions};
+pub(super) use node::Pressures;
+pub(crate) use node::{Threshold, Thresholds};
+pub(super) use task::keep_room;

@@ -1,0 +1,246 @@
+//! The kubelet's own admission: what a node refuses before it begins anything of a pod.
+
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+
+use super::task::{End, PodWorker};
+use crate::engine::eviction::{Eviction, Pressures};
+use crate::engine::recorder::Level;
+use crate::engine::status::Why;
+use crate::model::pod::{QosClass, all_containers, qos_class};
+
+/// Sysctls that are namespaced and cannot hurt anybody else (kubelet `sysctl.SafeSysctls`).
+const SAFE_SYSCTLS: [&str; 12] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+];
+/// Pods of this priority and above are admitted under pressure.
+const CRITICAL: i32 = 2_000_000_000;
+const MEMORY_TAINT: &str = "node.kubernetes.io/memory-pressure";
+/// There when the kernel enforces AppArmor (apparmor(7)).
+const APPARMOR: &str = "/sys/module/apparmor/parameters/enabled";
+
+/// What the decision depends on beside the pod.
+struct NodeState<'a> {
+    unsafe_sysctls: &'a [String],
+    pressures: Pressures,
+    apparmor: bool,
+}
+
+impl PodWorker {
+    /// Refuses a pod that was never begun. True: it is refused, and its status says why.
+    pub(super) fn is_rejected(&mut self) -> bool {
+        let begun = self.sandbox.is_some()
+            || self
+                .pod
+                .status
+                .as_ref()
+                .is_some_and(|status| status.start_time.is_some());
+        if begun || self.pod.metadata.deletion_timestamp.is_some() {
+            return false;
+        }
+        let node = NodeState {
+            unsafe_sysctls: &self.machine.limits.unsafe_sysctls,
+            pressures: self.machine.evictions.pressures(),
+            apparmor: std::fs::read_to_string(APPARMOR).is_ok_and(|text| text.starts_with('Y')),
+        };
+        let Some(why) = rejection(&self.pod, &node) else {
+            return false;
+        };
+        self.event(Level::Warning, &why.reason, why.message.clone());
+        self.history.failed = Some(Why {
+            message: format!("Pod was rejected: {}", why.message),
+            ..why
+        });
+        self.history.rejected = true;
+        true
+    }
+
+    /// Takes an eviction over; the pod ends with its grace.
+    pub(super) fn evicted(&mut self, eviction: Eviction) -> End {
+        let message = eviction.message;
+        tracing::info!(pod = self.name(), message, "evicted");
+        self.event(Level::Warning, EVICTED, message.clone());
+        if eviction.disruption {
+            self.history.disruption = Some(message.clone());
+        }
+        self.history.failed = Some(Why {
+            reason: EVICTED.to_owned(),
+            message,
+        });
+        self.eviction_grace = Some(eviction.grace);
+        End::Completion
+    }
+}
+
+const EVICTED: &str = "Evicted";
+
+fn rejection(pod: &Pod, node: &NodeState<'_>) -> Option<Why> {
+    let spec = pod.spec.as_ref()?;
+    let why = |reason: &str, message: String| Why {
+        reason: reason.to_owned(),
+        message,
+    };
+    pressure(spec, node.pressures)
+        .map(|condition| why(EVICTED, format!("The node had condition: [{condition}]. ")))
+        .or_else(|| {
+            let name = forbidden_sysctl(spec, node.unsafe_sysctls)?;
+            let text = format!("forbidden sysctl: \"{name}\" not allowlisted");
+            Some(why("SysctlForbidden", text))
+        })
+        .or_else(|| {
+            let text = if node.apparmor {
+                "this version of podtui cannot load profiles"
+            } else {
+                "AppArmor is not enabled on the host"
+            };
+            wants_apparmor(spec)
+                .then(|| why("AppArmor", format!("Cannot enforce AppArmor: {text}")))
+        })
+}
+
+/// The condition of the node that keeps this pod out.
+fn pressure(spec: &PodSpec, pressures: Pressures) -> Option<&'static str> {
+    if spec.priority.unwrap_or(0) >= CRITICAL {
+        return None;
+    }
+    if pressures.disk() {
+        return Some("DiskPressure");
+    }
+    let tolerates = || {
+        spec.tolerations.iter().flatten().any(|toleration| {
+            let effect = toleration.effect.as_deref().unwrap_or_default();
+            let key = toleration.key.as_deref().unwrap_or_default();
+            let exists = toleration.operator.as_deref() == Some("Exists");
+            let matches = if key.is_empty() {
+                exists
+            } else {
+                key == MEMORY_TAINT
+                    && (exists || toleration.value.as_deref().unwrap_or_default().is_empty())
+            };
+            matches && matches!(effect, "" | "NoSchedule")
+        })
+    };
+    let refused = pressures.memory() && qos_class(spec) == QosClass::BestEffort && !tolerates();
+    refused.then_some("MemoryPressure")
+}
+
+/// The first sysctl that is neither safe nor allowed, in the spelling of the pod.
+fn forbidden_sysctl<'a>(spec: &'a PodSpec, allowed: &[String]) -> Option<&'a str> {
+    let context = spec.security_context.as_ref()?;
+    let is_allowed = |name: &str| {
+        SAFE_SYSCTLS.contains(&name)
+            || allowed.iter().any(|pattern| {
+                let pattern = pattern.replace('/', ".");
+                match pattern.strip_suffix('*') {
+                    Some(start) => name.starts_with(start),
+                    None => name == pattern,
+                }
+            })
+    };
+    let names = context.sysctls.iter().flatten().map(|sysctl| &*sysctl.name);
+    names
+        .into_iter()
+        .find(|name| !is_allowed(&name.replace('/', ".")))
+}
+
+/// Any profile but `Unconfined`, for the pod or for one of its containers.
+fn wants_apparmor(spec: &PodSpec) -> bool {
+    let shared = spec
+        .security_context
+        .as_ref()
+        .and_then(|context| context.app_armor_profile.as_ref());
+    let own = all_containers(spec).filter_map(|container| {
+        let context = container.security_context.as_ref()?;
+        context.app_armor_profile.as_ref()
+    });
+    shared
+        .into_iter()
+        .chain(own)
+        .any(|profile| profile.type_ != "Unconfined")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(spec: Value, allowed: &[&str], expected: &str) {
+        let pod: Pod = serde_json::from_value(json!({ "spec": spec })).unwrap();
+        let allowed: Vec<String> = allowed.iter().map(|&name| name.to_owned()).collect();
+        let node = NodeState {
+            unsafe_sysctls: &allowed,
+            pressures: Pressures::default(),
+            apparmor: false,
+        };
+        let found = rejection(&pod, &node).map(|why| format!("{}: {}", why.reason, why.message));
+        assert_eq!(found.unwrap_or_default(), expected);
+    }
+
+    fn sysctl(name: &str) -> Value {
+        json!({"containers": [], "securityContext": {"sysctls": [
+            {"name": "net.ipv4.tcp_syncookies", "value": "1"}, {"name": name, "value": "1"}]}})
+    }
+
+    #[test]
+    fn sysctls_are_safe_or_allowed() {
+        check(sysctl("kernel.shm_rmid_forced"), &[], "");
+        check(sysctl("net/ipv4/tcp_rmem"), &[], "");
+        check(
+            sysctl("kernel/msgmax"),
+            &["net.*"],
+            "SysctlForbidden: forbidden sysctl: \"kernel/msgmax\" not allowlisted",
+        );
+        check(sysctl("kernel.msgmax"), &["kernel.msg*"], "");
+        check(sysctl("net.core.somaxconn"), &["net/core/somaxconn"], "");
+        check(
+            sysctl("net.core.somaxconn2"),
+            &["net.core.somaxconn"],
+            "SysctlForbidden: forbidden sysctl: \"net.core.somaxconn2\" not allowlisted",
+        );
+    }
+
+    #[test]
+    fn a_profile_that_cannot_be_enforced() {
+        let spec = |type_: &str| json!({"containers": [{"name": "c", "securityContext": {"appArmorProfile": {"type": type_}}}]});
+        let text = "AppArmor: Cannot enforce AppArmor: AppArmor is not enabled on the host";
+        check(spec("RuntimeDefault"), &[], text);
+        check(spec("Unconfined"), &[], "");
+    }
+
+    #[track_caller]
+    fn check_pressure(spec: Value, memory: bool, disk: bool, expected: Option<&str>) {
+        let spec: PodSpec = serde_json::from_value(spec).unwrap();
+        let pressures = Pressures::fixed(memory, disk);
+        assert_eq!(pressure(&spec, pressures), expected);
+    }
+
+    #[test]
+    fn under_pressure() {
+        let best_effort = json!({"containers": [{"name": "c"}]});
+        let burstable =
+            json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}]});
+        check_pressure(best_effort.clone(), false, false, None);
+        check_pressure(best_effort.clone(), true, false, Some("MemoryPressure"));
+        check_pressure(burstable.clone(), true, false, None);
+        check_pressure(burstable, false, true, Some("DiskPressure"));
+        let mut critical = best_effort.clone();
+        critical["priority"] = json!(2_000_000_000);
+        check_pressure(critical, true, true, None);
+        let mut tolerant = best_effort;
+        tolerant["tolerations"] =
+            json!([{"key": MEMORY_TAINT, "operator": "Exists", "effect": "NoSchedule"}]);
+        check_pressure(tolerant, true, false, None);
+    }
+}

@@ -1,0 +1,167 @@
+//! Pods that have to go: over their share of the disk, or because the machine runs short.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::Podtui;
+
+fn configured(text: &str) -> Podtui {
+    let podtui = Podtui::idle();
+    let directory = podtui.path().join("config");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("config.toml"), text).unwrap();
+    podtui.serve();
+    podtui
+}
+
+fn pod(name: &str, container: &str, rest: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 60\n  containers:\n  - name: c\n    \
+         image: localhost/toolbox\n    {container}\n{rest}"
+    )
+}
+
+fn write(path: &str) -> String {
+    format!(
+        "command: [bash, -c, 'trap \"\" TERM; head -c 3000000 /dev/zero > {path}; while :; do sleep 1; done']"
+    )
+}
+
+fn condition(object: &Value, kind: &str) -> Option<Value> {
+    let list = object["status"]["conditions"].as_array()?;
+    list.iter().find(|one| one["type"] == kind).cloned()
+}
+
+#[track_caller]
+fn check_evicted(podtui: &Podtui, name: &str, message: &str) -> Value {
+    let pod = podtui.wait(&format!("{name} to be evicted"), || {
+        podtui
+            .try_pod(name)
+            .filter(|pod| pod["status"]["phase"] == "Failed")
+    });
+    assert_eq!(pod["status"]["reason"], "Evicted", "{pod}");
+    assert_eq!(pod["status"]["message"], message, "{pod}");
+    let events = podtui.ok(&["get", "events", "-o", "json"]);
+    let events: Value = serde_json::from_str(&events).unwrap();
+    let told = events["items"].as_array().unwrap().iter().any(|event| {
+        event["involvedObject"]["name"] == name
+            && event["reason"] == "Evicted"
+            && event["type"] == "Warning"
+            && event["message"] == message
+    });
+    assert!(told, "{events}");
+    pod
+}
+
+/// Volume, pod and container, in the kubelet's words. The pods ignore the stop signal and have a minute to
+/// end: an eviction leaves them one second.
+#[test]
+fn more_disk_than_allowed_ends_a_pod() {
+    require_root!();
+    let podtui = Podtui::start();
+    let volumes = "    volumeMounts: [{name: v, mountPath: /v}]\n  volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}]\n";
+    let limit =
+        |amount: &str| format!("    resources: {{limits: {{ephemeral-storage: {amount}}}}}\n");
+    podtui.apply(&pod("volume", &write("/v/file"), volumes));
+    podtui.apply(&pod("whole", &write("/var/tmp/file"), &limit("2Mi")));
+    let two = format!(
+        "{}  - {{name: d, image: localhost/toolbox, command: [sleep, '1000'], resources: {{limits: {{ephemeral-storage: 9Mi}}}}}}\n",
+        limit("2Mi")
+    );
+    podtui.apply(&pod("one", &write("/var/tmp/file"), &two));
+    podtui.apply(&pod(
+        "logs",
+        "command: [bash, -c, 'head -c 3000000 /dev/zero | base64; sleep 1000']",
+        &two,
+    ));
+    podtui.apply(&pod("modest", "command: [sleep, '1000']", &limit("2Mi")));
+    let started = std::time::Instant::now();
+    let pod = check_evicted(
+        &podtui,
+        "volume",
+        "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ",
+    );
+    assert_eq!(condition(&pod, "DisruptionTarget"), None);
+    check_evicted(
+        &podtui,
+        "whole",
+        "Pod ephemeral local storage usage exceeds the total limit of containers 2Mi. ",
+    );
+    let over = "Container c exceeded its local ephemeral storage limit \"2Mi\". ";
+    check_evicted(&podtui, "one", over);
+    check_evicted(&podtui, "logs", over);
+    assert!(started.elapsed() < Duration::from_secs(40));
+    assert_eq!(podtui.pod("modest")["status"]["phase"], "Running");
+    // What ran is gone, the objects stay.
+    assert!(podtui.container_pids("volume", "c").is_empty());
+    podtui.delete_all();
+}
+
+/// A machine that has less than it should: who asked for nothing is refused, who uses more than it asked for
+/// goes, one at a time, and the node tells.
+#[test]
+fn a_machine_without_memory_makes_room() {
+    require_root!();
+    let podtui = configured("[eviction]\nmemory_available = \"100000Gi\"\n");
+    podtui.wait("the node to tell", || {
+        let node: Value =
+            serde_json::from_str(&podtui.ok(&["get", "nodes", "-o", "json"])).unwrap();
+        let pressure = condition(&node["items"][0], "MemoryPressure")?;
+        (pressure["status"] == "True" && pressure["reason"] == "KubeletHasInsufficientMemory")
+            .then_some(())
+    });
+    podtui.apply(&pod("nothing", "command: [sleep, '1000']", ""));
+    let pod_of_nothing = podtui.wait_phase("nothing", "Failed");
+    let status = &pod_of_nothing["status"];
+    assert_eq!(status["reason"], "Evicted");
+    assert_eq!(
+        status["message"],
+        "Pod was rejected: The node had condition: [MemoryPressure]. "
+    );
+    assert!(status["containerStatuses"].is_null(), "{status}");
+    let request = |amount: &str| format!("    resources: {{requests: {{memory: {amount}}}}}\n");
+    podtui.apply(&pod("greedy", "command: [sleep, '1000']", &request("1Ki")));
+    let greedy = podtui.wait("greedy to go", || {
+        podtui
+            .try_pod("greedy")
+            .filter(|pod| pod["status"]["phase"] == "Failed")
+    });
+    let message = greedy["status"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with(
+            "The node was low on resource: memory. Threshold quantity: 100000Gi, available: "
+        ),
+        "{message}"
+    );
+    let disruption = condition(&greedy, "DisruptionTarget").unwrap();
+    assert_eq!(disruption["reason"], "TerminationByKubelet");
+    assert_eq!(disruption["message"], message);
+    let events = podtui.ok(&["get", "events", "-A"]);
+    assert!(events.contains("EvictionThresholdMet"), "{events}");
+    assert!(events.contains("Attempting to reclaim memory"), "{events}");
+    assert!(events.contains("NodeHasInsufficientMemory"), "{events}");
+    podtui.delete_all();
+}
+
+/// A full disk refuses everybody.
+#[test]
+fn a_full_disk_takes_no_pods() {
+    require_root!();
+    let podtui = configured("[eviction]\nnodefs_available = \"99%\"\n");
+    podtui.wait("the node to tell", || {
+        let node: Value =
+            serde_json::from_str(&podtui.ok(&["get", "nodes", "-o", "json"])).unwrap();
+        let pressure = condition(&node["items"][0], "DiskPressure")?;
+        (pressure["status"] == "True").then_some(())
+    });
+    let request = "    resources: {requests: {memory: 1Mi}}\n";
+    podtui.apply(&pod("p", "command: [sleep, '1000']", request));
+    let pod = podtui.wait_phase("p", "Failed");
+    assert_eq!(
+        pod["status"]["message"],
+        "Pod was rejected: The node had condition: [DiskPressure]. "
+    );
+    podtui.delete_all();
+}
