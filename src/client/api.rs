@@ -276,6 +276,11 @@ pub(crate) trait Client: Send + Sync + 'static {
     async fn images(&self) -> Result<Vec<ImageSummary>, ApiError>;
     /// Returns the names the image now has.
     async fn add_image(&self, source: ImageSource) -> Result<Vec<String>, ApiError>;
+    /// The images as one archive for `image load`, docker, podman or containerd.
+    async fn save_images(
+        &self,
+        names: &[String],
+    ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError>;
     /// Pulls under way, in the order in which they were asked for.
     async fn image_pulls(&self) -> Result<Vec<ImagePull>, ApiError>;
     /// Removes what no pod uses: unnamed images, with `all` every image; and downloads that broke off.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Value, json};
@@ -203,6 +205,14 @@ impl EngineApi for FakeEngine {
 
     async fn import_image(&self, tar: &Path, name: &str) -> Result<Vec<String>, EngineError> {
         Ok(vec![format!("{name} from {}", tar.display())])
+    }
+
+    async fn save_images(
+        &self,
+        names: &[String],
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        let text = names.join(",");
+        Ok(futures_util::stream::iter([Ok(Bytes::from(text))]).boxed())
     }
 
     async fn load_images(&self, path: &Path) -> Result<Vec<String>, EngineError> {

@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -131,6 +133,11 @@ pub(crate) trait EngineApi: Send + Sync + 'static {
 
     async fn images(&self) -> Result<Vec<ImageView>, EngineError>;
     async fn import_image(&self, tar: &Path, name: &str) -> Result<Vec<String>, EngineError>;
+    /// As one archive. A name that is not here is an error before the first byte.
+    async fn save_images(
+        &self,
+        names: &[String],
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError>;
     async fn load_images(&self, path: &Path) -> Result<Vec<String>, EngineError>;
     /// With the credentials of the engine's own user. Returns the normalised name; dropping the future
     /// cancels the pull unless a pod waits for it as well.

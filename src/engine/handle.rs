@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -345,6 +348,14 @@ impl EngineApi for EngineHandle {
         image.map(|image| image.names).map_err(bad_image)
     }
 
+    async fn save_images(
+        &self,
+        names: &[String],
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        let archive = self.machine.images.save(names).await.map_err(bad_image)?;
+        Ok(archive.map(|part| part.map_err(bad_image)).boxed())
+    }
+
     async fn load_images(&self, path: &Path) -> Result<Vec<String>, EngineError> {
         self.machine.images.load(path).await.map_err(bad_image)
     }
@@ -441,6 +452,7 @@ fn bad_image(error: crate::image::ImageError) -> EngineError {
         | ImageError::EveryPlace { .. }
         | ImageError::DiskFull { .. }
         | ImageError::InUse { .. }
+        | ImageError::NoRecipe { .. }
         | ImageError::BadArchive { .. }) => EngineError::BadRequest(chain(&error)),
         ImageError::Shared(error) => EngineError::BadRequest(chain(&*error)),
         error @ (ImageError::Io { .. } | ImageError::Interrupted) => internal(error),

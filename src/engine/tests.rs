@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use serde_json::{Value, json};
@@ -110,6 +113,12 @@ impl ImageService for FakeImages {
         Ok(image(name))
     }
 
+    async fn save(
+        &self,
+        _names: &[String],
+    ) -> Result<BoxStream<'static, Result<Bytes, ImageError>>, ImageError> {
+        Ok(futures_util::stream::empty().boxed())
+    }
     async fn load(&self, _path: &Path) -> Result<Vec<String>, ImageError> {
         Ok(Vec::new())
     }

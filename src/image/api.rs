@@ -2,6 +2,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -65,6 +67,10 @@ pub(crate) enum ImageError {
     /// The failure of a pull that several have waited for.
     #[error(transparent)]
     Shared(Arc<Self>),
+    #[error(
+        "image \"{image}\" cannot be saved: its layer {layer} was unpacked by an older podtui, which kept no record of its archive; remove the image and get it again"
+    )]
+    NoRecipe { image: String, layer: String },
     #[error("the work was interrupted")]
     Interrupted,
     #[error(
@@ -121,6 +127,12 @@ pub(crate) trait ImageService: Send + Sync + 'static {
     async fn import(&self, tar: &Path, name: &str) -> Result<ImageRecord, ImageError>;
     /// OCI layout (directory or archive) or docker archive; returns the names now present.
     async fn load(&self, path: &Path) -> Result<Vec<String>, ImageError>;
+    /// The images as one archive, an OCI layout and a docker archive at once. They keep their IDs; those
+    /// given by name keep that name.
+    async fn save(
+        &self,
+        names: &[String],
+    ) -> Result<BoxStream<'static, Result<Bytes, ImageError>>, ImageError>;
     /// Removes a name, and the image with its unshared layers when that was the last one. `users` are the
     /// pods that use it; unless empty or `force`, the removal is refused.
     async fn remove(

@@ -2,17 +2,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::credentials::{CredentialFiles, PullSecret};
 use super::pull::{PullOutcome, PullProgress, Puller, Pulls};
 use super::reference::Reference;
 use super::registry::{Http, RegistrySettings};
+use super::save::Saving;
 use super::store::Store;
 use super::usage::{self, StoreUsage};
 use super::{ImageError, ImageRecord, ImageService, import, load, remove, toolbox};
 
 /// Digits from which an image can be named by the beginning of its ID.
 const ID_PREFIX_MIN: usize = 6;
+/// Pieces of an archive between the disk and whoever saves it.
+const SAVED_CHUNKS: usize = 8;
 
 /// The image store below the state directory. Clones share it.
 #[derive(Clone, Debug)]
@@ -151,6 +159,21 @@ impl ImageService for LocalImages {
     async fn load(&self, path: &Path) -> Result<Vec<String>, ImageError> {
         let path = path.to_owned();
         self.run(move |store| load::load(store, &path)).await
+    }
+
+    async fn save(
+        &self,
+        names: &[String],
+    ) -> Result<BoxStream<'static, Result<Bytes, ImageError>>, ImageError> {
+        // The toolbox is there as soon as somebody asks for it.
+        for name in names {
+            self.status(name).await?;
+        }
+        let (shared, names) = (Arc::clone(&self.store), names.to_owned());
+        let saving = self.run(move |_| Saving::prepare(&shared, &names)).await?;
+        let (out, chunks) = mpsc::channel(SAVED_CHUNKS);
+        drop(tokio::task::spawn_blocking(move || saving.run(out)));
+        Ok(ReceiverStream::new(chunks).boxed())
     }
 
     async fn remove(

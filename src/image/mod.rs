@@ -7,7 +7,8 @@
 //!
 //! [`LocalImages`] is the store on this machine. Changes happen under a file lock and become visible with the
 //! rename of `index.json`; a layer is complete from the moment it has its name. What a crash leaves behind
-//! is removed by the next open. Layer archives are not kept once they are unpacked.
+//! is removed by the next open. Layer archives are not kept once they are unpacked; how they were put
+//! together is, so that `image save` gives an image with the same ID.
 //!
 //! Registries are spoken to in [`registry`], with the credentials of [`credentials`]; [`pull`] makes images of
 //! what they send.
@@ -29,6 +30,7 @@ mod reference;
 mod registry;
 mod remove;
 mod repair;
+mod save;
 mod store;
 #[cfg(test)]
 mod tests;

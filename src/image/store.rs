@@ -68,6 +68,7 @@ struct Cache {
 /// * `index.json` — which images there are; replaced as a whole. `index.backup.json` — the same once more.
 /// * `blobs/sha256/<hex>` — image configurations.
 /// * `layers/<hex of the diff id>/` — unpacked layers, complete from the moment they have this name.
+/// * `recipes/<hex of the diff id>` — how the layer's archive can be made of it again.
 /// * `tmp/` — what is being made; emptied when a store is opened and nobody else is writing.
 /// * `partial/<algorithm>-<hex>` — layers on their way from a registry, compressed; kept when a download
 ///   breaks off so that the next one goes on from there, removed when their image is complete or when they
@@ -144,7 +145,7 @@ pub(super) fn io_error(
 
 impl Store {
     pub(super) fn open(root: &Path) -> Result<Self, ImageError> {
-        for part in ["", "blobs/sha256", "layers", "partial", "tmp"] {
+        for part in ["", "blobs/sha256", "layers", "partial", "recipes", "tmp"] {
             let path = root.join(part);
             DirBuilder::new()
                 .recursive(true)
@@ -274,7 +275,15 @@ impl Store {
         // The umask must not decide who may enter the root of a container.
         root.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .map_err(io_error("change the mode of", path))?;
-        let unpacked = unpack_layer(source, algorithm, root.as_fd(), self.disk_limits()?).map_err(
+        let recipe = self.temporary(held);
+        let out = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(recipe.path())
+            .map_err(io_error("create", recipe.path()))?;
+        let limits = self.disk_limits()?;
+        let unpacked = unpack_layer(source, algorithm, root.as_fd(), limits, out).map_err(
             |error| match error {
                 TarError::Write { source, .. } | TarError::Read(source)
                     if source.kind() == ErrorKind::StorageFull =>
@@ -288,6 +297,9 @@ impl Store {
             },
         )?;
         verify(&unpacked).map_err(bad)?;
+        // First: a layer that is there has its recipe.
+        let place = self.recipe_path(&unpacked.diff_id);
+        fs::rename(recipe.path(), &place).map_err(io_error("rename", &place))?;
         let target = self.layer_path(&unpacked.diff_id);
         match fs::rename(path, &target) {
             Ok(()) => {}
@@ -380,6 +392,10 @@ impl Store {
 
     pub(super) fn layer_path(&self, diff_id: &Digest) -> PathBuf {
         self.root.join("layers").join(diff_id.hex())
+    }
+
+    pub(super) fn recipe_path(&self, diff_id: &Digest) -> PathBuf {
+        self.root.join("recipes").join(diff_id.hex())
     }
 
     pub(super) fn index_path(&self) -> PathBuf {
@@ -561,7 +577,11 @@ impl Store {
                 let blobs: BTreeSet<String> = ids.map(|image| image.id.hex().to_owned()).collect();
                 (layers, blobs)
             })?;
-            for (directory, used) in [("layers", &layers), ("blobs/sha256", &blobs)] {
+            for (directory, used) in [
+                ("layers", &layers),
+                ("recipes", &layers),
+                ("blobs/sha256", &blobs),
+            ] {
                 for path in entries(&self.root.join(directory))? {
                     let name = path.file_name().and_then(|name| name.to_str());
                     if name.is_some_and(|name| used.contains(name)) {

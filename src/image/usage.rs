@@ -11,7 +11,7 @@ use super::store::{Store, entries, io_error};
 /// Bytes on the disk below the image store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StoreUsage {
-    /// Layers and configurations.
+    /// Layers with their recipes, and configurations.
     pub(crate) images: u64,
     /// Downloads that are not complete: how many, bytes, and bytes of those that no pull is working on.
     pub(crate) partial_count: usize,
@@ -53,7 +53,7 @@ pub(crate) fn disk_bytes(path: &Path) -> std::io::Result<u64> {
 
 pub(super) fn usage(store: &Store, pulls: &[PullProgress]) -> Result<StoreUsage, ImageError> {
     let mut usage = StoreUsage::default();
-    for name in ["layers", "blobs"] {
+    for name in ["layers", "recipes", "blobs"] {
         let path = store.root().join(name);
         usage.images += disk_bytes(&path).map_err(io_error("measure", &path))?;
     }

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -37,6 +37,7 @@ pub(super) fn routes() -> Router<Shared> {
             get(images).post(add_image),
         )
         .route("/apis/images.podtui.dev/v1alpha1/pulls", get(pulls))
+        .route("/apis/images.podtui.dev/v1alpha1/archive", get(archive))
         .route("/apis/images.podtui.dev/v1alpha1/prune", post(prune))
         .route("/apis/engine.podtui.dev/v1alpha1/disk", get(disk))
         // Image names contain slashes.
@@ -178,6 +179,17 @@ async fn images(State(shared): State<Shared>) -> Answer {
         "items": items,
     }))
     .into_response())
+}
+
+/// The images of the `name` parameters as one tar archive.
+async fn archive(State(shared): State<Shared>, query: Query) -> Answer {
+    let names: Vec<String> = query.all("name").map(str::to_owned).collect();
+    if names.is_empty() {
+        return Err(ApiError::bad_request("name: at least one image is required").into());
+    }
+    let archive = shared.client.save_images(&names).await?;
+    let headers = [(header::CONTENT_TYPE, "application/x-tar")];
+    Ok((headers, Body::from_stream(archive)).into_response())
 }
 
 /// Takes an `Image` whose `spec.source` says where it comes from, and answers with its names.

@@ -23,3 +23,4 @@ mod housekeeping;
 mod nasty;
 mod private;
 mod pulls;
+mod saving;

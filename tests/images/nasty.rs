@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tar::EntryType;
 
 use crate::fake::{Fake, INDEX, LAYER, Layer, MANIFEST, gzip};
@@ -40,8 +42,7 @@ fn facts(path: &Path) -> String {
         text.push_str(&format!(" -> {target:?}"));
     }
     if kind == 0o100_000 {
-        let bytes = fs::read(path).expect("readable");
-        text.push_str(&format!(" {}", crate::fake::digest(&bytes)));
+        text.push_str(&format!(" {}", digest_of(path)));
     }
     let mut names = [0; 4096];
     let length = rustix::fs::llistxattr(path, &mut names).expect("attributes");
@@ -55,6 +56,24 @@ fn facts(path: &Path) -> String {
         text.push_str(&format!(" {name:?}={:?}", &value[..length]));
     }
     text
+}
+
+/// In pieces: a file may be larger than the memory.
+fn digest_of(path: &Path) -> String {
+    let mut file = fs::File::open(path).expect("readable");
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).expect("readable") {
+            0 => break,
+            length => hasher.update(&buffer[..length]),
+        }
+    }
+    hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
@@ -348,6 +367,60 @@ fn images() -> Vec<(&'static str, Vec<Layer>)> {
     ]
 }
 
+/// What differs between what podtui and umoci make of an image.
+fn differences(podtui: &Podtui, fake: &Fake, case: &str, layers: &[Vec<u8>]) -> Vec<String> {
+    let name = fake.image_of(case, "v1", layers);
+    podtui.ok(&["image", "pull", "-q", &name]);
+    let manifest = fake.image_manifest(layers);
+    let mut blobs: Vec<(String, Vec<u8>)> = layers
+        .iter()
+        .map(|layer| gzip(layer))
+        .map(|bytes| (crate::fake::digest(&bytes), bytes))
+        .collect();
+    assert_eq!(manifest["layers"][0]["mediaType"], LAYER);
+    let config = manifest["config"]["digest"].as_str().expect("a digest");
+    blobs.push((config.to_owned(), fake.bytes(config)));
+    let directory = tempfile::tempdir_in("/tmp").expect("a directory");
+    let theirs = theirs(directory.path(), &manifest, &blobs);
+    let mut ours = ours(podtui, &name);
+    if case == "one-of-three-links" {
+        // overlayfs counts the names a file has in its layer, also those that a whiteout hides.
+        for facts in ours.values_mut() {
+            *facts = facts.replace("nlink=3", "nlink=2");
+        }
+    }
+    assert!(case == "whiteout-directory" || !ours.is_empty(), "{case}");
+    let names: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+    names
+        .into_iter()
+        .filter(|path| ours.get(*path) != theirs.get(*path))
+        .map(|path| {
+            format!(
+                "{case}: {path:?}\n  ours   {:?}\n  theirs {:?}",
+                ours.get(path),
+                theirs.get(path)
+            )
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check(images: Vec<(&'static str, Vec<Vec<u8>>)>) {
+    let fake = Fake::start();
+    let podtui = Podtui::idle();
+    configure(&podtui, &fake.table());
+    podtui.serve();
+    let mut differing = Vec::new();
+    for (case, layers) in images {
+        differing.extend(differences(&podtui, &fake, case, &layers));
+    }
+    assert!(
+        differing.is_empty(),
+        "{}",
+        differing[..differing.len().min(20)].join("\n")
+    );
+}
+
 #[test]
 fn trees_are_those_of_umoci() {
     require_images!();
@@ -355,48 +428,41 @@ fn trees_are_those_of_umoci() {
         println!("skipped: this test needs umoci");
         return;
     }
-    let fake = Fake::start();
-    let podtui = Podtui::idle();
-    configure(&podtui, &fake.table());
-    podtui.serve();
-    let mut differing = Vec::new();
-    for (case, layers) in images() {
-        let layers: Vec<Vec<u8>> = layers.into_iter().map(Layer::bytes).collect();
-        let name = fake.image_of(case, "v1", &layers);
-        podtui.ok(&["image", "pull", "-q", &name]);
-        let manifest = fake.image_manifest(&layers);
-        let mut blobs: Vec<(String, Vec<u8>)> = layers
-            .iter()
-            .map(|layer| gzip(layer))
-            .map(|bytes| (crate::fake::digest(&bytes), bytes))
-            .collect();
-        assert_eq!(manifest["layers"][0]["mediaType"], LAYER);
-        let config = manifest["config"]["digest"].as_str().expect("a digest");
-        blobs.push((config.to_owned(), fake.bytes(config)));
-        let directory = tempfile::tempdir_in("/tmp").expect("a directory");
-        let theirs = theirs(directory.path(), &manifest, &blobs);
-        let mut ours = ours(&podtui, &name);
-        if case == "one-of-three-links" {
-            // overlayfs counts the names a file has in its layer, also those that a whiteout hides.
-            for facts in ours.values_mut() {
-                *facts = facts.replace("nlink=3", "nlink=2");
-            }
-        }
-        assert!(case == "whiteout-directory" || !ours.is_empty(), "{case}");
-        let names: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
-        for path in names {
-            if ours.get(path) != theirs.get(path) {
-                differing.push(format!(
-                    "{case}: {path:?}\n  ours   {:?}\n  theirs {:?}",
-                    ours.get(path),
-                    theirs.get(path)
-                ));
-            }
-        }
+    let bytes = |layers: Vec<Layer>| layers.into_iter().map(Layer::bytes).collect();
+    let images = images().into_iter();
+    check(images.map(|(case, layers)| (case, bytes(layers))).collect());
+}
+
+/// As `tar --sparse` writes it.
+fn sparse_layer(size: u64) -> Vec<u8> {
+    let directory = tempfile::tempdir_in("/tmp").expect("a directory");
+    let file = fs::File::create(directory.path().join("sparse")).expect("a file");
+    for at in [0, 1 << 20, size / 2, size - 5] {
+        std::os::unix::fs::FileExt::write_all_at(&file, b"piece", at).expect("write");
     }
-    assert!(
-        differing.is_empty(),
-        "{}",
-        differing[..differing.len().min(20)].join("\n")
-    );
+    let made = Command::new("tar")
+        .args([
+            "--sparse",
+            "--format=pax",
+            "--owner=0",
+            "--group=0",
+            "-c",
+            "-C",
+        ])
+        .arg(directory.path())
+        .arg("sparse")
+        .output()
+        .expect("tar runs");
+    assert!(made.status.success(), "{made:?}");
+    made.stdout
+}
+
+#[test]
+fn a_sparse_file_of_four_gib_is_that_of_umoci() {
+    require_images!();
+    if !has("umoci") {
+        println!("skipped: this test needs umoci");
+        return;
+    }
+    check(vec![("sparse", vec![sparse_layer(4 << 30)])]);
 }

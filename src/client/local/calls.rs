@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
@@ -156,6 +157,15 @@ impl Client for Local {
             ImageSource::Pull { name } => self.engine.pull_image(&name).await,
         };
         names.map_err(engine_error)
+    }
+
+    async fn save_images(
+        &self,
+        names: &[String],
+    ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
+        let archive = self.engine.save_images(names).await;
+        let archive = archive.map_err(engine_error)?;
+        Ok(archive.map(|part| part.map_err(engine_error)).boxed())
     }
 
     async fn image_pulls(&self) -> Result<Vec<ImagePull>, ApiError> {

@@ -26,6 +26,7 @@ use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
 
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1";
 const IMAGES: &str = "/apis/images.podtui.dev/v1alpha1/images";
+const ARCHIVE: &str = "/apis/images.podtui.dev/v1alpha1/archive";
 const PRUNE: &str = "/apis/images.podtui.dev/v1alpha1/prune";
 const PULLS: &str = "/apis/images.podtui.dev/v1alpha1/pulls";
 const ENGINE: &str = "/apis/engine.podtui.dev/v1alpha1";
@@ -245,6 +246,18 @@ impl Client for Remote {
         let request = json_request(Method::POST, Url::new(IMAGES), &body);
         let mut answer = read_json(self.connector.send(request).await?).await?;
         field(&mut answer, "/status/names")
+    }
+
+    async fn save_images(
+        &self,
+        names: &[String],
+    ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
+        let mut url = Url::new(ARCHIVE);
+        for name in names {
+            url = url.query_text("name", name);
+        }
+        let response = self.connector.get(url).await?;
+        Ok(watch::bytes(response.into_body()))
     }
 
     async fn image_pulls(&self) -> Result<Vec<ImagePull>, ApiError> {

@@ -212,6 +212,12 @@ fn index(file: &File) -> Result<BTreeMap<PathBuf, Place>, String> {
     while let Some(entry) = archive.next().map_err(|error| error.to_string())? {
         let path = entry.path().map_err(|error| error.to_string())?;
         let place = match entry.kind {
+            Kind::File if entry.sparse.is_some() => {
+                let name = shown(&path.to_string_lossy());
+                return Err(format!(
+                    "{name} is stored as a sparse file: make the archive without --sparse"
+                ));
+            }
             Kind::File => Place::File {
                 offset: archive.offset(),
                 size: entry.size,

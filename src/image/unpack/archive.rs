@@ -4,6 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use tar::{EntryType, Header};
 
 use super::entry::{Entry, Kind, TarError};
+use super::sparse::{self, PaxSparse, SparseMap};
 
 const BLOCK: usize = 512;
 /// Names, link targets and extended attributes of one entry together.
@@ -12,6 +13,11 @@ const EXTENSION_MAX: u64 = 1 << 20;
 /// Moving forward without looking: by seeking where the source can, by reading where it cannot.
 pub(in crate::image) trait Skip: Read {
     fn skip(&mut self, count: u64) -> io::Result<()>;
+
+    /// As `read`, for what will stand on the disk as the content of a file.
+    fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(buffer)
+    }
 }
 
 impl Skip for File {
@@ -62,6 +68,10 @@ impl<R: Skip> TarReader<R> {
         self.offset
     }
 
+    pub(super) const fn source(&mut self) -> &mut R {
+        &mut self.source
+    }
+
     pub(in crate::image) fn into_source(self) -> R {
         self.source
     }
@@ -100,13 +110,13 @@ impl<R: Skip> TarReader<R> {
     fn entry(
         &mut self,
         header: &Header,
-        kind: EntryType,
-        long: Extensions,
+        stored_as: EntryType,
+        mut long: Extensions,
     ) -> Result<Entry, TarError> {
-        let name = long
-            .name
+        let name = (long.sparse.name.take())
+            .or_else(|| long.name.take())
             .unwrap_or_else(|| header.path_bytes().into_owned());
-        let kind = match kind {
+        let kind = match stored_as {
             // In the old format a trailing slash is what makes a directory.
             EntryType::Regular | EntryType::Continuous if name.ends_with(b"/") => Kind::Directory,
             EntryType::Regular | EntryType::Continuous => Kind::File,
@@ -116,12 +126,7 @@ impl<R: Skip> TarReader<R> {
             EntryType::Block => Kind::Block,
             EntryType::Directory => Kind::Directory,
             EntryType::Fifo => Kind::Fifo,
-            EntryType::GNUSparse => {
-                return Err(TarError::entry(
-                    &name,
-                    "sparse files are not supported: make the archive without --sparse",
-                ));
-            }
+            EntryType::GNUSparse => Kind::File,
             other => {
                 let kind = char::from(other.as_byte()).escape_default().to_string();
                 return Err(TarError::entry(
@@ -130,12 +135,6 @@ impl<R: Skip> TarReader<R> {
                 ));
             }
         };
-        if long.sparse {
-            return Err(TarError::entry(
-                &name,
-                "sparse files are not supported: make the archive without --sparse",
-            ));
-        }
         let field = |value: io::Result<u64>, what: &str| {
             value.map_err(|error| TarError::entry(&name, format!("{what}: {error}")))
         };
@@ -153,6 +152,13 @@ impl<R: Skip> TarReader<R> {
             self.content = size;
             self.padding = size.checked_next_multiple_of(BLOCK as u64).unwrap_or(size) - size;
         }
+        let sparse = match (kind, stored_as) {
+            (Kind::File, EntryType::GNUSparse) => Some(self.gnu_sparse(header, &name)?),
+            (Kind::File, _) if long.sparse.is_present() => {
+                Some(self.pax_sparse(long.sparse, &name)?)
+            }
+            _ => None,
+        };
         // Only a file has content, whatever the size field of another kind says (POSIX pax, "size").
         let size = if kind == Kind::File { self.content } else { 0 };
         if matches!(kind, Kind::HardLink | Kind::Symlink | Kind::Directory) {
@@ -186,8 +192,49 @@ impl<R: Skip> TarReader<R> {
                 _ => (0, 0),
             },
             xattrs: long.xattrs,
+            sparse,
             name,
         })
+    }
+
+    /// The map in the header, and in the blocks behind it (GNU tar manual, "Old GNU Format").
+    fn gnu_sparse(&mut self, header: &Header, name: &[u8]) -> Result<SparseMap, TarError> {
+        let broken = |reason: String| TarError::entry(name, reason);
+        let header = header
+            .as_gnu()
+            .ok_or_else(|| broken("a sparse file without a GNU header".to_owned()))?;
+        let size = header
+            .real_size()
+            .map_err(|error| broken(format!("size: {error}")))?;
+        let mut segments = Vec::new();
+        sparse::add_gnu(&header.sparse, &mut segments).map_err(broken)?;
+        let mut has_more = header.is_extended();
+        while has_more {
+            let mut block = [0; BLOCK];
+            if !self.read_block(&mut block)? {
+                return Err(TarError::Read(io::ErrorKind::UnexpectedEof.into()));
+            }
+            has_more = sparse::add_extension(&block, &mut segments).map_err(broken)?;
+        }
+        SparseMap::new(segments, size, self.content).map_err(broken)
+    }
+
+    fn pax_sparse(&mut self, mut found: PaxSparse, name: &[u8]) -> Result<SparseMap, TarError> {
+        let broken = |reason: String| TarError::entry(name, reason);
+        if found.is_in_content() {
+            let next = || {
+                let mut block = [0; BLOCK];
+                let left = self.content.checked_sub(BLOCK as u64);
+                let left = left.ok_or_else(|| broken("malformed sparse map".to_owned()))?;
+                if !self.read_block(&mut block)? {
+                    return Err(TarError::Read(io::ErrorKind::UnexpectedEof.into()));
+                }
+                self.content = left;
+                Ok(block)
+            };
+            found.read_content(next, broken)?;
+        }
+        found.finish(self.content).map_err(broken)
     }
 
     /// One header block, verified; `None` at the end: two zero blocks, or simply nothing more.
@@ -256,9 +303,13 @@ impl<R: Skip> TarReader<R> {
             )));
         }
         let mut bytes = Vec::new();
-        self.take(size)
+        (&mut self.source)
+            .take(size)
             .read_to_end(&mut bytes)
             .map_err(TarError::Read)?;
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.offset += count;
+        self.content -= count;
         if self.content > 0 {
             return Err(TarError::Read(io::ErrorKind::UnexpectedEof.into()));
         }
@@ -292,7 +343,7 @@ impl<R: Skip> Read for TarReader<R> {
         if wanted == 0 {
             return Ok(0);
         }
-        let length = self.source.read(&mut buffer[..wanted])?;
+        let length = self.source.read_content(&mut buffer[..wanted])?;
         let count = u64::try_from(length).unwrap_or(u64::MAX);
         self.content -= count;
         self.offset += count;
@@ -317,7 +368,7 @@ struct Extensions {
     gid: Option<u64>,
     mtime: Option<(i64, u32)>,
     xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    sparse: bool,
+    sparse: PaxSparse,
 }
 
 impl Extensions {
@@ -354,8 +405,10 @@ impl Extensions {
             b"uid" => self.uid = Some(number()?),
             b"gid" => self.gid = Some(number()?),
             b"mtime" => self.mtime = Some(time(value).ok_or("malformed PAX mtime")?),
-            _ if key.starts_with(b"GNU.sparse.") => self.sparse = true,
             _ => {
+                if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                    self.sparse.read(key, value)?;
+                }
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                     self.xattrs.push((name.to_owned(), value.to_owned()));
                 }

@@ -2,6 +2,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use super::sparse::{Segment, SparseMap};
+
 /// As PATH_MAX (limits.h).
 const PATH_MAX: usize = 4096;
 const NAME_MAX: usize = 255;
@@ -74,8 +76,10 @@ pub(in crate::image) enum Kind {
 pub(in crate::image) struct Entry {
     pub(in crate::image) name: Vec<u8>,
     pub(in crate::image) kind: Kind,
-    /// Bytes of content.
+    /// Bytes of content that the archive holds.
     pub(in crate::image) size: u64,
+    /// Where they belong, when the file has more than them.
+    pub(in crate::image) sparse: Option<SparseMap>,
     pub(in crate::image) link: Vec<u8>,
     pub(super) mode: u32,
     pub(super) uid: u32,
@@ -87,6 +91,23 @@ pub(in crate::image) struct Entry {
 }
 
 impl Entry {
+    /// The pieces of the file that the archive holds, in their order.
+    pub(super) fn pieces(&self) -> Vec<Segment> {
+        let whole = Segment {
+            offset: 0,
+            length: self.size,
+        };
+        match &self.sparse {
+            Some(map) => map.segments.clone(),
+            None => vec![whole],
+        }
+    }
+
+    /// Bytes of the whole file, holes included.
+    pub(super) fn length(&self) -> u64 {
+        self.sparse.as_ref().map_or(self.size, |map| map.size)
+    }
+
     /// Where the entry goes, relative to the root of the layer; empty for the root itself.
     pub(in crate::image) fn path(&self) -> Result<PathBuf, TarError> {
         clean_path(&self.name).map_err(|reason| TarError::entry(&self.name, reason))

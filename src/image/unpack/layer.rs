@@ -1,10 +1,11 @@
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::BorrowedFd;
 
 use super::archive::{Skip, TarReader, read_away};
 use super::entry::{Entry, Kind, TarError};
 use super::limits::Limits;
-use super::tree::LayerWriter;
+use super::recipe::RecipeWriter;
+use super::tree::{LayerWriter, Piece};
 use crate::image::decompress::decompress;
 use crate::image::digest::{Algorithm, Digest, HashingReader};
 
@@ -22,29 +23,38 @@ pub(in crate::image) struct Unpacked {
     pub(in crate::image) size: u64,
 }
 
-/// The decompressed stream, hashed as it passes, together with the count of compressed bytes.
-struct Stream<'a> {
+/// The decompressed stream, hashed as it passes. All but the content of files goes into the recipe.
+struct Stream<'a, W: Write> {
     plain: HashingReader<Box<dyn Read + 'a>>,
+    recipe: RecipeWriter<W>,
 }
 
-impl Read for Stream<'_> {
+impl<W: Write> Read for Stream<'_, W> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.plain.read(buffer)?;
+        self.recipe.raw(&buffer[..length])?;
+        Ok(length)
+    }
+}
+
+impl<W: Write> Skip for Stream<'_, W> {
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        read_away(self, count)
+    }
+
+    fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.plain.read(buffer)
     }
 }
 
-impl Skip for Stream<'_> {
-    fn skip(&mut self, count: u64) -> io::Result<()> {
-        read_away(self, count)
-    }
-}
-
-/// Unpacks a possibly compressed tar stream into the empty directory `root`.
+/// Unpacks a possibly compressed tar stream into the empty directory `root`, and writes to `recipe` how the
+/// stream can be made again from that directory.
 pub(in crate::image) fn unpack_layer(
     source: impl Read,
     algorithm: Algorithm,
     root: BorrowedFd<'_>,
     limits: Limits,
+    recipe: impl Write,
 ) -> Result<Unpacked, TarError> {
     let counter = std::cell::Cell::new(0);
     let mut stored = HashingReader::new(source, algorithm);
@@ -57,17 +67,22 @@ pub(in crate::image) fn unpack_layer(
             decompress(counted).map_err(TarError::Read)?,
             Algorithm::Sha256,
         );
-        let mut archive = TarReader::new(Stream { plain });
+        let recipe = RecipeWriter::new(recipe).map_err(TarError::Read)?;
+        let mut archive = TarReader::new(Stream { plain, recipe });
         let mut writer = LayerWriter::new(root)?;
-        let (mut entries, mut written) = (0, 0);
+        let (mut entries, mut written, mut zeros) = (0, 0, 0);
         let mut buffer = vec![0; COPY_BUFFER];
         while let Some(entry) = archive.next()? {
             entries += 1;
             // Checked with what the entry announces, before any of it is written.
-            limits.check(entry.size.saturating_add(written), entries, u64::MAX)?;
-            let mut progress = |length: u64| {
-                written += length;
-                limits.check(written, entries, counter.get())
+            limits.check_announced(entry.size.saturating_add(written), entries)?;
+            let mut progress = |piece: Piece| {
+                match piece {
+                    Piece::Data(length) => written += length,
+                    Piece::Zeros(length) => zeros += length,
+                }
+                limits.check(written, entries, counter.get())?;
+                limits.check_zeros(zeros, counter.get())
             };
             write_entry(
                 &mut writer,
@@ -83,6 +98,7 @@ pub(in crate::image) fn unpack_layer(
         drain(&mut rest, &mut buffer, |length| {
             limits.check(length, entries, counter.get())
         })?;
+        rest.recipe.finish().map_err(TarError::Read)?;
         (rest.plain.finish().0, written)
     };
     // Compressors may leave bytes behind their last frame; they belong to the digest as well.
@@ -97,17 +113,24 @@ pub(in crate::image) fn unpack_layer(
     })
 }
 
-fn write_entry(
+fn write_entry<W: Write>(
     writer: &mut LayerWriter<'_>,
     entry: &Entry,
-    archive: &mut TarReader<Stream<'_>>,
+    archive: &mut TarReader<Stream<'_, W>>,
     buffer: &mut [u8],
-    progress: &mut dyn FnMut(u64) -> Result<(), TarError>,
+    progress: &mut dyn FnMut(Piece) -> Result<(), TarError>,
 ) -> Result<(), TarError> {
-    if entry.kind == Kind::File {
-        return writer.file(entry, archive, buffer, progress);
+    if entry.kind != Kind::File {
+        return writer.other(entry);
     }
-    writer.other(entry)
+    let stands = writer.file(entry, archive, buffer, progress)?;
+    if stands && entry.size > 0 {
+        let recipe = &mut archive.source().recipe;
+        recipe
+            .content(&entry.path()?, &entry.pieces())
+            .map_err(TarError::Read)?;
+    }
+    Ok(())
 }
 
 fn drain(

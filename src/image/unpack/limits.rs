@@ -10,6 +10,8 @@ pub(in crate::image) struct Limits {
     pub(in crate::image) ratio_free: u64,
     /// Beyond them, unpacked bytes per byte of the archive.
     pub(in crate::image) ratio: u64,
+    /// Zeros that are never questioned: they take no room on the disk, only time.
+    pub(in crate::image) zeros_free: u64,
 }
 
 impl Limits {
@@ -20,7 +22,22 @@ impl Limits {
             entries: 4_000_000,
             ratio_free: 1 << 30,
             ratio: 300,
+            zeros_free: 8 << 30,
         }
+    }
+
+    /// With what an entry says of itself, before any of it is read: some of it may turn out to be zeros.
+    pub(super) fn check_announced(&self, size: u64, entries: u64) -> Result<(), TarError> {
+        self.check(size.saturating_sub(self.zeros_free), entries, u64::MAX)
+    }
+
+    pub(super) fn check_zeros(&self, zeros: u64, read: u64) -> Result<(), TarError> {
+        if zeros > self.zeros_free && zeros / self.ratio > read {
+            return Err(TarError::Limit(format!(
+                "{read} bytes unpack to more than {zeros} zeros: this looks like a decompression bomb"
+            )));
+        }
+        Ok(())
     }
 
     pub(super) fn check(&self, written: u64, entries: u64, read: u64) -> Result<(), TarError> {

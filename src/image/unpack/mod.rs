@@ -2,6 +2,7 @@
 //!
 //! * [`TarReader`] walks the entries: ustar, GNU long names, PAX records, every length bounded.
 //! * [`LayerWriter`] makes one entry after the other beneath a directory handle.
+//! * [`recipe`] keeps what of the archive is not on the disk, so that the archive can be made again.
 //! * [`unpack_layer`] joins them with the limits that stop decompression bombs.
 //!
 //! Invariant: nothing outside the directory is created, changed or linked, whatever the archive holds.
@@ -11,6 +12,8 @@ mod archive;
 mod entry;
 mod layer;
 mod limits;
+mod recipe;
+mod sparse;
 #[cfg(test)]
 pub(super) mod tests;
 mod tree;
@@ -19,3 +22,4 @@ pub(super) use archive::TarReader;
 pub(super) use entry::{Kind, TarError};
 pub(super) use layer::{Unpacked, unpack_layer};
 pub(super) use limits::Limits;
+pub(super) use recipe::{ArchiveReader, archive_length};

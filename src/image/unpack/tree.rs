@@ -3,6 +3,7 @@ use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -11,6 +12,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::entry::{Entry, Kind, TarError};
+use super::sparse::Segment;
 use crate::linux::path::{self, Links};
 
 const WHITEOUT: &[u8] = b".wh.";
@@ -18,11 +20,77 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Names that aufs kept for itself (`.wh..wh.plnk`, `.wh..wh.aufs`); old images carry them and every
 /// engine passes over them.
 const AUFS_PRIVATE: &[u8] = b".wh..wh.";
+/// Fewer zeros than a page of the disk are written as they are, bytes.
+const HOLE_MIN: usize = 4096;
 const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
+
+/// What became of some bytes of an archive.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Piece {
+    Data(u64),
+    /// Not written: a hole reads the same.
+    Zeros(u64),
+}
+
+/// A file that is being filled.
+struct FileContent<'a> {
+    file: std::fs::File,
+    entry: &'a Entry,
+}
+
+impl FileContent<'_> {
+    fn fill(
+        &mut self,
+        piece: Segment,
+        source: &mut impl Read,
+        buffer: &mut [u8],
+        progress: &mut dyn FnMut(Piece) -> Result<(), TarError>,
+    ) -> Result<(), TarError> {
+        let write = |error| TarError::write(&self.entry.name, "write", error);
+        let mut at = piece.offset;
+        let end = piece.offset + piece.length;
+        while at < end {
+            let wanted = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let wanted = wanted.min(buffer.len());
+            let length = match source.read(&mut buffer[..wanted]) {
+                Ok(0) => return Err(TarError::Read(ErrorKind::UnexpectedEof.into())),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(TarError::Read(error)),
+            };
+            let count = u64::try_from(length).unwrap_or(u64::MAX);
+            if length >= HOLE_MIN && is_zero(&buffer[..length]) {
+                progress(Piece::Zeros(count))?;
+            } else {
+                progress(Piece::Data(count))?;
+                self.file
+                    .write_all_at(&buffer[..length], at)
+                    .map_err(write)?;
+            }
+            at += count;
+        }
+        Ok(())
+    }
+
+    /// The length is set in the end: a file may end with a hole.
+    fn finish(self) -> Result<std::fs::File, TarError> {
+        let length = self.entry.length();
+        let write = |error| TarError::write(&self.entry.name, "set the length of", error);
+        if self.file.metadata().map_err(write)?.len() != length {
+            self.file.set_len(length).map_err(write)?;
+        }
+        Ok(self.file)
+    }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    // Most content is told by its first bytes.
+    bytes.first() == Some(&0) && bytes.iter().all(|byte| *byte == 0)
+}
 
 /// Makes the entries of one layer beneath its root.
 ///
@@ -45,14 +113,15 @@ impl<'a> LayerWriter<'a> {
         })
     }
 
-    /// A regular file with the content that `source` holds. `progress` hears of every written piece.
+    /// A regular file with the content that `source` holds. `progress` hears of every piece. `false` when it
+    /// was a whiteout, whose content nobody reads.
     pub(super) fn file(
         &mut self,
         entry: &Entry,
         source: &mut impl Read,
         buffer: &mut [u8],
-        progress: &mut dyn FnMut(u64) -> Result<(), TarError>,
-    ) -> Result<(), TarError> {
+        progress: &mut dyn FnMut(Piece) -> Result<(), TarError>,
+    ) -> Result<bool, TarError> {
         let path = entry.path()?;
         let Some(name) = path.file_name() else {
             return Err(TarError::entry(
@@ -61,7 +130,7 @@ impl<'a> LayerWriter<'a> {
             ));
         };
         if self.whiteout(entry, &path, name)? {
-            return Ok(());
+            return Ok(false);
         }
         self.open_parent(entry, &path)?;
         self.clear_place(entry, name, false)?;
@@ -70,26 +139,18 @@ impl<'a> LayerWriter<'a> {
             OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rfs::openat(self.parent()?, name, flags, Mode::from_raw_mode(0o600))
             .map_err(|error| fail("create", error))?;
-        let mut file = std::fs::File::from(file);
-        let mut left = entry.size;
-        while left > 0 {
-            let wanted = buffer
-                .len()
-                .min(usize::try_from(left).unwrap_or(usize::MAX));
-            let length = match source.read(&mut buffer[..wanted]) {
-                Ok(0) => return Err(TarError::Read(ErrorKind::UnexpectedEof.into())),
-                Ok(length) => length,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(TarError::Read(error)),
-            };
-            let count = u64::try_from(length).unwrap_or(u64::MAX);
-            progress(count)?;
-            std::io::Write::write_all(&mut file, &buffer[..length])
-                .map_err(|error| TarError::write(&entry.name, "write", error))?;
-            left -= count;
+        let mut content = FileContent {
+            file: std::fs::File::from(file),
+            entry,
+        };
+        for piece in entry.pieces() {
+            content.fill(piece, source, buffer, progress)?;
         }
+        let file = content.finish()?;
         set_metadata(entry, file.as_fd())?;
-        rfs::futimens(&file, &times(entry.mtime)).map_err(|error| fail("set the time of", error))
+        rfs::futimens(&file, &times(entry.mtime))
+            .map_err(|error| fail("set the time of", error))?;
+        Ok(true)
     }
 
     /// Any entry without content.

@@ -130,6 +130,12 @@ impl Client for FakeEngine {
         Ok(Vec::new())
     }
 
+    async fn save_images(
+        &self,
+        _names: &[String],
+    ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
+        Err(ApiError::internal("no images here"))
+    }
     async fn image_pulls(&self) -> Result<Vec<crate::client::ImagePull>, ApiError> {
         Ok(Vec::new())
     }

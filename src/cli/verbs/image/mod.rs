@@ -2,6 +2,7 @@
 
 mod housekeeping;
 mod pull;
+mod save;
 mod verbs;
 
 pub(crate) use housekeeping::SystemArgs;

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{housekeeping, pull};
+use super::{housekeeping, pull, save};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
 use crate::cli::output::Format;
@@ -46,6 +46,15 @@ enum ImageVerb {
         path: Option<PathBuf>,
         #[arg(short = 'i', long, conflicts_with = "path", value_name = "FILE")]
         input: Option<PathBuf>,
+    },
+    /// Write images to an archive that `image load`, docker, podman and containerd read
+    Save {
+        /// Names or IDs
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Write to a file instead of standard output
+        #[arg(short = 'o', long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
     /// Make an image of a root file system
     Import {
@@ -109,6 +118,7 @@ pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Res
             let source = ImageSource::Load { path: full(&path)? };
             add(context, source, "Loaded image").await
         }
+        ImageVerb::Save { names, output } => save::save(context, &names, output.as_deref()).await,
         ImageVerb::Import { tar, name } => {
             let source = ImageSource::Import {
                 path: full(&tar)?,
