@@ -181,7 +181,7 @@ pub(crate) fn serve(settings: &Settings, background: bool) -> Result<()> {
 }
 
 /// The screen: owns the engine when nobody else does, otherwise a client of who does.
-pub(crate) fn screen(settings: &Settings, namespace: Option<String>) -> Result<()> {
+pub(crate) fn screen(settings: &Settings, namespace: Option<String>, readonly: bool) -> Result<()> {
     settings.ensure_directories()?;
     let lock = try_lock(&settings.state_dir)?;
     let _log = telemetry::start(settings)?;
@@ -214,6 +214,7 @@ pub(crate) fn screen(settings: &Settings, namespace: Option<String>) -> Result<(
         }
     });
     let mut screen = TuiSettings::from_env(settings.on_exit, |name| std::env::var(name).ok());
+    screen.readonly = readonly;
     screen.config_dir = Some(settings.config_dir.clone());
     screen.namespace = Some(namespace.unwrap_or_else(|| "default".to_owned()));
     screen.edits_dir = Some(settings.state_dir.join("edits"));

@@ -56,12 +56,20 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(message) => return cli::usage(&message),
     };
+    let screen = match arguments.screen() {
+        Ok(screen) => screen,
+        Err(message) => return cli::usage(&message),
+    };
     let settings = match Settings::load(&arguments.global.overrides()) {
         Ok(settings) => settings,
         Err(error) => return cli::fail(&error.into()),
     };
     let outcome = match &arguments.command {
-        None | Some(Command::Tui(_)) => host::screen(&settings, arguments.global.namespace.clone()),
+        None | Some(Command::Tui(_)) => host::screen(
+            &settings,
+            arguments.global.namespace.clone(),
+            screen.readonly,
+        ),
         Some(Command::Serve(serve)) => host::serve(&settings, serve.background),
         Some(_) => return cli::run(arguments, &settings, None),
     };

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::verbs;
 use crate::config::{OnExit, Overrides};
@@ -16,6 +16,8 @@ const GLOBAL: &str = "Global options";
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalArguments,
+    #[command(flatten)]
+    pub(crate) screen: TuiArgs,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -62,6 +64,29 @@ impl GlobalArguments {
                 OnExitArgument::Stop => OnExit::Stop,
             }),
         }
+    }
+}
+
+impl Arguments {
+    /// The options of the screen; `Err` where they stand beside a verb that has no screen, or contradict others.
+    pub(crate) fn screen(&self) -> Result<TuiArgs, clap::Error> {
+        let refuse =
+            |text: &str| Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, text));
+        let below = match &self.command {
+            Some(Command::Tui(screen)) => *screen,
+            None => TuiArgs::default(),
+            Some(_) if self.screen.readonly => {
+                return refuse("--readonly is an option of the screen; it does nothing to a verb");
+            }
+            Some(_) => return Ok(self.screen),
+        };
+        let readonly = self.screen.readonly || below.readonly;
+        if readonly && self.global.on_exit == Some(OnExitArgument::Stop) {
+            return refuse(
+                "--readonly changes nothing, so it cannot stop the pods: leave out --on-exit stop",
+            );
+        }
+        Ok(TuiArgs { readonly })
     }
 }
 
@@ -117,8 +142,12 @@ pub(crate) enum Command {
     Completion(verbs::CompletionArgs),
 }
 
-#[derive(Debug, Default, Args)]
-pub(crate) struct TuiArgs {}
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct TuiArgs {
+    /// The screen only shows: no change, no shell, no attach, no $EDITOR
+    #[arg(long)]
+    pub(crate) readonly: bool,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -129,9 +158,25 @@ pub(crate) struct ServeArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+
+    #[track_caller]
+    fn check_readonly(line: &[&str], expected: Option<bool>) {
+        let arguments = Arguments::try_parse_from(line).unwrap();
+        let readonly = arguments.screen().ok().map(|screen| screen.readonly);
+        assert_eq!(readonly, expected, "{line:?}");
+    }
+
+    #[test]
+    fn readonly_belongs_to_the_screen() {
+        check_readonly(&["podtui"], Some(false));
+        check_readonly(&["podtui", "--readonly"], Some(true));
+        check_readonly(&["podtui", "tui", "--readonly"], Some(true));
+        check_readonly(&["podtui", "--readonly", "tui"], Some(true));
+        check_readonly(&["podtui", "--readonly", "get", "pods"], None);
+        check_readonly(&["podtui", "--readonly", "--on-exit", "stop"], None);
+        check_readonly(&["podtui", "get", "pods"], Some(false));
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

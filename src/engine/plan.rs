@@ -13,6 +13,7 @@ use super::restart::{
 };
 use super::translate::container_hash;
 use crate::base::ContainerId;
+use crate::model::restarts::asked_at;
 use crate::probe::{ProbeKind, Probes};
 
 /// An ended container shows how it ended for this long before it shows its back-off, so that a person
@@ -190,6 +191,7 @@ impl<'a> Planner<'a> {
             self.plan.actions.push(PodAction::RestartAll { triggers });
             return;
         }
+        self.await_asked_restarts();
         let init = match self.compute_init() {
             InitSequence::Failed => {
                 self.plan.actions.push(PodAction::StopSandbox);
@@ -363,6 +365,10 @@ impl<'a> Planner<'a> {
                     let text = format!("Init container {} definition changed", container.name);
                     work.kills.push(kill(container, instance, text));
                     work.starts.push((container, role));
+                } else if self.is_restart_asked(container, instance) {
+                    work.kills
+                        .push(kill(container, instance, restart_text(container)));
+                    work.starts.push((container, role));
                 } else {
                     self.kill_if_probe_failed(container, role, instance, work);
                     if !self.probes.is_started(container, &instance.id) {
@@ -407,6 +413,12 @@ impl<'a> Planner<'a> {
                     work.starts.push((container, Role::App));
                     return false;
                 }
+                if self.is_restart_asked(container, instance) {
+                    work.kills
+                        .push(kill(container, instance, restart_text(container)));
+                    work.starts.push((container, Role::App));
+                    return false;
+                }
                 if self.kill_if_probe_failed(container, Role::App, instance, work) {
                     return false;
                 }
@@ -421,7 +433,10 @@ impl<'a> Planner<'a> {
             }
             Phase::Exited(_) | Phase::Lost { .. } => {
                 let code = instance.exit_code().unwrap_or_default();
-                if restarts_after(self.spec(), container, Role::App, code) {
+                // A restart that was asked for goes on when the engine died between the end and the start.
+                if restarts_after(self.spec(), container, Role::App, code)
+                    || self.is_restart_asked(container, instance)
+                {
                     work.starts.push((container, Role::App));
                 }
                 false
@@ -473,6 +488,22 @@ impl<'a> Planner<'a> {
         !instance.hash.is_empty() && instance.hash != container_hash(container)
     }
 
+    /// Whether a restart was asked for after this instance began.
+    fn is_restart_asked(&self, container: &Container, instance: &Instance) -> bool {
+        let asked = asked_at(self.pod, &container.name).filter(|at| *at <= self.now);
+        let began = instance.began_at();
+        asked.zip(began).is_some_and(|(asked, began)| began < asked)
+    }
+
+    /// A restart may be asked for ahead of its time, be it only by the rest of a second.
+    fn await_asked_restarts(&mut self) {
+        for (container, _) in containers(self.spec()) {
+            if let Some(at) = asked_at(self.pod, &container.name).filter(|at| *at > self.now) {
+                self.requeue_at(at);
+            }
+        }
+    }
+
     /// Starts the container now, or notes for how long its back-off forbids it.
     fn start(&mut self, container: &Container, role: Role) {
         let newest = self.observation.instances.newest(&container.name);
@@ -490,8 +521,11 @@ impl<'a> Planner<'a> {
             return;
         }
         let attempt = newest.map(|instance| instance.attempt.saturating_add(1));
+        // Whoever asks for a restart does not want to wait.
+        let is_asked = newest.is_some_and(|instance| self.is_restart_asked(container, instance));
         // A container that is killed now waits for what its last end but one has cost, as with the kubelet.
-        if let Some(finished_at) = self.observation.instances.last_end(&container.name) {
+        let last_end = self.observation.instances.last_end(&container.name);
+        if let Some(finished_at) = last_end.filter(|_| !is_asked) {
             let key = backoff_key(container);
             if let Some(wait) = self.backoffs.wait_since(&key, finished_at, self.now) {
                 let shown_at = finished_at
@@ -527,6 +561,10 @@ impl<'a> Planner<'a> {
             .iter()
             .any(|action| matches!(action, PodAction::CreateSandbox { .. }))
     }
+}
+
+fn restart_text(container: &Container) -> String {
+    format!("Container {} is restarted on request", container.name)
 }
 
 /// The containers that ended with a code for which everything begins anew.

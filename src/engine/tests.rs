@@ -28,6 +28,7 @@ use crate::runtime::{Behaviour, ContainerRuntime, FakeRuntime};
 use crate::store::{Opened, Settings, SpecWriter, Store, open_with};
 
 mod probes;
+mod restarts;
 mod texts;
 
 const START: i64 = 1_800_000_000;

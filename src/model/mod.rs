@@ -8,6 +8,7 @@
 //! * [`applied`] — what `apply` remembers on an object, and the patch it sends.
 //! * [`quantity`], [`selector`], [`patch`], [`names`], [`pod`], [`downward`] — the small languages and rules of
 //!   the API.
+//! * [`restarts`] — restarts of containers in place, as they are asked for.
 //! * [`unsupported`] — fields that are valid and not carried out yet, each with what happens instead.
 //!
 //! A kind that podtui does not have yet is refused by name in [`decode`]; it is never silently ignored.
@@ -25,6 +26,7 @@ mod object;
 pub(crate) mod patch;
 pub(crate) mod pod;
 pub(crate) mod quantity;
+pub(crate) mod restarts;
 pub(crate) mod selector;
 mod unsupported;
 

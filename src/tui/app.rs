@@ -33,7 +33,7 @@ use super::terminal::{self, FrameBackend, TerminalGuard};
 use super::theme::{Depth, Glyphs};
 use super::update::update;
 use crate::base::Clock;
-use crate::client::Client;
+use crate::client::{Client, Patch, WriteOptions};
 use crate::config::OnExit;
 
 /// Messages that wait at most; a batch of log lines is one message.
@@ -42,6 +42,8 @@ const CHANNEL: usize = 64;
 const TTY_INPUT: usize = 1024;
 /// 60 frames per second at most.
 const FRAME: Duration = Duration::from_millis(16);
+/// How long the end of podtui waits for the engine to take a deletion.
+const DELETE_PATIENCE: Duration = Duration::from_secs(5);
 /// Messages handled before the next look at the frame that is due.
 const MAX_BURST: usize = 256;
 
@@ -53,6 +55,8 @@ pub(crate) struct TuiSettings {
     /// `None` = all namespaces.
     pub(crate) namespace: Option<String>,
     pub(crate) on_exit: OnExit,
+    /// Nothing can be changed from this screen.
+    pub(crate) readonly: bool,
     /// `NO_COLOR` is set and not empty.
     pub(crate) no_color: bool,
     /// The terminal shows only ASCII.
@@ -78,6 +82,7 @@ impl TuiSettings {
             context: "local".to_owned(),
             namespace: Some("default".to_owned()),
             on_exit,
+            readonly: false,
             no_color: set("NO_COLOR").is_some(),
             ascii: !is_utf8,
             depth: Depth::from_env(&variable),
@@ -151,6 +156,7 @@ pub(crate) async fn run(
         }))
     });
     let result = app.run(client).await;
+    app.finish_deletions().await;
     app.finish_drafts().await;
     result
 }
@@ -167,6 +173,7 @@ pub(super) fn initial_model(settings: &TuiSettings, now: jiff::Timestamp, zone: 
         zone,
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         on_exit: settings.on_exit,
+        is_readonly: settings.readonly,
         connection: Connection::Starting,
     };
     Model::new(session, look, settings.namespace.clone(), now)
@@ -195,6 +202,8 @@ struct Running {
     /// Reads keys; there is none while another program has the terminal.
     input: Option<AbortOnDropHandle<()>>,
     drafts: Option<KeptDrafts>,
+    /// What was decided on is done before podtui ends.
+    deletions: Vec<tokio::task::JoinHandle<()>>,
 }
 
 struct RunningTerminal {
@@ -382,10 +391,25 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
             Effect::Create { path, namespace } => {
                 self.reply_from(move |client| create(client, path, namespace));
             }
-            Effect::Delete { key, options } => self.reply_from(move |client| async move {
-                let result = client.delete(&key, options).await;
-                Reply::Deleted(key, result.map(|_| ()).map_err(|error| error.to_string()))
-            }),
+            Effect::Delete { key, options } => {
+                let task = self.reply_from(move |client| async move {
+                    let result = client.delete(&key, options).await;
+                    if let Err(error) = &result {
+                        // Told on the screen as well, if there still is one.
+                        tracing::warn!(%error, %key, "not deleted");
+                    }
+                    Reply::Deleted(key, result.map(|_| ()).map_err(|error| error.to_string()))
+                });
+                self.running.deletions.retain(|task| !task.is_finished());
+                self.running.deletions.push(task);
+            }
+            Effect::Restart { key, what, patch } => {
+                self.reply_from(move |client| async move {
+                    let options = WriteOptions::default();
+                    let result = client.patch(&key, Patch::Merge(patch), options).await;
+                    Reply::Restarted(what, result.map(|_| ()).map_err(|error| error.to_string()))
+                });
+            }
             Effect::Editor(effect) => self.start_editor(effect),
             Effect::ListPaths(typed) => self.reply_blocking(move || {
                 let found = list_paths(&typed);
@@ -468,7 +492,9 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                 let task = check(generation, text, *around, self.messages_tx.clone());
                 self.running.check = Some(AbortOnDropHandle::new(tokio::spawn(task)));
             }
-            EditorEffect::Apply(request) => self.reply_from(move |client| apply(client, *request)),
+            EditorEffect::Apply(request) => {
+                self.reply_from(move |client| apply(client, *request));
+            }
             EditorEffect::Keep(draft) => {
                 if let Some(kept) = &self.running.drafts {
                     kept.latest_tx.send_replace(draft);
@@ -541,6 +567,16 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
         }
     }
 
+    /// Waits for the engine's answers to deletions that were confirmed.
+    pub(super) async fn finish_deletions(&mut self) {
+        // Nobody reads the replies any more.
+        self.messages_rx.close();
+        let all = futures_util::future::join_all(self.running.deletions.drain(..));
+        if tokio::time::timeout(DELETE_PATIENCE, all).await.is_err() {
+            tracing::warn!("the engine has not answered to a deletion; it may not be carried out");
+        }
+    }
+
     /// A task that starts when there is a client.
     fn with_client<F, T>(&self, task: F) -> AbortOnDropHandle<()>
     where
@@ -557,7 +593,7 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
     }
 
     /// A one-time action; it goes on even when its pane is gone, its answer comes as a message.
-    fn reply_from<F, T>(&self, action: F)
+    fn reply_from<F, T>(&self, action: F) -> tokio::task::JoinHandle<()>
     where
         F: FnOnce(Arc<dyn Client>) -> T + Send + 'static,
         T: Future<Output = Reply> + Send + 'static,
@@ -570,7 +606,7 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                 // Nobody waits for the answer when the screen is gone.
                 let _ = messages.send(Msg::Reply(reply)).await;
             }
-        });
+        })
     }
 
     fn reply_blocking(&self, action: impl FnOnce() -> Reply + Send + 'static) {

@@ -33,6 +33,13 @@ pub(super) enum Effect {
         key: ObjectKey,
         options: DeleteOptions,
     },
+    /// Ask the engine for a restart in place.
+    Restart {
+        key: ObjectKey,
+        /// For messages.
+        what: String,
+        patch: serde_json::Value,
+    },
     Editor(super::editor::EditorEffect),
     /// Complete the path of a file.
     ListPaths(String),
@@ -64,6 +71,23 @@ pub(super) enum Effect {
     /// Take the terminal again and draw everything.
     Reenter,
     Exit(ExitChoice),
+}
+
+impl Effect {
+    /// Something outside of the screen would be another afterwards: what `--readonly` is a promise against.
+    pub(super) const fn changes_something(&self) -> bool {
+        use super::editor::EditorEffect;
+        matches!(
+            self,
+            Self::Create { .. }
+                | Self::Delete { .. }
+                | Self::Restart { .. }
+                | Self::OpenTerminal(_)
+                | Self::SendTty { .. }
+                | Self::Editor(EditorEffect::Apply(_) | EditorEffect::External(_))
+                | Self::Exit(ExitChoice::Stop)
+        )
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

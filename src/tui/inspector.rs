@@ -1,7 +1,8 @@
 //! The inspector: what is shown about the selected object.
 
 use super::logs::LogPane;
-use crate::model::Kind;
+use crate::base::Uid;
+use crate::model::{Kind, ObjectKey};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tab {
@@ -53,6 +54,8 @@ pub(super) struct Inspector {
     pub(super) describe: Vec<String>,
     /// The object as YAML, safe to draw.
     pub(super) spec: Vec<String>,
+    /// The secret whose values are shown.
+    pub(super) revealed: Option<(ObjectKey, Uid)>,
     /// First line in view of Events, Spec and Describe.
     pub(super) events_top: usize,
     pub(super) spec_top: usize,
@@ -66,6 +69,7 @@ impl Inspector {
             logs,
             describe: Vec::new(),
             spec: Vec::new(),
+            revealed: None,
             events_top: 0,
             spec_top: 0,
             describe_top: 0,

@@ -100,6 +100,11 @@ impl List {
         self.selected = self.order.get(self.index).map(|row| row.key.clone());
     }
 
+    /// Selects this object as soon as it is in the list.
+    pub(super) fn follow(&mut self, key: ObjectKey) {
+        self.selected = Some(key);
+    }
+
     /// Filters and sorts anew. The selection stays on its object; when that is gone, on its place.
     pub(super) fn refresh(&mut self, collections: &Collections, metrics: &Metrics) {
         let mut filter = Filter::parse(&self.filter);

@@ -12,14 +12,18 @@
 //!   model ([`term`]).
 //! * Keys are a table ([`keymap`]); hints and help are made from it. Colours are a theme ([`theme`]).
 //!
+//! * [`actions`] is what can be done with an object, with the command lines that do the same; [`deletions`] are those
+//!   that can still be taken back.
 //! * [`editor`] is the Spec editor: text, diagnostics, completion, review, apply and undo.
 //!
 //! The first frame is drawn before the engine is asked anything: the client arrives later, through a future.
 //! Deliberately absent: system calls, knowledge of the engine, printing.
 
+mod actions;
 mod app;
 mod columns;
 mod data;
+mod deletions;
 mod editor;
 mod effect;
 mod filter;

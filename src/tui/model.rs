@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use ratatui::layout::Rect;
 
 use super::data::{Collections, Health, Metrics};
+use super::deletions::Deletions;
 use super::editor::{Editing, Stage};
 use super::inspector::{Inspector, Tab};
 use super::keymap::{Keymap, Place};
@@ -31,6 +32,7 @@ pub(super) struct Model {
     pub(super) inspector: Inspector,
     pub(super) terms: Terminals,
     pub(super) editing: Editing,
+    pub(super) deletions: Deletions,
     pub(super) focus: Focus,
     pub(super) is_zoomed: bool,
     pub(super) overlays: Vec<Overlay>,
@@ -49,6 +51,8 @@ pub(super) struct Session {
     pub(super) zone: TimeZone,
     pub(super) cpus: usize,
     pub(super) on_exit: OnExit,
+    /// Nothing may be changed from this screen.
+    pub(super) is_readonly: bool,
     pub(super) connection: Connection,
 }
 
@@ -74,6 +78,8 @@ pub(super) struct Pending {
     /// The object the inspector shows.
     pub(super) inspected: Option<(ObjectKey, Uid)>,
     pub(super) is_describe_stale: bool,
+    /// The tab the text of the inspector was made for.
+    pub(super) shown_tab: Option<Tab>,
     /// The terminal of the user has lost the focus.
     pub(super) is_unfocused: bool,
     /// Fingerprint of the visible texts that change with time, at the last tick.
@@ -97,6 +103,7 @@ impl Model {
             inspector: Inspector::new(LogPane::default()),
             terms: Terminals::default(),
             editing: Editing::default(),
+            deletions: Deletions::default(),
             focus: Focus::List,
             is_zoomed: false,
             overlays: Vec::new(),
@@ -223,6 +230,12 @@ impl Model {
             }
         }
         counts
+    }
+
+    /// The values of this secret are shown.
+    pub(super) fn is_revealed(&self, row: &super::data::Row) -> bool {
+        let shown = self.inspector.revealed.as_ref();
+        shown.is_some_and(|(key, uid)| *key == row.key && *uid == row.object.uid())
     }
 
     /// Keeps a message without showing it.

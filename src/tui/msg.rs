@@ -108,6 +108,7 @@ impl TtyChunk {
 #[derive(Clone, Debug)]
 pub(super) enum Reply {
     Deleted(ObjectKey, Result<(), String>),
+    Restarted(String, Result<(), String>),
     /// What was created, and every problem with place and reason.
     Created {
         path: String,

@@ -1,5 +1,6 @@
 //! Short-lived things above the regions. They form a stack; `esc` takes the top one away.
 
+use super::actions::Copied;
 use super::inspector::Tab;
 use super::keymap::{Binding, Cmd};
 use super::line_edit::LineEdit;
@@ -115,6 +116,9 @@ pub(super) enum PickAction {
     /// A terminal in one of the containers that are offered.
     Terminal(usize),
     New(NewFrom),
+    /// One of the containers of the selected pod.
+    Restart(usize),
+    Copy(Copied),
 }
 
 /// What a new object begins with.
@@ -143,6 +147,15 @@ impl Picker {
             action: PickAction::Run(binding.cmd),
         };
         Self::new("keys that work here", bindings.map(item).collect())
+    }
+
+    /// Says so in front of what is refused.
+    pub(super) fn refuse(&mut self, is_refused: fn(Cmd) -> bool, why: &str) {
+        for item in &mut self.items {
+            if matches!(item.action, PickAction::Run(cmd) if is_refused(cmd)) {
+                item.text.insert_str(0, why);
+            }
+        }
     }
 
     pub(super) fn matching(&self) -> Vec<&PickItem> {
@@ -180,6 +193,11 @@ pub(super) enum AnswerAction {
     Nothing,
     /// With this grace period, or each object's own.
     Delete(Vec<ObjectKey>, Option<i64>),
+    /// Leave, and carry out the deletions that wait, or drop them.
+    Leave {
+        deletes: bool,
+    },
+    Restart(super::update::Restart),
     Exit(super::effect::ExitChoice),
     Editor(super::editor::EditorAnswer),
 }

@@ -94,6 +94,7 @@ fn summary(msg: &Msg) -> String {
             )
         }
         Msg::Reply(reply) => match reply {
+            Reply::Restarted(what, result) => format!("restarted {what}: {result:?}"),
             Reply::Deleted(key, result) => format!("deleted {key}: {result:?}"),
             Reply::Created {
                 created, problems, ..

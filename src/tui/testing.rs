@@ -144,6 +144,7 @@ pub(super) fn settings() -> TuiSettings {
         context: "local".to_owned(),
         namespace: Some("default".to_owned()),
         on_exit: OnExit::Ask,
+        readonly: false,
         no_color: false,
         ascii: false,
         depth: Depth::True,

@@ -1,5 +1,6 @@
 //! The whole screen on a test backend: keys in, text out.
 
+mod actions;
 mod app;
 mod behaviour;
 mod properties;

@@ -2,10 +2,14 @@
 //! no files, no tasks.
 
 mod commands;
+mod delete;
+mod menu;
 mod mouse;
 mod overlays;
 mod palette;
 mod replies;
+mod restart;
+mod secrets;
 mod sync;
 mod terminal;
 
@@ -23,7 +27,7 @@ pub(super) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     let mut effects = match msg {
         Msg::Tick(now) => {
             sync::tick(model, now);
-            Vec::new()
+            model.deletions.due(now)
         }
         // Only output of the terminal that is shown changes the screen.
         Msg::Tty { id, news } => terminal::on_news(model, id, news),
@@ -33,6 +37,10 @@ pub(super) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
     };
     effects.extend(sync::settle(model));
+    if model.session.is_readonly {
+        // Commands are refused before they come to this; what slips through ends here.
+        effects.retain(|effect| !effect.changes_something());
+    }
     effects
 }
 
@@ -49,14 +57,20 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Terminate => {
             let choice = match model.session.on_exit {
-                OnExit::Stop => ExitChoice::Stop,
-                OnExit::Ask | OnExit::Keep => ExitChoice::Keep,
+                OnExit::Stop if !model.session.is_readonly => ExitChoice::Stop,
+                OnExit::Stop | OnExit::Ask | OnExit::Keep => ExitChoice::Keep,
             };
-            return vec![Effect::Exit(choice)];
+            // Nobody can be asked: what was confirmed is carried out.
+            let mut effects = model.deletions.all_now();
+            effects.push(Effect::Exit(choice));
+            return effects;
         }
         Msg::Suspend => return vec![Effect::Suspend],
         Msg::Resumed => return vec![Effect::Reenter],
-        Msg::Tick(now) => sync::tick(model, now),
+        Msg::Tick(now) => {
+            sync::tick(model, now);
+            return model.deletions.due(now);
+        }
         Msg::Connected(info) => {
             // What this machine lacks is worth one line at the start, not the words of the kernel.
             for note in &info.notes {
@@ -145,3 +159,5 @@ fn on_watch(model: &mut Model, kind: Kind, generation: u64, news: WatchNews) {
     model.pending.is_list_stale |= kind == model.list.kind;
     model.pending.is_describe_stale = true;
 }
+
+pub(in crate::tui) use restart::Restart;

@@ -239,6 +239,24 @@ pub(super) fn start_review(model: &mut Model) {
     model.notices.hush();
 }
 
+/// Sends the text as it was opened, to take the place of the object.
+pub(super) fn recreate_unchanged(model: &mut Model) -> Vec<Effect> {
+    let Some(around) = surroundings(model) else {
+        return Vec::new();
+    };
+    let Some(editor) = &mut model.editing.editor else {
+        return Vec::new();
+    };
+    editor.findings.report = diagnose(&editor.buffer.text(), &around);
+    let errors = editor.findings.report.errors();
+    if errors > 0 {
+        editor.go_to_first_error();
+        model.complain(format!("{}: the pod is left as it is", count(errors)));
+        return Vec::new();
+    }
+    apply(model, true)
+}
+
 pub(super) fn count(errors: usize) -> String {
     match errors {
         1 => "1 error".to_owned(),

@@ -33,8 +33,11 @@ pub(super) use diff::Sign;
 pub(super) use draft::{Draft, Drafts};
 pub(super) use highlight::{Highlighter, Token};
 pub(super) use keys::{answer, on_key, on_mouse, on_paste};
-pub(super) use opening::{edit_selected, new_from_run_line, new_from_template, undo};
+pub(super) use opening::{
+    edit_selected, new_from_run_line, new_from_template, recreate_selected, undo,
+};
 pub(super) use replies::on_reply;
+pub(super) use source::without_server_parts;
 pub(super) use state::{
     Answer as EditorAnswer, ApplyRequest, Editing, Editor, Effect as EditorEffect, Item, Popup,
     Reply as EditorReply, Review, Stage, Subject, settle,

@@ -152,6 +152,16 @@ pub(in crate::tui) fn undo(model: &mut Model) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Deletes the selected object and creates it anew as it is. It goes through the editor, so that a refusal finds the
+/// text there.
+pub(in crate::tui) fn recreate_selected(model: &mut Model) -> Vec<Effect> {
+    let Some(row) = model.list.selected().cloned() else {
+        return Vec::new();
+    };
+    open_object(model, &row.object);
+    super::keys::recreate_unchanged(model)
+}
+
 /// Opens what an earlier screen left behind.
 pub(in crate::tui) fn resume(model: &mut Model, recovered: &Recovered) {
     let draft = &recovered.draft;

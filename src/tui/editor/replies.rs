@@ -64,7 +64,7 @@ fn on_applied(
         let before = editor.subject.key().map(|_| editor.base.clone());
         if editor.is_undo {
             model.editing.history.pop();
-        } else {
+        } else if editor.subject == Subject::New || editor.is_modified() {
             for key in keys {
                 model.editing.history.push(Applied {
                     key,
@@ -72,6 +72,11 @@ fn on_applied(
                 });
             }
             text.push_str("; u takes it back");
+        }
+        // What was recreated was gone for a moment; it is still what one looks at.
+        if let Some(key) = editor.subject.key().cloned() {
+            model.list.follow(key);
+            model.pending.is_list_stale = true;
         }
         close(model);
     }
@@ -155,6 +160,10 @@ fn offer(model: &mut Model, found: Vec<super::draft::Recovered>) {
     let Some(newest) = found.first() else {
         return;
     };
+    if model.session.is_readonly {
+        model.say("an unfinished edit is kept for a screen without --readonly");
+        return;
+    }
     let what = newest
         .draft
         .key()

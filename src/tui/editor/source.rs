@@ -11,6 +11,7 @@ use crate::admission::{Context, admit_create};
 use crate::manifest::{Document, Severity, check, load, to_yaml};
 use crate::model::applied::{APPLIED_TEXT, LAST_APPLIED, applied_text, last_applied};
 use crate::model::patch::three_way;
+use crate::model::restarts::RESTARTED_AT;
 use crate::model::{Object, decode};
 
 /// What to edit, and what the person should know about it.
@@ -83,6 +84,7 @@ pub(in crate::tui) fn without_server_parts(mut value: Value) -> Value {
         {
             annotations.shift_remove(LAST_APPLIED);
             annotations.shift_remove(APPLIED_TEXT);
+            annotations.shift_remove(RESTARTED_AT);
             if annotations.is_empty() {
                 metadata.shift_remove("annotations");
             }

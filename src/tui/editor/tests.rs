@@ -491,7 +491,7 @@ fn spec_tab_with_colours_and_hidden_secrets() {
     );
     let screen = desk.draw();
     assert!(
-        screen.contains("<7 bytes, hidden>") && !screen.contains("aHVu"),
+        screen.contains("<7 bytes, hidden; x shows it>") && !screen.contains("aHVu"),
         "{screen}"
     );
 }

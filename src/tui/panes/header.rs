@@ -19,6 +19,9 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let namespace = model.list.namespace.as_deref().unwrap_or("<all>");
     column = canvas.put(column + 1, 0, &model.session.context, styles.text);
     column = canvas.put(column + 1, 0, &format!("ns:{namespace}"), styles.text);
+    if model.session.is_readonly {
+        column = canvas.put(column + 1, 0, "read-only", styles.wait);
+    }
     let [all, ok, wait, bad] = model.pod_counts();
     let mut parts = vec![(format!("  pods {all}"), styles.text)];
     for (count, word, style) in [

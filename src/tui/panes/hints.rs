@@ -1,6 +1,8 @@
+use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
 use super::canvas::Canvas;
+use crate::tui::actions::changes_something;
 use crate::tui::editor::Stage;
 use crate::tui::keymap::{Binding, Cmd, Place};
 use crate::tui::model::Model;
@@ -14,20 +16,16 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let mut column = canvas.put(0, 0, &word, styles.mode) + 1;
     let (mut fixed, mut hints) = hints(model);
     let width_of = |hint: &(String, String)| hint.0.width() + 1 + hint.1.width() + 2;
-    if let Some(notice) = model.notices.current(model.now) {
-        let style = match notice.level {
-            Level::Quiet | Level::Info => styles.text,
-            Level::Error => styles.bad,
-        };
+    if let Some((text, style)) = message(model) {
         let ellipsis = model.look.glyphs.ellipsis;
         // A message takes the place of the hints; how to get help stays beside it where both fit.
         let kept: usize = fixed.iter().map(width_of).sum();
         let end = canvas.width();
-        if column + notice.text.width() + 2 + kept > end + 2 {
-            canvas.put_cut(column, 0, end, &notice.text, style, ellipsis);
+        if column + text.width() + 2 + kept > end + 2 {
+            canvas.put_cut(column, 0, end, &text, style, ellipsis);
             return;
         }
-        canvas.put(column, 0, &notice.text, style);
+        canvas.put(column, 0, &text, style);
         column = end + 2 - kept;
         hints.clear();
     }
@@ -52,6 +50,37 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         let at = canvas.put(column, 0, &key, styles.key);
         column = canvas.put(at + 1, 0, &text, styles.dim) + 2;
     }
+}
+
+/// What stands in the place of the hints: an error, a deletion that can be taken back, another message.
+fn message(model: &Model) -> Option<(String, Style)> {
+    let styles = &model.look.theme.styles;
+    let notice = model.notices.current(model.now);
+    if let Some(error) = notice.filter(|notice| notice.level == Level::Error) {
+        return Some((error.text.clone(), styles.bad));
+    }
+    if let Some(line) = cut_line(model) {
+        return Some((line, styles.text));
+    }
+    if let Some(words) = model.deletions.words(model.now) {
+        let key = model.keymap.key_of(model.place(), Cmd::Undo);
+        let undo = key
+            .filter(|_| model.overlays.is_empty() && model.editing.editor.is_none())
+            .map_or_else(String::new, |key| format!("  {key} takes it back"));
+        return Some((format!("{words}{undo}"), styles.wait));
+    }
+    notice.map(|notice| (notice.text.clone(), styles.text))
+}
+
+/// The command line of the chosen action, where the menu has no room for it.
+fn cut_line(model: &Model) -> Option<String> {
+    let Overlay::Picker(picker) = model.overlays.last()? else {
+        return None;
+    };
+    let item = *picker.matching().get(picker.selected)?;
+    let line = &item.text[item.text.find("podtui ")?..];
+    let is_cut = item.text.width() + 15 > usize::from(model.screen.width);
+    is_cut.then(|| line.to_owned())
 }
 
 fn editor_hints(model: &Model) -> Vec<(&'static str, &'static str)> {
@@ -113,6 +142,9 @@ fn hints(model: &Model) -> (Hints, Hints) {
         None if model.editing.editor.is_some() => words(&editor_hints(model)),
         None => {
             let hint = |binding: &Binding| {
+                if model.session.is_readonly && changes_something(binding.cmd) {
+                    return None;
+                }
                 let key = binding.keys.first()?.to_string();
                 Some((binding.cmd, (key, binding.hint?.to_owned())))
             };

@@ -92,6 +92,15 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     for (index, row) in table.rows.iter().enumerate() {
         let line = index + table.heading_rows;
         draw_row(model, canvas, line, row, &table, index);
+        if let Some(seconds) = model.deletions.seconds_of(&row.key, model.now) {
+            let styles = &model.look.theme.styles;
+            let text = if canvas.width() < 40 {
+                format!(" {seconds}s")
+            } else {
+                format!(" deleting in {seconds} s ")
+            };
+            canvas.put_right(canvas.width(), line, &text, styles.wait);
+        }
         let is_selected = list
             .selected()
             .is_some_and(|selected| selected.key == row.key);
@@ -314,7 +323,9 @@ fn draw_empty(model: &Model, canvas: &mut Canvas<'_>, line: usize) {
         }
         (_, Some(Liveness::Live)) => {
             let key = |cmd| model.keymap.key_of(Place::List, cmd);
-            let create = key(Cmd::Create).map(|key| format!("{key} creates from a file"));
+            let create = key(Cmd::Create)
+                .filter(|_| !model.session.is_readonly)
+                .map(|key| format!("{key} makes a new one"));
             match &list.namespace {
                 Some(namespace) if list.kind.is_namespaced() => {
                     let all =

@@ -260,7 +260,15 @@ fn draw_confirm(model: &Model, canvas: &mut Canvas<'_>, confirm: &Confirm) {
     // The answers stay in sight even where the question does not fit.
     let row = (lines.len() + 1).min(inside.height().saturating_sub(1));
     let mut column = 0;
-    for (index, text) in buttons.iter().enumerate() {
+    // Where they do not fit beside each other, those before the chosen one make room.
+    let room = inside.width();
+    let width_to = |from: usize| -> usize {
+        let shown = buttons.iter().take(confirm.chosen + 1).skip(from);
+        shown.map(|text| text.width() + 4).sum()
+    };
+    let first = (0..confirm.chosen).find(|&from| width_to(from) <= room + 2);
+    let first = first.unwrap_or(confirm.chosen);
+    for (index, text) in buttons.iter().enumerate().skip(first) {
         let is_chosen = index == confirm.chosen;
         let (open, close) = if is_chosen { ('[', ']') } else { (' ', ' ') };
         let style = if is_chosen {

@@ -296,7 +296,7 @@ async fn keys_delete_and_leave() {
     let mut rig = Rig::new();
     rig.run_for(Duration::from_secs(1)).await;
     rig.keys("jDy").await;
-    rig.run_for(Duration::from_secs(1)).await;
+    rig.run_for(Duration::from_secs(7)).await;
     assert_eq!(
         *rig.engine.deleted.lock().unwrap(),
         [ObjectKey::pod("default", "web")]

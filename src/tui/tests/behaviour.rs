@@ -138,10 +138,17 @@ fn leaving_does_not_ask_when_nothing_runs() {
     assert_eq!(screen.effects.last(), Some(&Effect::Exit(ExitChoice::Keep)));
 }
 
+fn is_deleted(screen: &Screen) -> bool {
+    let deletes = |effect: &Effect| matches!(effect, Effect::Delete { .. });
+    screen.effects.iter().any(deletes)
+}
+
 #[track_caller]
 fn check_delete(keys: &str, grace: Option<Option<i64>>) {
     let mut screen = Screen::populated(80, 24);
     screen.keys(keys);
+    assert!(!is_deleted(&screen), "it can be taken back");
+    screen.tick(6);
     let deleted = screen.effects.iter().find_map(|effect| match effect {
         Effect::Delete { key, options } => {
             assert_eq!(*key, ObjectKey::pod("default", "web-0"));
@@ -571,11 +578,11 @@ fn personal_files_change_keys_and_colours_while_the_screen_runs() {
     send(
         &mut screen,
         "[screen]\ntheme = \"harbor\"\n",
-        "[list]\ncreate = \"+\"\n",
+        "[anywhere]\nmenu = \"+\"\n",
     );
     assert_eq!(screen.model.look.theme.name, "harbor");
     assert!(
-        screen.keys("").text().contains("+ new"),
+        screen.keys("").text().contains("+ menu"),
         "{}",
         screen.text()
     );
@@ -610,7 +617,7 @@ fn marked_objects_are_deleted_together() {
     assert!(text.contains("Delete these 2 pods?"), "{text}");
     assert!(text.contains("api-7d9, web-0"), "{text}");
     screen.effects.clear();
-    screen.keys("y");
+    screen.keys("y").tick(6);
     let deleted: Vec<&str> = screen
         .effects
         .iter()

@@ -1,6 +1,7 @@
-use super::{palette, terminal};
+use super::{delete, menu, palette, restart, secrets, terminal};
 use crate::config::OnExit;
-use crate::model::{Kind, ObjectKey};
+use crate::model::Kind;
+use crate::tui::actions::changes_something;
 use crate::tui::columns::{columns_of, is_sortable};
 use crate::tui::data::Row;
 use crate::tui::editor;
@@ -16,6 +17,10 @@ use crate::tui::overlay::{
 use crate::tui::term::{Motion, Session};
 
 pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
+    if model.session.is_readonly && changes_something(cmd) {
+        model.complain(format!("{}: podtui runs with --readonly", cmd.name()));
+        return Vec::new();
+    }
     match cmd {
         Cmd::Up => move_by(model, -1),
         Cmd::Down => move_by(model, 1),
@@ -44,7 +49,10 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
         Cmd::Palette => palette::open(model, ""),
         Cmd::Filter => open_filter(model),
         Cmd::Help => {
-            let help = Picker::help(model.keymap.live(model.place()));
+            let mut help = Picker::help(model.keymap.live(model.place()));
+            if model.session.is_readonly {
+                help.refuse(changes_something, "not with --readonly: ");
+            }
             model.overlays.push(Overlay::Picker(help));
         }
         Cmd::Create => {
@@ -53,8 +61,13 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
         }
         Cmd::Edit => return editor::edit_selected(model, false),
         Cmd::EditExternally => return editor::edit_selected(model, true),
+        Cmd::Undo if delete::take_back(model) => {}
         Cmd::Undo => return editor::undo(model),
-        Cmd::Delete => ask_delete(model),
+        Cmd::Delete => delete::ask(model),
+        Cmd::Restart => restart::ask(model),
+        Cmd::Menu => menu::open(model),
+        Cmd::Copy => menu::open_copy(model),
+        Cmd::Reveal => secrets::toggle(model),
         Cmd::AllNamespaces => {
             let list = &mut model.list;
             list.namespace = match list.namespace.take() {
@@ -228,6 +241,13 @@ fn quit(model: &mut Model) -> Vec<Effect> {
 
 /// Leaves podtui, from wherever; asks first when that decides about running pods.
 pub(super) fn leave(model: &mut Model) -> Vec<Effect> {
+    if delete::ask_before_leaving(model) {
+        return Vec::new();
+    }
+    // To stop pods would be a change.
+    if model.session.is_readonly {
+        return vec![Effect::Exit(ExitChoice::Keep)];
+    }
     let owns_engine = model.session.connection == Connection::Up { owns_engine: true };
     let is_active =
         |row: &std::sync::Arc<Row>| row.pod.as_ref().is_some_and(|facts| facts.is_active);
@@ -274,63 +294,6 @@ fn open_filter(model: &mut Model) {
         Focus::Terminal => Prompt::new(PromptKind::TerminalSearch, ""),
     };
     model.overlays.push(Overlay::Prompt(prompt));
-}
-
-fn ask_delete(model: &mut Model) {
-    let rows = model.list.targets(&model.collections);
-    let Some(first) = rows.first() else {
-        model.complain("nothing is selected");
-        return;
-    };
-    if first.key.kind == Kind::Node {
-        model.complain("the node is this machine; it cannot be deleted");
-        return;
-    }
-    let keys: Vec<ObjectKey> = rows.iter().map(|row| row.key.clone()).collect();
-    let answer = |letter, text: &str, action| Answer {
-        key: letter,
-        text: text.to_owned(),
-        action,
-    };
-    let mut answers = vec![
-        answer('n', "No", AnswerAction::Nothing),
-        answer('y', "Delete", AnswerAction::Delete(keys.clone(), None)),
-    ];
-    let mut text = match rows.as_slice() {
-        [row] => vec![format!("Delete {}?", in_words(&row.key))],
-        many => {
-            let plural = first.key.kind.plural();
-            let mut text = vec![format!("Delete these {} {plural}?", many.len())];
-            let names: Vec<&str> = many.iter().map(|row| row.key.name.as_str()).collect();
-            text.push(names.join(", "));
-            text
-        }
-    };
-    let graces = rows.iter().filter_map(|row| match &row.object {
-        crate::model::Object::Pod(pod) => Some(crate::model::pod::grace_period_seconds(pod)),
-        _ => None,
-    });
-    if let Some(grace) = graces.max() {
-        text.push(format!(
-            "Containers are asked to stop and killed after {grace} s; their files and logs go with the pod."
-        ));
-        answers.push(answer('k', "Kill now", AnswerAction::Delete(keys, Some(0))));
-    }
-    model.overlays.push(Overlay::Confirm(Confirm {
-        title: "delete".to_owned(),
-        text,
-        answers,
-        chosen: 0,
-    }));
-}
-
-/// `pod worker-1 in namespace default`.
-fn in_words(key: &ObjectKey) -> String {
-    let place = match &key.namespace {
-        Some(namespace) => format!(" in namespace {namespace}"),
-        None => String::new(),
-    };
-    format!("{} {}{place}", key.kind.singular(), key.name)
 }
 
 fn pick_sort(model: &mut Model) {
@@ -436,16 +399,5 @@ pub(super) fn find(model: &mut Model, forward: bool) {
             logs.search
         );
         model.say(text);
-    }
-}
-
-/// `None` takes the grace period of the object.
-pub(super) fn delete_effect(key: ObjectKey, grace: Option<i64>) -> Effect {
-    Effect::Delete {
-        key,
-        options: crate::client::DeleteOptions {
-            grace_period_seconds: grace,
-            ..Default::default()
-        },
     }
 }

@@ -1,6 +1,6 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{commands, palette, terminal};
+use super::{commands, delete, menu, palette, restart, terminal};
 use crate::tui::editor;
 use crate::tui::effect::Effect;
 use crate::tui::keymap::{Cmd, Key, Place};
@@ -211,6 +211,8 @@ fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                     Vec::new()
                 }
                 Some(PickAction::Terminal(index)) => terminal::picked(model, index),
+                Some(PickAction::Restart(index)) => restart::picked(model, index),
+                Some(PickAction::Copy(what)) => menu::copy(model, what),
                 None => Vec::new(),
             };
         }
@@ -253,10 +255,11 @@ fn on_confirm_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match answer.action {
         AnswerAction::Nothing => Vec::new(),
         AnswerAction::Delete(keys, grace) => {
-            model.list.clear_marks();
-            let delete = |key| commands::delete_effect(key, grace);
-            keys.into_iter().map(delete).collect()
+            delete::confirmed(model, keys, grace);
+            Vec::new()
         }
+        AnswerAction::Leave { deletes } => delete::leave(model, deletes),
+        AnswerAction::Restart(what) => restart::confirmed(model, what),
         AnswerAction::Exit(choice) => vec![Effect::Exit(choice)],
         AnswerAction::Editor(answer) => editor::answer(model, answer),
     }

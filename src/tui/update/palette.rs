@@ -2,6 +2,7 @@
 
 use super::{commands, overlays};
 use crate::model::Kind;
+use crate::tui::actions::changes_something;
 use crate::tui::columns::ColumnId;
 use crate::tui::effect::Effect;
 use crate::tui::inspector::Tab;
@@ -24,6 +25,16 @@ enum Verb {
     Quit,
 }
 
+impl Verb {
+    const fn changes_something(self) -> bool {
+        match self {
+            Self::Run(cmd) => changes_something(cmd),
+            Self::Create => true,
+            _ => false,
+        }
+    }
+}
+
 /// Name, what the argument is (empty for none), what it does.
 const VERBS: &[(&str, Verb, &str, &str)] = &[
     (
@@ -44,6 +55,12 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         "",
         "describe the selected object",
     ),
+    (
+        "copy",
+        Verb::Run(Cmd::Copy),
+        "",
+        "copy name, row, command line or YAML",
+    ),
     ("edit", Verb::Run(Cmd::Edit), "", "edit the selected object"),
     ("filter", Verb::Run(Cmd::Filter), "", "filter the list"),
     ("help", Verb::Run(Cmd::Help), "", "all keys"),
@@ -58,6 +75,12 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         Verb::Run(Cmd::Show(Tab::Logs)),
         "",
         "logs of the selected pod",
+    ),
+    (
+        "menu",
+        Verb::Run(Cmd::Menu),
+        "",
+        "all actions on the selected object",
     ),
     (
         "messages",
@@ -86,6 +109,18 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         "draw the whole screen again",
     ),
     (
+        "restart",
+        Verb::Run(Cmd::Restart),
+        "",
+        "restart the containers of the selected pod",
+    ),
+    (
+        "reveal",
+        Verb::Run(Cmd::Reveal),
+        "",
+        "show the values of the selected secret, or hide them",
+    ),
+    (
         "screenshot",
         Verb::Screenshot,
         "FILE.svg|FILE.txt",
@@ -98,6 +133,12 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         Verb::Run(Cmd::Undo),
         "",
         "take back the last applied change",
+    ),
+    (
+        "shell",
+        Verb::Run(Cmd::Shell),
+        "",
+        "a shell in a container of the selected pod",
     ),
     ("wide", Verb::Run(Cmd::Wide), "", "more columns"),
     (
@@ -165,7 +206,7 @@ pub(super) fn path_argument(text: &str) -> Option<&str> {
 fn complete(model: &Model, text: &str) -> Vec<Completion> {
     let text = text.trim_start();
     let Some((verb, argument)) = text.split_once(' ') else {
-        return complete_verb(text);
+        return complete_verb(text, model.session.is_readonly);
     };
     let argument = argument.trim_start();
     let choices: Vec<(String, &str)> = match verb_of(verb) {
@@ -198,8 +239,11 @@ fn complete(model: &Model, text: &str) -> Vec<Completion> {
         .collect()
 }
 
-fn complete_verb(typed: &str) -> Vec<Completion> {
-    let verbs = VERBS.iter().map(|(name, _, argument, help)| {
+fn complete_verb(typed: &str, is_readonly: bool) -> Vec<Completion> {
+    let verbs = VERBS.iter().map(|(name, verb, argument, help)| {
+        if is_readonly && verb.changes_something() {
+            return ((*name).to_owned(), "not with --readonly".to_owned());
+        }
         let space = if argument.is_empty() { "" } else { " " };
         let note = if argument.is_empty() {
             (*help).to_owned()
@@ -285,6 +329,9 @@ fn run(model: &mut Model, verb: Verb, argument: &str) -> Result<Vec<Effect>, Str
             Ok(argument.to_owned())
         }
     };
+    if model.session.is_readonly && verb.changes_something() {
+        return Err("podtui runs with --readonly: nothing can be changed".to_owned());
+    }
     match verb {
         Verb::Kind(kind) => {
             model.list.show_kind(kind);

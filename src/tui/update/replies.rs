@@ -10,6 +10,10 @@ pub(super) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
     match reply {
         Reply::Deleted(key, Ok(())) => model.say(format!("{key} deleted")),
         Reply::Deleted(key, Err(problem)) => model.complain(format!("deleting {key}: {problem}")),
+        Reply::Restarted(what, Ok(())) => model.say(format!("{what}: restarting")),
+        Reply::Restarted(what, Err(problem)) => {
+            model.complain(format!("restarting {what}: {problem}"));
+        }
         Reply::Created {
             path,
             created,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::terminal;
+use super::{secrets, terminal};
 use crate::manifest::to_yaml;
 use crate::model::applied::{APPLIED_TEXT, LAST_APPLIED};
 use crate::model::{Kind, Object};
@@ -81,11 +81,15 @@ fn sync_selection(model: &mut Model) {
         .map(|row| (row.key.clone(), row.object.uid()));
     if selected != model.pending.inspected {
         model.pending.inspected = selected;
+        model.inspector.revealed = None;
         model.inspector.events_top = 0;
         model.inspector.describe_top = 0;
         model.inspector.spec_top = 0;
         model.pending.is_describe_stale = true;
     }
+    let tab = Some(model.tab());
+    model.pending.is_describe_stale |= model.pending.shown_tab != tab;
+    model.pending.shown_tab = tab;
     match model.tab() {
         Tab::Describe if std::mem::take(&mut model.pending.is_describe_stale) => {
             model.inspector.describe = describe_selected(model);
@@ -97,7 +101,7 @@ fn sync_selection(model: &mut Model) {
     }
 }
 
-/// The object as YAML. The values of secrets stay hidden.
+/// The object as YAML. The values of secrets stay hidden until they are asked for.
 fn spec_of_selected(model: &Model) -> Vec<String> {
     let Some(row) = model.list.selected() else {
         return Vec::new();
@@ -120,10 +124,10 @@ fn spec_of_selected(model: &Model) -> Vec<String> {
             }
         }
     }
-    if let Object::Secret(secret) = &row.object {
-        for (key, bytes) in secret.data.iter().flatten() {
-            value["data"][key] = format!("<{} bytes, hidden>", bytes.0.len()).into();
-        }
+    if model.is_revealed(row) {
+        secrets::decode(&mut value, &row.object);
+    } else {
+        secrets::hide(&mut value, &row.object, &secrets::hint(model));
     }
     lines(&to_yaml(&value))
 }
@@ -153,7 +157,12 @@ fn describe_selected(model: &Model) -> Vec<String> {
         },
     };
     let moment = Moment::new(model.now, model.session.zone.clone());
-    lines(&describe(&row.object, &related, &moment))
+    let mut text = lines(&describe(&row.object, &related, &moment));
+    if let Object::Secret(secret) = &row.object {
+        let values = secrets::lines(model, secret, model.is_revealed(row));
+        text.extend(values.iter().flat_map(|line| lines(line)));
+    }
+    text
 }
 
 fn sync_logs(model: &mut Model, effects: &mut Vec<Effect>) {
@@ -228,6 +237,7 @@ fn time_texts(model: &Model) -> u64 {
     let mut hasher = DefaultHasher::new();
     clock_text(model).hash(&mut hasher);
     model.notices.current(model.now).is_some().hash(&mut hasher);
+    model.deletions.words(model.now).hash(&mut hasher);
     hash_visible(model, &mut hasher);
     if let Some(row) = model.list.selected() {
         let why = row.pod.as_ref().and_then(|facts| facts.why.as_ref());
