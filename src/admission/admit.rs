@@ -3,7 +3,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{data, defaults, metadata, pod, update, warnings};
+use super::{data, defaults, metadata, pod, preset, update, warnings};
 use crate::base::Uid;
 use crate::model::{FieldError, Object};
 
@@ -53,6 +53,7 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
         Object::Pod(pod) => pod::validate(pod),
         Object::ConfigMap(map) => data::config_map(map),
         Object::Secret(secret) => data::secret(secret),
+        Object::PodPreset(preset) => preset::validate(preset),
         Object::ServiceAccount(_) | Object::Event(_) | Object::Node(_) | Object::Namespace(_) => {
             Vec::new()
         }
@@ -80,6 +81,7 @@ pub(crate) fn admit_update(old: &Object, mut new: Object, _context: &Context) ->
             errors.extend(data::secret(new));
             errors
         }
+        (Object::PodPreset(_), Object::PodPreset(new)) => preset::validate(new),
         (old, new) if old.kind() != new.kind() => {
             let kind = new.kind().as_str();
             vec![FieldError::invalid_string(
@@ -111,6 +113,7 @@ fn drop_status(object: &mut Object) {
         Object::ConfigMap(_)
         | Object::Secret(_)
         | Object::ServiceAccount(_)
+        | Object::PodPreset(_)
         | Object::Event(_)
         | Object::Node(_) => {}
     }
@@ -144,6 +147,7 @@ fn count_generation(old: &Object, new: &mut Object) {
     let changed = match (old, &*new) {
         (Object::Pod(old), Object::Pod(new)) => old.spec != new.spec,
         (Object::Node(old), Object::Node(new)) => old.spec != new.spec,
+        (Object::PodPreset(old), Object::PodPreset(new)) => old.spec != new.spec,
         _ => false,
     };
     if changed {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{
-    Container, ContainerResizePolicy, EmptyDirVolumeSource, EnvVarSource, Namespace, NamespaceSpec,
-    NamespaceStatus, ObjectFieldSelector, Pod, PodSpec, Probe, ResourceRequirements, Secret,
-    Toleration, Volume,
+    Container, ContainerResizePolicy, EmptyDirVolumeSource, EnvVar, EnvVarSource, Namespace,
+    NamespaceSpec, NamespaceStatus, ObjectFieldSelector, Pod, PodSpec, Probe, ResourceRequirements,
+    Secret, Toleration, Volume,
 };
 use k8s_openapi::api::core::v1::{HTTPGetAction, LifecycleHandler, PodStatus};
 
-use crate::model::{Object, pod};
+use crate::model::{Object, PodPreset, pod};
 
 /// 0644.
 const VOLUME_MODE: i32 = 420;
@@ -20,6 +20,7 @@ pub(super) fn apply(object: &mut Object) {
         Object::Pod(pod) => default_pod(Arc::make_mut(pod)),
         Object::Secret(secret) => default_secret(Arc::make_mut(secret)),
         Object::Namespace(namespace) => default_namespace(Arc::make_mut(namespace)),
+        Object::PodPreset(preset) => default_preset(Arc::make_mut(preset)),
         Object::ConfigMap(_) | Object::ServiceAccount(_) | Object::Event(_) | Object::Node(_) => {}
     }
 }
@@ -31,7 +32,7 @@ fn fill(field: &mut Option<String>, default: &str) {
     }
 }
 
-fn default_pod(pod: &mut Pod) {
+pub(super) fn default_pod(pod: &mut Pod) {
     let Some(spec) = &mut pod.spec else { return };
     default_spec(spec);
     let qos = pod::qos_class(spec).as_str().to_owned();
@@ -115,15 +116,7 @@ fn default_container(container: &mut Container, host_network: bool) {
     container.resources.get_or_insert_default();
     requests_from_limits(container.resources.as_mut());
     resize_policy(container);
-    for env in container.env.iter_mut().flatten() {
-        if let Some(EnvVarSource {
-            field_ref: Some(field),
-            ..
-        }) = &mut env.value_from
-        {
-            default_field_ref(field);
-        }
-    }
+    default_env(container.env.as_mut());
     for probe in [
         &mut container.liveness_probe,
         &mut container.readiness_probe,
@@ -134,6 +127,18 @@ fn default_container(container: &mut Container, host_network: bool) {
     if let Some(lifecycle) = &mut container.lifecycle {
         for handler in [&mut lifecycle.post_start, &mut lifecycle.pre_stop] {
             handler.iter_mut().for_each(default_handler);
+        }
+    }
+}
+
+fn default_env(env: Option<&mut Vec<EnvVar>>) {
+    for variable in env.into_iter().flatten() {
+        if let Some(EnvVarSource {
+            field_ref: Some(field),
+            ..
+        }) = &mut variable.value_from
+        {
+            default_field_ref(field);
         }
     }
 }
@@ -270,6 +275,14 @@ fn default_secret(secret: &mut Secret) {
         for (key, text) in texts {
             data.insert(key, ByteString(text.into_bytes()));
         }
+    }
+}
+
+fn default_preset(preset: &mut PodPreset) {
+    let Some(spec) = &mut preset.spec else { return };
+    default_env(spec.env.as_mut());
+    for volume in spec.volumes.iter_mut().flatten() {
+        default_volume(volume);
     }
 }
 

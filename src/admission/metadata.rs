@@ -112,6 +112,7 @@ fn name_rule(kind: Kind) -> fn(&str) -> Vec<String> {
         | Kind::ConfigMap
         | Kind::Secret
         | Kind::ServiceAccount
+        | Kind::PodPreset
         | Kind::Event
         | Kind::Node => names::dns_subdomain,
     }

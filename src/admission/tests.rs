@@ -164,6 +164,13 @@ fn names_are_generated() {
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an \
      alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+     alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is \
+     '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+
+const NAME_PART: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character \
+     (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+
 #[test]
 fn metadata_errors() {
     let with = |metadata: Value| {
@@ -807,7 +814,7 @@ fn warnings() {
             "env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}],
             "resources": {"limits": {"memory": "100m"}},
         }],
-        "schedulerName": "other",
+        "runtimeClassName": "other",
     }));
     value["metadata"]["name"] = json!("a.b");
     let (_, warnings) = create(value).unwrap();
@@ -821,8 +828,60 @@ fn warnings() {
             "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply",
             "spec.containers[0].resources.limits[memory]: fractional byte value \"100m\" is invalid, must be an integer",
             "spec.containers[0].resources.requests[memory]: fractional byte value \"100m\" is invalid, must be an integer",
-            "spec.schedulerName: not supported yet: there is one node and the pod is placed on it regardless",
+            "spec.runtimeClassName: not supported yet: there is one runtime and it is used",
         ]
+    );
+}
+
+fn preset(spec: Value) -> Value {
+    let mut value = json!({
+        "apiVersion": "settings.k8s.io/v1alpha1", "kind": "PodPreset",
+        "metadata": {"name": "db", "namespace": "default"},
+    });
+    value["spec"] = spec;
+    value
+}
+
+#[test]
+fn presets() {
+    let value = created(preset(json!({
+        "selector": {},
+        "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "volumes": [{"name": "a"}, {"name": "m", "configMap": {"name": "m"}}],
+        "volumeMounts": [{"name": "a", "mountPath": "/a"}],
+    })));
+    let field = &value["spec"]["env"][0]["valueFrom"]["fieldRef"];
+    assert_eq!(field["apiVersion"], "v1");
+    assert_eq!(value["spec"]["volumes"][0]["emptyDir"], json!({}));
+    assert_eq!(value["spec"]["volumes"][1]["configMap"]["defaultMode"], 420);
+    let nothing =
+        "spec.volumes.env.envFrom.volumeMounts: Required value: must specify at least one";
+    check(preset(json!({})), &[nothing]);
+    check(preset(Value::Null), &[nothing]);
+    check(
+        preset(json!({
+            "selector": {"matchLabels": {"a": "b c"}, "matchExpressions": [
+                {"key": "a", "operator": "In"}, {"key": "a", "operator": "Exists", "values": ["b"]}, {"key": "", "operator": "Near"},
+            ]},
+            "env": [{"name": "A="}],
+            "envFrom": [{}],
+            "volumes": [{"name": "v", "hostPath": {"path": ""}}],
+            "volumeMounts": [{"name": "v", "mountPath": "/v"}, {"name": "v", "mountPath": ""}],
+        })),
+        &[
+            &format!("spec.selector.matchLabels[a]: Invalid value: \"b c\": {LABEL_VALUE}"),
+            "spec.selector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
+            "spec.selector.matchExpressions[1].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            "spec.selector.matchExpressions[2].operator: Invalid value: \"Near\": not a valid selector operator",
+            "spec.selector.matchExpressions[2].key: Invalid value: \"\": name part must be non-empty",
+            &format!("spec.selector.matchExpressions[2].key: Invalid value: \"\": {NAME_PART}"),
+            "spec.volumes[0].hostPath.path: Required value",
+            "spec.env[0].name: Invalid value: \"A=\": a valid environment variable name must consist only of printable ASCII characters other than '='",
+            "spec.envFrom: Invalid value: \"\": must specify one of: `configMapRef` or `secretRef`",
+            "spec.volumeMounts[0].name: Not found: \"v\"",
+            "spec.volumeMounts[1].name: Not found: \"v\"",
+            "spec.volumeMounts[1].mountPath: Required value",
+        ],
     );
 }
 
@@ -957,11 +1016,6 @@ fn scenarios() {
     assert_eq!(
         refused,
         [
-            none(
-                "09-pod-preset.yaml:2:1",
-                "PodPreset",
-                "settings.k8s.io/v1alpha1"
-            ),
             none(
                 "15-priority-preemption.yaml:2:1",
                 "PriorityClass",

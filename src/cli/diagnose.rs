@@ -42,7 +42,7 @@ pub(super) fn check(
         let list: Vec<String> = refused_unknown.iter().map(unknown_text).collect();
         texts.push(format!("strict decoding error: {}", list.join(", ")));
     }
-    let (name, version) = (kind.as_str(), kind.api_version());
+    let (name, version) = (kind.as_str(), kind.version());
     let mut lines = vec![format!(
         "Error from server (BadRequest): error when creating \"{}\": {name} in version \"{version}\" cannot be handled as a {name}: {}",
         document.source,

@@ -123,7 +123,7 @@ impl TableStyle {
                 .iter()
                 .position(|header| *header == "NAME");
             if let Some(name) = name_column.and_then(|column| row.get_mut(column)) {
-                *name = format!("{}/{name}", kind.singular());
+                *name = format!("{}/{name}", kind.qualified_singular());
             }
         }
         if self.with_namespace && kind.is_namespaced() {

@@ -20,7 +20,8 @@ use super::authority::Authority;
 use super::eviction::{Evictions, keep_room};
 use super::images::{DiskUsage, ImageGc, Pruned, collect_images};
 use super::machine::{Board, ContainerEntry, Directories, Machine, NodeLimits, PodEntry};
-use super::node::{NodeFacts, node_object};
+use super::node::{NodeFacts, node_object, successor};
+use super::placement::Placements;
 use super::recorder::{Level, Recorder};
 use super::supervisor::{ShutDown, Supervisor};
 use super::tokens::Tokens;
@@ -73,8 +74,9 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     let node = NodeFacts::read(parts.node_name, &parts.state_dir);
     let recorder = Recorder::start(Arc::clone(&status), node.name.clone(), parts.clock.clone());
     let now = parts.clock.now();
+    let known = parts.store.get("", &node.name);
     status
-        .put_node(node_object(&node, now))
+        .put_node(successor(node_object(&node, now), known.as_deref()))
         .await
         .map_err(internal)?;
     let authority = Authority::open(&parts.state_dir.join("pki")).map_err(internal)?;
@@ -96,6 +98,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         tokens,
         board: Board::default(),
         evictions: Evictions::default(),
+        placements: Placements::default(),
         removals: TaskTracker::new(),
         started_at: now,
     });

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::eviction::{Evictions, Thresholds};
 use super::node::NodeFacts;
 use super::observe::PodObservation;
+use super::placement::Placements;
 use super::recorder::Recorder;
 use super::tokens::Tokens;
 use crate::base::{Clock, ContainerId, SandboxId, Uid};
@@ -35,6 +36,7 @@ pub(super) struct Machine {
     pub(super) tokens: Tokens,
     pub(super) board: Board,
     pub(super) evictions: Evictions,
+    pub(super) placements: Placements,
     /// Removals that nobody waits for before the engine ends.
     pub(super) removals: TaskTracker,
     pub(super) started_at: Timestamp,

@@ -15,8 +15,9 @@
 //!   `node` the one Node, `machine` what all workers share.
 //!
 //! * `eviction` ends pods that use more of the disk than they may, and others when the machine runs short.
+//! * `placement` says whether a pod fits on the one node, and keeps what each holds of it; who fits is bound.
 //!
-//! A pod of this engine is bound at once: there is one node. Its sandbox lives in a shim, so it outlives the
+//! The sandbox of a pod lives in a shim, so it outlives the
 //! engine; the next one adopts it by the code path of a normal start, takes back-off and restart counts from
 //! the status, the sandbox and the log files, and removes what belongs to no pod any more.
 //! A field that must not be ignored ([`crate::model::Support::Blocks`]) holds its pod; others only warn.
@@ -37,6 +38,7 @@ mod images;
 mod machine;
 mod node;
 mod observe;
+mod placement;
 mod plan;
 mod recorder;
 mod references;

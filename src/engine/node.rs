@@ -324,6 +324,21 @@ const DISK_SHORT: State = State {
     ..DISK_FINE
 };
 
+/// The node of this engine after that of the one before: what users gave it (labels, annotations, taints,
+/// whether pods may be placed) stays.
+pub(super) fn successor(mut node: Node, known: Option<&Node>) -> Node {
+    let Some(known) = known else { return node };
+    let own = node.metadata.labels.take().unwrap_or_default();
+    let mut labels = known.metadata.labels.clone().unwrap_or_default();
+    labels.extend(own);
+    node.metadata.labels = Some(labels);
+    node.metadata
+        .annotations
+        .clone_from(&known.metadata.annotations);
+    node.spec.clone_from(&known.spec);
+    node
+}
+
 fn machine_id() -> String {
     let path = "/etc/machine-id";
     if Path::new(path).exists() {
@@ -379,6 +394,22 @@ mod tests {
         let (fine, changes) = pressure_conditions(&short, Pressures::default(), at(2));
         assert_eq!(changes, ["NodeHasNoDiskPressure"]);
         assert_eq!(told(&fine), told(&node));
+    fn what_users_gave_the_node_outlives_the_engine() {
+        let node = |value| serde_json::from_value::<Node>(value).unwrap();
+        let fresh = node(serde_json::json!({"metadata": {"labels": {"os": "new"}}, "spec": {}}));
+        let known = node(serde_json::json!({
+            "metadata": {"labels": {"os": "old", "disk": "ssd"}, "annotations": {"a": "b"}},
+            "spec": {"unschedulable": true},
+        }));
+        assert_eq!(successor(fresh.clone(), None), fresh);
+        let next = successor(fresh, Some(&known));
+        let labels = next.metadata.labels.unwrap();
+        assert_eq!(
+            (labels["os"].as_str(), labels["disk"].as_str()),
+            ("new", "ssd")
+        );
+        assert_eq!(next.metadata.annotations, known.metadata.annotations);
+        assert_eq!(next.spec, known.spec);
     }
 
     #[track_caller]

@@ -15,8 +15,13 @@ use crate::model::{Kind, ObjectKey, Resource, ResourceVersion};
 use crate::store::WatchEvent;
 use crate::volume::Objects;
 
-/// The kinds whose changes reach running pods.
-pub(super) const KINDS: [Kind; 3] = [Kind::ConfigMap, Kind::Secret, Kind::ServiceAccount];
+/// The kinds whose changes reach running pods, and the one that lets waiting ones in.
+pub(super) const KINDS: [Kind; 4] = [
+    Kind::ConfigMap,
+    Kind::Secret,
+    Kind::ServiceAccount,
+    Kind::Node,
+];
 const AGAIN: Duration = Duration::from_millis(100);
 
 impl Objects for Machine {

@@ -18,6 +18,7 @@ use super::recorder::Level;
 use super::references;
 use super::worker::{Desired, Found, PodWorker};
 use crate::base::Uid;
+use crate::model::pod::{is_terminal, node_name};
 use crate::model::{Kind, Resource};
 use crate::runtime::{Discovered, RuntimeError, RuntimeEvent};
 use crate::store::{WatchEvent, Watcher};
@@ -153,6 +154,7 @@ impl Supervisor {
             let known: HashSet<Uid> = pods.iter().map(|pod| pod.uid()).collect();
             if first {
                 self.remove_orphans(&known);
+                self.hold_places(&pods);
             }
             for pod in &pods {
                 self.desire(pod);
@@ -161,6 +163,21 @@ impl Supervisor {
             // The history may have moved on meanwhile; the next list is newer.
             if let Ok(watcher) = self.machine.store.watch(Kind::Pod, version) {
                 return watcher;
+            }
+        }
+    }
+
+    /// Before any pod without a place looks for one.
+    fn hold_places(&self, pods: &[Arc<Pod>]) {
+        for pod in pods {
+            let accepted = pod
+                .status
+                .as_ref()
+                .is_some_and(|status| status.start_time.is_some());
+            if let (Some(spec), Some(_), true, false) =
+                (&pod.spec, node_name(pod), accepted, is_terminal(pod))
+            {
+                self.machine.placements.hold(&pod.uid(), spec);
             }
         }
     }

@@ -108,6 +108,14 @@ impl fmt::Display for ApiError {
     }
 }
 
+/// `Pod `, `PodPreset.settings.k8s.io `: how messages name the kind of an invalid object.
+fn kind_and_group(kind: Kind) -> String {
+    match kind.group() {
+        "" => format!("{} ", kind.as_str()),
+        group => format!("{}.{group} ", kind.as_str()),
+    }
+}
+
 impl ApiError {
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
@@ -137,12 +145,12 @@ impl ApiError {
     }
 
     pub(crate) fn not_found(kind: Kind, name: &str) -> Self {
-        let message = format!("{} \"{name}\" not found", kind.plural());
+        let message = format!("{} \"{name}\" not found", kind.qualified_plural());
         Self::new(Reason::NotFound, message).about(kind.plural(), name)
     }
 
     pub(crate) fn already_exists(kind: Kind, name: &str) -> Self {
-        let message = format!("{} \"{name}\" already exists", kind.plural());
+        let message = format!("{} \"{name}\" already exists", kind.qualified_plural());
         Self::new(Reason::AlreadyExists, message).about(kind.plural(), name)
     }
 
@@ -150,13 +158,13 @@ impl ApiError {
         let message = format!(
             "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes to \
              the latest version and try again",
-            kind.plural()
+            kind.qualified_plural()
         );
         Self::new(Reason::Conflict, message).about(kind.plural(), name)
     }
 
     pub(crate) fn forbidden(kind: Kind, name: &str, why: &str) -> Self {
-        let message = format!("{} \"{name}\" is forbidden: {why}", kind.plural());
+        let message = format!("{} \"{name}\" is forbidden: {why}", kind.qualified_plural());
         Self::new(Reason::Forbidden, message).about(kind.plural(), name)
     }
 
@@ -180,7 +188,7 @@ impl ApiError {
         };
         let mut status = Self::new(
             Reason::Invalid,
-            format!("{} \"{name}\" is invalid: {list}", kind.as_str()),
+            format!("{}\"{name}\" is invalid: {list}", kind_and_group(kind)),
         )
         .about(kind.as_str(), name);
         status.causes = errors

@@ -35,7 +35,7 @@ impl Decoded {
 }
 
 fn handled_as(kind: Kind, problem: &str) -> String {
-    let (name, version) = (kind.as_str(), kind.api_version());
+    let (name, version) = (kind.as_str(), kind.version());
     format!("{name} in version \"{version}\" cannot be handled as a {name}: {problem}")
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum DecodeError {
     UnknownKind {
         kind: String,
         api_version: String,
-        hint: &'static str,
+        hint: String,
     },
     #[error("{}", handled_as(*.kind, .problem))]
     WrongType {
@@ -74,7 +74,7 @@ impl DecodeError {
 }
 
 /// Kinds of Kubernetes that a user may well have in a file; the refusal then says that the kind is real.
-const KNOWN_ELSEWHERE: [&str; 30] = [
+const KNOWN_ELSEWHERE: [&str; 29] = [
     "Service",
     "ServiceAccount",
     "Endpoints",
@@ -90,7 +90,6 @@ const KNOWN_ELSEWHERE: [&str; 30] = [
     "PersistentVolumeClaim",
     "StorageClass",
     "PriorityClass",
-    "PodPreset",
     "PodTemplate",
     "LimitRange",
     "ResourceQuota",
@@ -127,12 +126,16 @@ pub(crate) fn kind_of(value: &Value) -> Result<Kind, DecodeError> {
         return Err(DecodeError::MissingType { missing });
     }
     Kind::from_manifest(api_version, kind).ok_or_else(|| {
-        let hint = if KNOWN_ELSEWHERE.contains(&kind) {
-            " (podtui does not have this kind yet)"
-        } else if Kind::ALL.into_iter().any(|known| known.as_str() == kind) {
-            " (the kind is served in version \"v1\")"
-        } else {
-            ""
+        let served = Kind::ALL.into_iter().find(|known| known.as_str() == kind);
+        let hint = match served {
+            Some(served) => format!(
+                " (the kind is served in version {:?})",
+                served.api_version()
+            ),
+            None if KNOWN_ELSEWHERE.contains(&kind) => {
+                " (podtui does not have this kind yet)".to_owned()
+            }
+            None => String::new(),
         };
         DecodeError::UnknownKind {
             kind: kind.to_owned(),
@@ -203,6 +206,7 @@ fn read(kind: Kind, value: &Value, unknown: &mut Vec<String>) -> Result<Object, 
         Kind::ConfigMap => typed(value, unknown).map(Object::ConfigMap),
         Kind::Secret => typed(value, unknown).map(Object::Secret),
         Kind::ServiceAccount => typed(value, unknown).map(Object::ServiceAccount),
+        Kind::PodPreset => typed(value, unknown).map(Object::PodPreset),
         Kind::Event => typed(value, unknown).map(Object::Event),
         Kind::Node => typed(value, unknown).map(Object::Node),
         Kind::Namespace => typed(value, unknown).map(Object::Namespace),
@@ -359,6 +363,9 @@ fn go_type(kind: Kind, value: &Value, path: &[Step], expected: &str) -> String {
     }
 }
 
+/// How the types that are not of the API crate name themselves in errors; they are of `settings.k8s.io/v1alpha1`.
+const OWN_TYPE: &str = "struct ";
+
 fn simple_go_type(expected: &str) -> String {
     match expected {
         "a string" | "string" => "string".to_owned(),
@@ -367,7 +374,10 @@ fn simple_go_type(expected: &str) -> String {
         "i64" => "int64".to_owned(),
         "Quantity" => "resource.Quantity".to_owned(),
         "a base64-encoded string" => "[]uint8".to_owned(),
-        structure => format!("v1.{structure}"),
+        structure => match structure.strip_prefix(OWN_TYPE) {
+            Some(own) => format!("v1alpha1.{own}"),
+            None => format!("v1.{structure}"),
+        },
     }
 }
 
@@ -384,6 +394,7 @@ fn go_place(kind: Kind, value: &Value, path: &[Step]) -> (String, String) {
         match probe(kind, value, &path[..index], Value::Bool(true)).as_deref() {
             Some("a map" | "a sequence") | None => {}
             Some(structure) => {
+                let structure = structure.strip_prefix(OWN_TYPE).unwrap_or(structure);
                 structure.clone_into(&mut owner);
                 fields.push(key);
             }
@@ -394,20 +405,33 @@ fn go_place(kind: Kind, value: &Value, path: &[Step]) -> (String, String) {
 
 /// Rewrites every quantity of the object in canonical form, or reports the first that is none.
 fn canonical_quantities(kind: Kind, object: &mut Object) -> Result<(), DecodeError> {
-    let Object::Pod(pod) = object else {
-        return Ok(());
-    };
-    let Some(spec) = &mut Arc::make_mut(pod).spec else {
-        return Ok(());
-    };
-    visit_quantities(spec, &mut |path, quantity| {
+    let mut visit = |path: String, quantity: &mut Quantity| {
         quantity.0 = quantity::canonical(&quantity.0).map_err(|error| DecodeError::WrongType {
             kind,
             path,
             problem: error.to_string(),
         })?;
         Ok(())
-    })
+    };
+    match object {
+        Object::Pod(pod) => match &mut Arc::make_mut(pod).spec {
+            Some(spec) => visit_quantities(spec, &mut visit),
+            None => Ok(()),
+        },
+        Object::PodPreset(preset) => match &mut Arc::make_mut(preset).spec {
+            Some(spec) => {
+                visit_env("spec.env", spec.env.as_mut(), &mut visit)?;
+                visit_volumes(spec.volumes.as_mut(), &mut visit)
+            }
+            None => Ok(()),
+        },
+        Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::ServiceAccount(_)
+        | Object::Event(_)
+        | Object::Node(_)
+        | Object::Namespace(_) => Ok(()),
+    }
 }
 
 type Visit<'a> = &'a mut dyn FnMut(String, &mut Quantity) -> Result<(), DecodeError>;
@@ -428,23 +452,39 @@ fn visit_quantities(
                 container.resources.as_mut(),
                 visit,
             )?;
-            for (index, env) in container.env.iter_mut().flatten().enumerate() {
-                let source = env.value_from.as_mut();
-                let field = source.and_then(|source| source.resource_field_ref.as_mut());
-                if let Some(divisor) = field.and_then(|field| field.divisor.as_mut()) {
-                    visit(
-                        format!("{path}.env[{index}].valueFrom.resourceFieldRef.divisor"),
-                        divisor,
-                    )?;
-                }
-            }
+            visit_env(&format!("{path}.env"), container.env.as_mut(), visit)?;
         }
     }
     visit_resources("spec.resources", spec.resources.as_mut(), visit)?;
     for (name, amount) in spec.overhead.iter_mut().flatten() {
         visit(format!("spec.overhead.{name}"), amount)?;
     }
-    for (index, volume) in spec.volumes.iter_mut().flatten().enumerate() {
+    visit_volumes(spec.volumes.as_mut(), visit)
+}
+
+fn visit_env(
+    path: &str,
+    env: Option<&mut Vec<k8s_openapi::api::core::v1::EnvVar>>,
+    visit: Visit<'_>,
+) -> Result<(), DecodeError> {
+    for (index, env) in env.into_iter().flatten().enumerate() {
+        let source = env.value_from.as_mut();
+        let field = source.and_then(|source| source.resource_field_ref.as_mut());
+        if let Some(divisor) = field.and_then(|field| field.divisor.as_mut()) {
+            visit(
+                format!("{path}[{index}].valueFrom.resourceFieldRef.divisor"),
+                divisor,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn visit_volumes(
+    volumes: Option<&mut Vec<k8s_openapi::api::core::v1::Volume>>,
+    visit: Visit<'_>,
+) -> Result<(), DecodeError> {
+    for (index, volume) in volumes.into_iter().flatten().enumerate() {
         let path = format!("spec.volumes[{index}]");
         if let Some(limit) = volume
             .empty_dir

@@ -33,7 +33,7 @@ impl ObjectKey {
 /// `pod/web`, as kubectl prints it.
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.singular(), self.name)
+        write!(f, "{}/{}", self.kind.qualified_singular(), self.name)
     }
 }
 

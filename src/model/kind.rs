@@ -7,6 +7,7 @@ pub(crate) enum Kind {
     ConfigMap,
     Secret,
     ServiceAccount,
+    PodPreset,
     Event,
     Node,
     Namespace,
@@ -21,11 +22,12 @@ struct Names {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Pod,
         Self::ConfigMap,
         Self::Secret,
         Self::ServiceAccount,
+        Self::PodPreset,
         Self::Event,
         Self::Node,
         Self::Namespace,
@@ -59,6 +61,13 @@ impl Kind {
                 plural: "serviceaccounts",
                 singular: "serviceaccount",
                 short: &["sa"],
+                namespaced: true,
+            },
+            Self::PodPreset => Names {
+                kind: "PodPreset",
+                plural: "podpresets",
+                singular: "podpreset",
+                short: &[],
                 namespaced: true,
             },
             Self::Event => Names {
@@ -107,9 +116,50 @@ impl Kind {
         self.names().namespaced
     }
 
-    /// API group and version as written in `apiVersion`. All present kinds are of the core group.
+    /// API group and version as written in `apiVersion`.
     pub(crate) const fn api_version(self) -> &'static str {
-        "v1"
+        match self {
+            Self::Pod
+            | Self::ConfigMap
+            | Self::Secret
+            | Self::ServiceAccount
+            | Self::Event
+            | Self::Node
+            | Self::Namespace => "v1",
+            Self::PodPreset => "settings.k8s.io/v1alpha1",
+        }
+    }
+
+    /// The API group; empty for the core group.
+    pub(crate) fn group(self) -> &'static str {
+        self.api_version()
+            .split_once('/')
+            .map_or("", |(group, _)| group)
+    }
+
+    /// The version within the group.
+    pub(crate) fn version(self) -> &'static str {
+        let api_version = self.api_version();
+        api_version
+            .split_once('/')
+            .map_or(api_version, |(_, version)| version)
+    }
+
+    /// The resource name in messages of the API: `pods`, `podpresets.settings.k8s.io`.
+    pub(crate) fn qualified_plural(self) -> String {
+        self.with_group(self.plural())
+    }
+
+    /// The resource name in the output of commands: `pod`, `podpreset.settings.k8s.io`.
+    pub(crate) fn qualified_singular(self) -> String {
+        self.with_group(self.singular())
+    }
+
+    fn with_group(self, name: &str) -> String {
+        match self.group() {
+            "" => name.to_owned(),
+            group => format!("{name}.{group}"),
+        }
     }
 
     pub(crate) fn from_manifest(api_version: &str, kind: &str) -> Option<Self> {
@@ -118,16 +168,23 @@ impl Kind {
             .find(|known| known.api_version() == api_version && known.as_str() == kind)
     }
 
-    /// Resolves what a user types after `get`: plural, singular, short name, any case.
+    /// Resolves what a user types after `get`: plural, singular, short name, any case; plural and singular
+    /// also with the group behind a dot.
     pub(crate) fn from_user(word: &str) -> Option<Self> {
         let word = word.to_ascii_lowercase();
         Self::ALL.into_iter().find(|kind| {
             let names = kind.names();
-            names.plural == word || names.singular == word || names.short.contains(&word.as_str())
+            names.plural == word
+                || names.singular == word
+                || names.short.contains(&word.as_str())
+                || kind.qualified_plural() == word
+                || kind.qualified_singular() == word
         })
     }
 
-    pub(crate) fn from_plural(plural: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.plural() == plural)
+    /// The kind behind a plural of a URL below this group and version (`v1` for the core group).
+    pub(crate) fn from_plural(api_version: &str, plural: &str) -> Option<Self> {
+        let mut kinds = Self::ALL.into_iter();
+        kinds.find(|kind| kind.plural() == plural && kind.api_version() == api_version)
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Kind, ObjectKey, ResourceVersion};
+use super::{Kind, ObjectKey, PodPreset, ResourceVersion};
 use crate::base::Uid;
 
 /// A type of object that the store keeps.
@@ -98,6 +98,7 @@ objects!(
     ConfigMap,
     Secret,
     ServiceAccount,
+    PodPreset,
     Event,
     Node,
     Namespace

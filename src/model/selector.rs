@@ -62,6 +62,32 @@ impl LabelSelector {
         Ok(Self { requirements })
     }
 
+    /// Of the requirements of an object: key, operator and values each. `None` when one of them is none.
+    pub(crate) fn of<'a>(
+        requirements: impl IntoIterator<Item = (&'a str, &'a str, &'a [String])>,
+    ) -> Option<Self> {
+        let requirement = |(key, operator, values): (&str, &str, &[String])| {
+            let number = || match values {
+                [value] => value.parse().ok(),
+                _ => None,
+            };
+            let test = match operator {
+                "In" => Test::In(values.to_vec()),
+                "NotIn" => Test::NotIn(values.to_vec()),
+                "Exists" => Test::Exists,
+                "DoesNotExist" => Test::Absent,
+                "Gt" => Test::Greater(number()?),
+                "Lt" => Test::Less(number()?),
+                _ => return None,
+            };
+            let key = key.to_owned();
+            Some(Requirement { key, test })
+        };
+        let requirements = requirements.into_iter().map(requirement);
+        let requirements = requirements.collect::<Option<Vec<Requirement>>>()?;
+        Some(Self { requirements })
+    }
+
     pub(crate) fn matches(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
         self.requirements.iter().all(|requirement| {
             let value = labels.and_then(|labels| labels.get(&requirement.key));
@@ -261,7 +287,7 @@ fn selectable(kind: Kind, field: &str) -> bool {
         Kind::Secret => ["metadata.name", "metadata.namespace", "type"].contains(&field),
         Kind::Node => ["metadata.name", "spec.unschedulable"].contains(&field),
         Kind::Namespace => ["metadata.name", "status.phase"].contains(&field),
-        Kind::ConfigMap | Kind::ServiceAccount => {
+        Kind::ConfigMap | Kind::ServiceAccount | Kind::PodPreset => {
             ["metadata.name", "metadata.namespace"].contains(&field)
         }
     }

@@ -135,25 +135,22 @@ impl List {
     }
 
     fn scheduling(&mut self, spec: &PodSpec) {
-        let placed = "there is one node and the pod is placed on it regardless";
-        self.ignored(spec.node_selector.given(), "spec.nodeSelector", placed);
-        self.ignored(spec.affinity.is_some(), "spec.affinity", placed);
+        let placed = "there is one node and the pod is placed on it regardless of the others there";
+        let affinity = spec.affinity.as_ref();
+        self.ignored(
+            affinity.is_some_and(|affinity| affinity.pod_affinity.is_some()),
+            "spec.affinity.podAffinity",
+            placed,
+        );
+        self.ignored(
+            affinity.is_some_and(|affinity| affinity.pod_anti_affinity.is_some()),
+            "spec.affinity.podAntiAffinity",
+            placed,
+        );
         self.ignored(
             spec.topology_spread_constraints.given(),
             "spec.topologySpreadConstraints",
             placed,
-        );
-        self.ignored(
-            spec.scheduler_name
-                .as_deref()
-                .is_some_and(|name| !name.is_empty() && name != "default-scheduler"),
-            "spec.schedulerName",
-            placed,
-        );
-        self.blocks(
-            spec.scheduling_gates.given(),
-            "spec.schedulingGates",
-            "gates cannot be lifted, so the pod is held",
         );
         self.ignored(
             spec.scheduling_group.is_some(),
@@ -268,24 +265,6 @@ impl List {
         let Some(resources) = &container.resources else {
             return;
         };
-        for (part, map) in [
-            ("limits", &resources.limits),
-            ("requests", &resources.requests),
-        ] {
-            for name in map.iter().flatten().map(|(name, _)| name) {
-                // A request that follows from a limit is reported once, at the limit.
-                let follows = part == "requests"
-                    && resources
-                        .limits
-                        .as_ref()
-                        .is_some_and(|limits| limits.contains_key(name));
-                self.ignored(
-                    !matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") && !follows,
-                    format!("{path}.resources.{part}[{name}]"),
-                    "this resource is neither counted nor limited",
-                );
-            }
-        }
         self.blocks(
             resources.claims.given(),
             format!("{path}.resources.claims"),
@@ -374,10 +353,6 @@ mod tests {
                 ("spec.volumes[1].emptyDir.medium", Support::Blocks),
                 ("spec.initContainers[0].volumeDevices", Support::Blocks),
                 ("spec.containers[0].ports[0].hostPort", Support::Ignored),
-                (
-                    "spec.containers[0].resources.limits[example.com/foo]",
-                    Support::Ignored,
-                ),
                 ("spec.priorityClassName", Support::Ignored),
             ],
         );

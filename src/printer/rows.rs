@@ -18,6 +18,7 @@ pub(crate) fn headers(kind: Kind, wide: bool) -> Vec<&'static str> {
         Kind::ConfigMap => (&["NAME", "DATA", "AGE"], &[]),
         Kind::Secret => (&["NAME", "TYPE", "DATA", "AGE"], &[]),
         Kind::ServiceAccount => (&["NAME", "AGE"], &[]),
+        Kind::PodPreset => (&["NAME", "CREATED AT"], &[]),
         Kind::Event if wide => (
             &[
                 "LAST SEEN",
@@ -67,6 +68,7 @@ pub(crate) fn cells(object: &Object, wide: bool, now: Timestamp) -> Vec<String> 
             vec![name, kind, count.to_string(), meta_age()]
         }
         Object::ServiceAccount(_) => vec![name, meta_age()],
+        Object::PodPreset(preset) => vec![name, created_at(&preset.metadata)],
         Object::Event(event) => event_cells(event, wide, now),
         Object::Node(node) => node_cells(node, wide, now),
         Object::Namespace(namespace) => {
@@ -77,6 +79,12 @@ pub(crate) fn cells(object: &Object, wide: bool, now: Timestamp) -> Vec<String> 
             vec![name, phase.unwrap_or_default(), meta_age()]
         }
     }
+}
+
+/// The column of kinds that have no table of their own.
+fn created_at(meta: &ObjectMeta) -> String {
+    let created = meta.creation_timestamp.as_ref();
+    created.map_or_else(|| "<unknown>".to_owned(), |time| time.0.to_string())
 }
 
 /// `a=b,c=d`, or `<none>`: the LABELS column.

@@ -9,8 +9,10 @@ use super::own::{ENGINE_GROUP, IMAGE_GROUP, METRICS_GROUP, OWN_VERSION};
 use super::router::Shared;
 use crate::model::Kind;
 
+const PRESET_GROUP: &str = "settings.k8s.io";
 /// Groups beside the core group, each with its only version.
-const GROUPS: [(&str, &str); 3] = [
+const GROUPS: [(&str, &str); 4] = [
+    (PRESET_GROUP, "v1alpha1"),
     (METRICS_GROUP, "v1beta1"),
     (IMAGE_GROUP, OWN_VERSION),
     (ENGINE_GROUP, OWN_VERSION),
@@ -89,16 +91,8 @@ const WRITE: [&str; 5] = ["create", "delete", "deletecollection", "patch", "upda
 
 fn core_resources() -> Value {
     let mut resources = Vec::new();
-    for kind in Kind::ALL {
-        let verbs: Vec<&str> = READ.into_iter().chain(WRITE).collect();
-        resources.push(json!({
-            "name": kind.plural(),
-            "singularName": kind.singular(),
-            "namespaced": kind.is_namespaced(),
-            "kind": kind.as_str(),
-            "verbs": verbs,
-            "shortNames": kind.short_names(),
-        }));
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.group().is_empty()) {
+        resources.push(kind_resource(kind));
         if matches!(kind, Kind::Pod | Kind::Node | Kind::Namespace) {
             resources.push(subresource(kind, "status", kind.as_str(), &["get"]));
         }
@@ -113,6 +107,18 @@ fn core_resources() -> Value {
         resources.push(subresource(Kind::Pod, name, kind, &["create", "get"]));
     }
     resource_list("v1", &resources)
+}
+
+fn kind_resource(kind: Kind) -> Value {
+    let verbs: Vec<&str> = READ.into_iter().chain(WRITE).collect();
+    json!({
+        "name": kind.plural(),
+        "singularName": kind.singular(),
+        "namespaced": kind.is_namespaced(),
+        "kind": kind.as_str(),
+        "verbs": verbs,
+        "shortNames": kind.short_names(),
+    })
 }
 
 fn subresource(kind: Kind, name: &str, content: &str, verbs: &[&str]) -> Value {
@@ -136,6 +142,7 @@ fn group_resources(group: &str, version: &str) -> Value {
         })
     };
     let resources = match group {
+        PRESET_GROUP => vec![kind_resource(Kind::PodPreset)],
         METRICS_GROUP => vec![resource("pods", "PodMetrics", true, &["get", "list"])],
         IMAGE_GROUP => vec![resource(
             "images",

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::body;
 use super::query::Query;
 use super::reply::{self, Answer, Failure, no_such_method, no_such_resource};
-use super::router::{Shared, check_segment, is_read, key, kind};
+use super::router::{ApiVersion, Shared, check_segment, is_read, key, kind};
 use super::watch;
 use crate::base::Uid;
 use crate::client::{
@@ -17,13 +17,14 @@ use crate::model::{ApiError, Kind, Object, ObjectKey, Reason};
 /// `/api/v1/pods`, `/api/v1/nodes`.
 pub(super) async fn collection(
     State(shared): State<Shared>,
+    version: ApiVersion,
     Path(plural): Path<String>,
     query: Query,
     method: Method,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    let kind = kind(&plural)?;
+    let kind = kind(&version, &plural)?;
     if !is_read(&method) && kind.is_namespaced() {
         return Err(no_such_method());
     }
@@ -33,6 +34,7 @@ pub(super) async fn collection(
 /// `/api/v1/namespaces/default/pods`, and `/api/v1/namespaces/default/status`, which has the same shape.
 pub(super) async fn namespaced_collection(
     State(shared): State<Shared>,
+    version: ApiVersion,
     Path((namespace, plural)): Path<(String, String)>,
     query: Query,
     method: Method,
@@ -45,7 +47,7 @@ pub(super) async fn namespaced_collection(
         }
         return read(&shared, &key(Kind::Namespace, "", &namespace)?).await;
     }
-    let kind = namespaced(&plural)?;
+    let kind = namespaced(&version, &plural)?;
     check_segment("namespace", &namespace)?;
     let namespace = Some(namespace.as_str());
     on_collection(&shared, kind, namespace, &query, &method, &headers, body).await
@@ -54,63 +56,71 @@ pub(super) async fn namespaced_collection(
 /// `/api/v1/nodes/one`.
 pub(super) async fn item(
     State(shared): State<Shared>,
+    version: ApiVersion,
     Path((plural, name)): Path<(String, String)>,
     query: Query,
     method: Method,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    let key = key(cluster_scoped(&plural)?, "", &name)?;
+    let key = key(cluster_scoped(&version, &plural)?, "", &name)?;
     on_item(&shared, &key, &query, &method, &headers, body).await
 }
 
 /// `/api/v1/namespaces/default/pods/web`.
 pub(super) async fn namespaced_item(
     State(shared): State<Shared>,
+    version: ApiVersion,
     Path((namespace, plural, name)): Path<(String, String, String)>,
     query: Query,
     method: Method,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    let key = key(namespaced(&plural)?, &namespace, &name)?;
+    let key = key(namespaced(&version, &plural)?, &namespace, &name)?;
     on_item(&shared, &key, &query, &method, &headers, body).await
 }
 
 pub(super) async fn status(
     State(shared): State<Shared>,
+    version: ApiVersion,
     Path((plural, name)): Path<(String, String)>,
 ) -> Answer {
-    read(&shared, &key(with_status(&plural)?, "", &name)?).await
+    read(&shared, &key(with_status(&version, &plural)?, "", &name)?).await
 }
 
 pub(super) async fn namespaced_status(
     State(shared): State<Shared>,
+    version: ApiVersion,
     Path((namespace, plural, name)): Path<(String, String, String)>,
 ) -> Answer {
-    read(&shared, &key(with_status(&plural)?, &namespace, &name)?).await
+    read(
+        &shared,
+        &key(with_status(&version, &plural)?, &namespace, &name)?,
+    )
+    .await
 }
 
-fn namespaced(plural: &str) -> Result<Kind, Failure> {
-    kind(plural).and_then(|kind| {
+fn namespaced(version: &ApiVersion, plural: &str) -> Result<Kind, Failure> {
+    kind(version, plural).and_then(|kind| {
         kind.is_namespaced()
             .then_some(kind)
             .ok_or_else(no_such_resource)
     })
 }
 
-fn cluster_scoped(plural: &str) -> Result<Kind, Failure> {
-    kind(plural).and_then(|kind| {
+fn cluster_scoped(version: &ApiVersion, plural: &str) -> Result<Kind, Failure> {
+    kind(version, plural).and_then(|kind| {
         (!kind.is_namespaced())
             .then_some(kind)
             .ok_or_else(no_such_resource)
     })
 }
 
-fn with_status(plural: &str) -> Result<Kind, Failure> {
-    match kind(plural)? {
+fn with_status(version: &ApiVersion, plural: &str) -> Result<Kind, Failure> {
+    match kind(version, plural)? {
         kind @ (Kind::Pod | Kind::Node | Kind::Namespace) => Ok(kind),
-        Kind::ConfigMap | Kind::Secret | Kind::ServiceAccount | Kind::Event => {
+        Kind::ConfigMap | Kind::Secret | Kind::ServiceAccount | Kind::PodPreset | Kind::Event => {
             Err(no_such_resource())
         }
     }

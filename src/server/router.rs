@@ -25,23 +25,8 @@ pub(super) fn router(client: Arc<dyn Client>, shutdown: CancellationToken) -> Ro
     Router::new()
         .merge(discovery::routes())
         .merge(own::routes())
-        // Cluster-scoped objects, and namespaced ones of all namespaces.
-        .route("/api/v1/{plural}", any(objects::collection))
-        .route("/api/v1/{plural}/{name}", any(objects::item))
-        .route("/api/v1/{plural}/{name}/status", get(objects::status))
-        // `namespaces/x/status` has the shape of a collection, too; `namespaced_collection` tells them apart.
-        .route(
-            "/api/v1/namespaces/{namespace}/{plural}",
-            any(objects::namespaced_collection),
-        )
-        .route(
-            "/api/v1/namespaces/{namespace}/{plural}/{name}",
-            any(objects::namespaced_item),
-        )
-        .route(
-            "/api/v1/namespaces/{namespace}/{plural}/{name}/status",
-            get(objects::namespaced_status),
-        )
+        .merge(objects_below("/api/v1"))
+        .merge(objects_below(PRESETS))
         .route(
             "/api/v1/namespaces/{namespace}/pods/{name}/log",
             get(logs::log),
@@ -59,6 +44,49 @@ pub(super) fn router(client: Arc<dyn Client>, shutdown: CancellationToken) -> Ro
         .with_state(Shared { client, shutdown })
 }
 
+/// Where the kinds of `settings.k8s.io` are.
+const PRESETS: &str = "/apis/settings.k8s.io/v1alpha1";
+
+/// The objects of one group and version.
+fn objects_below(root: &str) -> Router<Shared> {
+    let below = |path: &str| format!("{root}{path}");
+    Router::new()
+        // Cluster-scoped objects, and namespaced ones of all namespaces.
+        .route(&below("/{plural}"), any(objects::collection))
+        .route(&below("/{plural}/{name}"), any(objects::item))
+        .route(&below("/{plural}/{name}/status"), get(objects::status))
+        // `namespaces/x/status` has the shape of a collection, too; `namespaced_collection` tells them apart.
+        .route(
+            &below("/namespaces/{namespace}/{plural}"),
+            any(objects::namespaced_collection),
+        )
+        .route(
+            &below("/namespaces/{namespace}/{plural}/{name}"),
+            any(objects::namespaced_item),
+        )
+        .route(
+            &below("/namespaces/{namespace}/{plural}/{name}/status"),
+            get(objects::namespaced_status),
+        )
+}
+
+/// Group and version of a path, as `apiVersion` writes them: `v1`, `settings.k8s.io/v1alpha1`.
+pub(super) struct ApiVersion(String);
+
+impl<S: Sync> FromRequestParts<S> for ApiVersion {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        let mut words = parts.uri.path().trim_start_matches('/').splitn(4, '/');
+        let mut next = || words.next().unwrap_or_default();
+        match next() {
+            "api" => Ok(Self(next().to_owned())),
+            "apis" => Ok(Self(format!("{}/{}", next(), next()))),
+            _ => Err(no_such_resource()),
+        }
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Query {
     type Rejection = Failure;
 
@@ -67,9 +95,9 @@ impl<S: Sync> FromRequestParts<S> for Query {
     }
 }
 
-/// The kind behind a plural of a path, provided it has (or has not) namespaces.
-pub(super) fn kind(plural: &str) -> Result<Kind, Failure> {
-    Kind::from_plural(plural).ok_or_else(no_such_resource)
+/// The kind behind a plural of a path.
+pub(super) fn kind(version: &ApiVersion, plural: &str) -> Result<Kind, Failure> {
+    Kind::from_plural(&version.0, plural).ok_or_else(no_such_resource)
 }
 
 pub(super) fn key(kind: Kind, namespace: &str, name: &str) -> Result<ObjectKey, Failure> {

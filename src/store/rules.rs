@@ -145,6 +145,7 @@ fn is_finished(object: &Object) -> bool {
         Object::ConfigMap(_)
         | Object::Secret(_)
         | Object::ServiceAccount(_)
+        | Object::PodPreset(_)
         | Object::Event(_)
         | Object::Node(_) => false,
     };
@@ -286,7 +287,7 @@ fn check_uid(key: &ObjectKey, current: &Object, expected: &Uid) -> Result<(), St
 /// ConfigMaps, Secrets, Events, Nodes and Namespaces have no generation in Kubernetes.
 fn has_generation(object: &Object) -> bool {
     match object {
-        Object::Pod(_) => true,
+        Object::Pod(_) | Object::PodPreset(_) => true,
         Object::ConfigMap(_)
         | Object::Secret(_)
         | Object::ServiceAccount(_)
@@ -317,6 +318,7 @@ fn differs_in_spec(new: &Object, old: &Object) -> bool {
     }
     match (new, old) {
         (Object::Pod(new), Object::Pod(old)) => new.spec != old.spec,
+        (Object::PodPreset(new), Object::PodPreset(old)) => new.spec != old.spec,
         _ => false,
     }
 }

@@ -59,10 +59,17 @@ impl Registry {
 
     /// `extra` is appended to the configuration.
     pub fn start_with(door: Door, extra: &str) -> Self {
-        let directory = tempfile::Builder::new()
-            .prefix("ptr")
-            .tempdir_in("/tmp")
-            .expect("a directory in /tmp");
+        Self::start_in(directory(), door, extra)
+    }
+
+    /// Serves what an earlier registry has left in `data`.
+    pub fn start_on(data: &Path) -> Self {
+        let directory = directory();
+        std::os::unix::fs::symlink(data, directory.path().join("data")).expect("a link");
+        Self::start_in(directory, Door::default(), "")
+    }
+
+    fn start_in(directory: TempDir, door: Door, extra: &str) -> Self {
         let port = free_port();
         let host = format!("127.0.0.1:{port}");
         let path = |name: &str| directory.path().join(name).display().to_string();
@@ -166,6 +173,13 @@ impl Drop for Registry {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn directory() -> TempDir {
+    tempfile::Builder::new()
+        .prefix("ptr")
+        .tempdir_in("/tmp")
+        .expect("a directory in /tmp")
 }
 
 pub fn free_port() -> u16 {

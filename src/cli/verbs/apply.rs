@@ -112,7 +112,7 @@ async fn change(
             "resource {}/{} is missing the {LAST_APPLIED} annotation which is required by podtui apply. podtui apply should \
              only be used on resources created declaratively by either podtui create --save-config or podtui apply. The \
              missing annotation will be patched automatically.",
-            manifest.kind.plural(),
+            manifest.kind.qualified_plural(),
             manifest.key.name
         )]);
     }

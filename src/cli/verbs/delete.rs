@@ -117,7 +117,7 @@ pub(crate) async fn delete(context: &mut Context, args: DeleteArgs) -> Result<()
                 Waited::Met(()) => {}
                 Waited::TimedOut => failures.push(Failure::local(format!(
                     "timed out waiting for the condition on {}/{}",
-                    key.kind.plural(),
+                    key.kind.qualified_plural(),
                     key.name
                 ))),
             }
@@ -199,7 +199,7 @@ fn report(context: &mut Context, args: &DeleteArgs, key: &ObjectKey) -> Result<(
         DryRun::Client => " (dry run)",
         DryRun::Server => " (server dry run)",
     };
-    let (kind, name) = (key.kind.singular(), &key.name);
+    let (kind, name) = (key.kind.qualified_singular(), &key.name);
     context.console.print(&format!(
         "{kind} \"{name}\" {force}deleted{place}{suffix}\n"
     ))

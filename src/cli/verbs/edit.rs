@@ -206,7 +206,7 @@ async fn edit_one(
                     Err(error) if error.reason == Reason::NotFound => {
                         let text = format!(
                             "{} \"{}\" could not be found on the server",
-                            key.kind.plural(),
+                            key.kind.qualified_plural(),
                             key.name
                         );
                         return Err(preserve(context, file, Failure::local(text)));
@@ -216,8 +216,11 @@ async fn edit_one(
                         return Err(preserve(context, file, error.into()));
                     }
                     Err(error) => {
-                        let invalid =
-                            format!("error: {} \"{}\" is invalid", key.kind.plural(), key.name);
+                        let invalid = format!(
+                            "error: {} \"{}\" is invalid",
+                            key.kind.qualified_plural(),
+                            key.name
+                        );
                         context.console.note(&invalid);
                         reasons(key, &error)
                     }
@@ -243,7 +246,7 @@ const fn is_about_the_text(reason: Reason) -> bool {
 fn reasons(key: &ObjectKey, error: &ApiError) -> Vec<String> {
     let mut lines = vec![format!(
         "{} \"{}\" was not valid:",
-        key.kind.plural(),
+        key.kind.qualified_plural(),
         key.name
     )];
     if error.causes.is_empty() {

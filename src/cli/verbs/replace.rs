@@ -90,7 +90,7 @@ async fn recreate(
                 wait_gone(client, &manifest.key, &object.uid(), None).await?;
                 let line = format!(
                     "{} \"{}\" deleted\n",
-                    manifest.kind.singular(),
+                    manifest.kind.qualified_singular(),
                     manifest.key.name
                 );
                 context.console.print(&line)?;

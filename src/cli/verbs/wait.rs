@@ -154,7 +154,7 @@ pub(crate) async fn wait(context: &mut Context, args: WaitArgs) -> Result<(), Fa
     let deadline = Some(Instant::now() + args.timeout);
     let mut failures = Vec::new();
     for key in keys {
-        let (plural, name) = (key.kind.plural(), &key.name);
+        let (plural, name) = (key.kind.qualified_plural(), &key.name);
         let waited = match &goal {
             Goal::Delete => match client.get(&key).await {
                 Ok(object) => wait_gone(&*client, &key, &object.uid(), deadline).await?,

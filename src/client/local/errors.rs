@@ -48,7 +48,7 @@ fn precondition(kind: Kind, name: &str, what: &str) -> ApiError {
     let mut error = ApiError::conflict(kind, name);
     error.message = format!(
         "Operation cannot be fulfilled on {} \"{name}\": Precondition failed: {what}",
-        kind.plural()
+        kind.qualified_plural()
     );
     error
 }

@@ -1,12 +1,15 @@
+use std::sync::Arc;
+
 use serde_json::Value;
+use tracing::warn;
 
 use super::Local;
 use super::errors::{store_error, uid_conflict};
 use super::{accounts, namespaces};
-use crate::admission::{Admitted, Context, admit_create, admit_update};
+use crate::admission::{Admitted, Context, admit_create, admit_update, use_presets};
 use crate::client::{FieldValidation, Patch, WriteOptions, Written};
 use crate::model::decode::decode;
-use crate::model::{ApiError, Object, ObjectKey, Reason, patch as patching};
+use crate::model::{ApiError, Object, ObjectKey, PodPreset, Reason, patch as patching};
 use crate::store::StoreError;
 
 /// How often a write is tried again on a newer version when its user named none. The API server has the
@@ -33,6 +36,7 @@ pub(super) async fn create(
         ));
     }
     namespaces::check_accepts(local, &object)?;
+    warnings.extend(apply_presets(local, &mut object));
     accounts::apply(local, &mut object, options.dry_run).await?;
     let (admitted, more) = admit_create(object, &context(local))
         .map_err(|errors| ApiError::invalid(kind, &name, &errors))?;
@@ -48,6 +52,23 @@ pub(super) async fn create(
         created.map_err(|error| store_error(&error))?
     };
     Ok(Written { object, warnings })
+}
+
+/// What the presets of its namespace give to a new pod; returns what they would have, but for a conflict.
+fn apply_presets(local: &Local, object: &mut Object) -> Vec<String> {
+    let Object::Pod(pod) = object else {
+        return Vec::new();
+    };
+    let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+    let (presets, _) = local.store.list::<PodPreset>(Some(&namespace));
+    if presets.is_empty() {
+        return Vec::new();
+    }
+    let conflicts = use_presets(Arc::make_mut(pod), &presets);
+    for conflict in &conflicts {
+        warn!(pod = %object.key(), conflict, "presets are not applied");
+    }
+    conflicts
 }
 
 pub(super) async fn replace(

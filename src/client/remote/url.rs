@@ -17,7 +17,10 @@ impl Url {
     }
 
     pub(super) fn collection(kind: Kind, namespace: Option<&str>) -> Self {
-        let mut url = Self::new("/api/v1");
+        let mut url = match kind.group() {
+            "" => Self::new("/api/v1"),
+            _ => Self::new(&format!("/apis/{}", kind.api_version())),
+        };
         if let Some(namespace) = namespace.filter(|_| kind.is_namespaced()) {
             url = url.segment("namespaces").segment(namespace);
         }

@@ -22,6 +22,7 @@ mod image;
 mod kill;
 mod launch;
 mod message;
+mod place;
 mod probing;
 mod publish;
 mod start;

@@ -181,11 +181,16 @@ impl PodWorker {
         let end = if is_terminal(self.phase()) {
             End::Completion
         } else {
-            self.accept();
-            if self.is_rejected() {
-                End::Completion
-            } else {
-                self.syncing().await
+            match self.find_place().await {
+                Some(end) => end,
+                None => {
+                    self.accept();
+                    if self.is_rejected() {
+                        End::Completion
+                    } else {
+                        self.syncing().await
+                    }
+                }
             }
         };
         self.settle().await;
@@ -194,6 +199,7 @@ impl PodWorker {
             End::ShutDown => self.shut_down().await,
             End::Completion => {
                 self.complete().await;
+                self.machine.placements.release(&self.uid);
                 if self.until_removed().await {
                     self.remove_object().await;
                 }
@@ -203,6 +209,7 @@ impl PodWorker {
                 self.remove_object().await;
             }
         }
+        self.machine.placements.release(&self.uid);
         self.machine.board.unwant(&self.uid);
         self.machine.tokens.forget(&self.uid);
         if let Some(publisher) = self.publisher.take() {
@@ -223,11 +230,12 @@ impl PodWorker {
         self.pod.status.as_ref()?.phase.as_deref()
     }
 
-    /// First sight of a pod: it is bound to the one node, and told what it asks for in vain.
+    /// The pod has its place: it is bound to the one node, and told what it asks for in vain.
     fn accept(&mut self) {
         let node = self.machine.node.name.clone();
         let bind = node_name(&self.pod).is_none();
         if bind {
+            self.history.started_at = Some(self.machine.clock.now());
             self.machine.recorder.pod(
                 SCHEDULER,
                 &self.pod,

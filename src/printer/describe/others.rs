@@ -31,6 +31,7 @@ pub(crate) fn describe(object: &Object, related: &Related, moment: &Moment) -> S
         Object::ServiceAccount(account) => describe_service_account(account, related, moment),
         Object::Namespace(namespace) => describe_namespace(namespace),
         Object::Event(event) => describe_generic(&event.metadata, object.to_value()),
+        Object::PodPreset(preset) => describe_generic(&preset.metadata, object.to_value()),
     }
 }
 

@@ -1,0 +1,578 @@
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{
+    Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Taint, Toleration,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use crate::model::pod::{Totals, all_containers, pod_requests};
+use crate::model::quantity::ParsedQuantity;
+use crate::model::selector::LabelSelector;
+
+/// What a pod takes of the node for as long as it has not ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Claim {
+    requests: Totals,
+    ports: BTreeSet<HostPort>,
+}
+
+/// Protocol, address (empty for all) and number.
+type HostPort = (String, String, i32);
+
+impl Claim {
+    pub(super) fn of(spec: &PodSpec) -> Self {
+        let ports = all_containers(spec).flat_map(|container| container.ports.iter().flatten());
+        let ports = ports.filter_map(|port| {
+            let number = port.host_port.filter(|number| *number != 0)?;
+            let address = port.host_ip.clone().filter(|address| address != "0.0.0.0");
+            let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
+            Some((protocol, address.unwrap_or_default(), number))
+        });
+        Self {
+            requests: pod_requests(spec),
+            ports: ports.collect(),
+        }
+    }
+}
+
+/// Equal protocol and number collide unless both name different addresses.
+fn collide(one: &HostPort, other: &HostPort) -> bool {
+    let same_place = one.1.is_empty() || other.1.is_empty() || one.1 == other.1;
+    one.0 == other.0 && one.2 == other.2 && same_place
+}
+
+/// A resource of which there is too little.
+#[derive(Clone, Debug, PartialEq)]
+struct Shortage {
+    resource: String,
+    requested: ParsedQuantity,
+    used: ParsedQuantity,
+    capacity: ParsedQuantity,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Misfit {
+    Cordoned,
+    Tainted,
+    /// nodeSelector or required node affinity.
+    Selector,
+    Ports,
+    Resources(Vec<Shortage>),
+}
+
+/// Why a pod is not placed, for a scheduler to say.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::engine) struct Unfit {
+    pub(in crate::engine) message: String,
+}
+
+/// Why a pod that names the node itself is turned away there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Rejection {
+    pub(in crate::engine) reason: String,
+    pub(in crate::engine) text: String,
+}
+
+/// The scheduler's look: the first of its checks that fails decides.
+pub(super) fn schedule<'a>(
+    spec: &PodSpec,
+    node: Option<&Node>,
+    held: impl Iterator<Item = &'a Claim>,
+) -> Result<Claim, Unfit> {
+    let claim = Claim::of(spec);
+    let Some(node) = node else {
+        let message = "no nodes available to schedule pods".to_owned();
+        return Err(Unfit { message });
+    };
+    let held: Vec<&Claim> = held.collect();
+    let misfit = cordon(spec, node)
+        .or_else(|| untolerated(spec, node, &["NoSchedule", "NoExecute"]))
+        .or_else(|| selector(spec, node))
+        .or_else(|| ports(&claim, &held))
+        .or_else(|| resources(&claim, node, &held));
+    match misfit {
+        None => Ok(claim),
+        Some(misfit) => Err(Unfit {
+            message: misfit.message(spec),
+        }),
+    }
+}
+
+/// The kubelet's look at a pod that came without the scheduler. Only taints that evict count.
+pub(super) fn admit<'a>(
+    spec: &PodSpec,
+    node: Option<&Node>,
+    held: impl Iterator<Item = &'a Claim>,
+) -> Result<Claim, Rejection> {
+    let claim = Claim::of(spec);
+    let Some(node) = node else { return Ok(claim) };
+    let held: Vec<&Claim> = held.collect();
+    let misfit = resources(&claim, node, &held)
+        .or_else(|| selector(spec, node))
+        .or_else(|| ports(&claim, &held))
+        .or_else(|| untolerated(spec, node, &["NoExecute"]));
+    match misfit {
+        None => Ok(claim),
+        Some(misfit) => Err(misfit.rejection()),
+    }
+}
+
+impl Misfit {
+    fn reasons(&self) -> Vec<String> {
+        let one = |text: &str| vec![text.to_owned()];
+        match self {
+            Self::Cordoned => one("node(s) were unschedulable"),
+            Self::Tainted => one("node(s) had untolerated taint(s)"),
+            Self::Selector => one("node(s) didn't match Pod's node affinity/selector"),
+            Self::Ports => one("node(s) didn't have free ports for the requested pod ports"),
+            Self::Resources(shortages) => {
+                let text = |shortage: &Shortage| match shortage.resource.as_str() {
+                    "pods" => "Too many pods".to_owned(),
+                    resource => format!("Insufficient {resource}"),
+                };
+                shortages.iter().map(text).collect()
+            }
+        }
+    }
+
+    /// Evicting others could make room.
+    fn is_resolvable(&self) -> bool {
+        match self {
+            Self::Cordoned | Self::Tainted | Self::Selector => false,
+            Self::Ports => true,
+            Self::Resources(shortages) => shortages
+                .iter()
+                .all(|shortage| shortage.requested <= shortage.capacity),
+        }
+    }
+
+    fn message(&self, spec: &PodSpec) -> String {
+        let mut reasons: Vec<String> = self
+            .reasons()
+            .into_iter()
+            .map(|reason| format!("1 {reason}"))
+            .collect();
+        reasons.sort();
+        let preemption = if spec.preemption_policy.as_deref() == Some("Never") {
+            "not eligible due to preemptionPolicy=Never."
+        } else if self.is_resolvable() {
+            "0/1 nodes are available: 1 No preemption victims found for incoming pod."
+        } else {
+            "0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+        };
+        let reasons = reasons.join(", ");
+        format!(
+            "0/1 nodes are available: {reasons}. no new claims to deallocate, preemption: {preemption}"
+        )
+    }
+
+    fn rejection(&self) -> Rejection {
+        let predicate = |name: &str| Rejection {
+            reason: name.to_owned(),
+            text: format!("Predicate {name} failed: {}", self.reasons().join(", ")),
+        };
+        match self {
+            // The kubelet does not look at these; they are the scheduler's.
+            Self::Cordoned | Self::Tainted => predicate("TaintToleration"),
+            Self::Selector => predicate("NodeAffinity"),
+            Self::Ports => predicate("NodePorts"),
+            Self::Resources(shortages) => match shortages.first() {
+                Some(shortage) => shortage.rejection(),
+                None => predicate("NodeResourcesFit"),
+            },
+        }
+    }
+}
+
+impl Shortage {
+    fn rejection(&self) -> Rejection {
+        let resource = &self.resource;
+        let amount = |quantity: ParsedQuantity| match resource.as_str() {
+            "cpu" => quantity.milli_value(),
+            _ => quantity.value(),
+        };
+        Rejection {
+            reason: format!("OutOf{resource}"),
+            text: format!(
+                "Node didn't have enough resource: {resource}, requested: {}, used: {}, capacity: {}",
+                amount(self.requested),
+                amount(self.used),
+                amount(self.capacity)
+            ),
+        }
+    }
+}
+
+fn tolerates(spec: &PodSpec, key: &str, value: &str, effect: &str) -> bool {
+    let given = |field: &Option<String>| field.clone().unwrap_or_default();
+    let covers = |toleration: &Toleration| {
+        let (own_key, own_effect) = (given(&toleration.key), given(&toleration.effect));
+        let same_value = match given(&toleration.operator).as_str() {
+            "Exists" => true,
+            _ => given(&toleration.value) == value,
+        };
+        (own_effect.is_empty() || own_effect == effect)
+            && (own_key.is_empty() || own_key == key)
+            && same_value
+    };
+    spec.tolerations.iter().flatten().any(covers)
+}
+
+fn cordon(spec: &PodSpec, node: &Node) -> Option<Misfit> {
+    let is_cordoned = node
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.unschedulable == Some(true));
+    let key = "node.kubernetes.io/unschedulable";
+    (is_cordoned && !tolerates(spec, key, "", "NoSchedule")).then_some(Misfit::Cordoned)
+}
+
+fn untolerated(spec: &PodSpec, node: &Node, effects: &[&str]) -> Option<Misfit> {
+    let mut taints = node
+        .spec
+        .iter()
+        .flat_map(|spec| spec.taints.iter().flatten());
+    let repels = |taint: &Taint| {
+        let value = taint.value.as_deref().unwrap_or_default();
+        effects.contains(&taint.effect.as_str())
+            && !tolerates(spec, &taint.key, value, &taint.effect)
+    };
+    taints.any(repels).then_some(Misfit::Tainted)
+}
+
+fn selector(spec: &PodSpec, node: &Node) -> Option<Misfit> {
+    let labels = node.metadata.labels.as_ref();
+    let label = |key: &str| labels.and_then(|labels| labels.get(key));
+    let mut wanted = spec.node_selector.iter().flatten();
+    let selected = wanted.all(|(key, value)| label(key) == Some(value));
+    let affinity = spec.affinity.as_ref();
+    let required = affinity.and_then(|affinity| {
+        let node = affinity.node_affinity.as_ref()?;
+        node.required_during_scheduling_ignored_during_execution
+            .as_ref()
+    });
+    let preferred = required.is_none_or(|required| {
+        let mut terms = required.node_selector_terms.iter();
+        terms.any(|term| holds(term, node))
+    });
+    (!selected || !preferred).then_some(Misfit::Selector)
+}
+
+/// An empty term matches nothing.
+fn holds(term: &NodeSelectorTerm, node: &Node) -> bool {
+    let selector = |list: &Option<Vec<NodeSelectorRequirement>>| {
+        LabelSelector::of(list.iter().flatten().map(|one| {
+            let values = one.values.as_deref().unwrap_or_default();
+            (one.key.as_str(), one.operator.as_str(), values)
+        }))
+    };
+    let is_empty = |list: &Option<Vec<NodeSelectorRequirement>>| list.iter().flatten().count() == 0;
+    if is_empty(&term.match_expressions) && is_empty(&term.match_fields) {
+        return false;
+    }
+    let name = node.metadata.name.clone().unwrap_or_default();
+    let fields = [("metadata.name".to_owned(), name)].into();
+    let labels = node.metadata.labels.as_ref();
+    selector(&term.match_expressions).is_some_and(|selector| selector.matches(labels))
+        && selector(&term.match_fields).is_some_and(|selector| selector.matches(Some(&fields)))
+}
+
+fn ports(claim: &Claim, held: &[&Claim]) -> Option<Misfit> {
+    let mut taken = held.iter().flat_map(|claim| &claim.ports);
+    taken
+        .any(|taken| claim.ports.iter().any(|port| collide(port, taken)))
+        .then_some(Misfit::Ports)
+}
+
+/// What asks for nothing always fits, but for the number of pods.
+fn resources(claim: &Claim, node: &Node, held: &[&Claim]) -> Option<Misfit> {
+    let allocatable = node
+        .status
+        .as_ref()
+        .and_then(|status| status.allocatable.as_ref());
+    let capacity = |resource: &str| {
+        let amount = allocatable.and_then(|amounts| amounts.get(resource));
+        amount.map_or(ParsedQuantity::ZERO, ParsedQuantity::of)
+    };
+    let mut shortages = Vec::new();
+    let count = |pods: usize| ParsedQuantity::of(&Quantity(pods.to_string()));
+    let most = capacity("pods");
+    if count(held.len() + 1) > most {
+        shortages.push(Shortage {
+            resource: "pods".to_owned(),
+            requested: count(1),
+            used: count(held.len()),
+            capacity: most,
+        });
+    }
+    for (resource, requested) in claim
+        .requests
+        .iter()
+        .filter(|(_, amount)| !amount.is_zero())
+    {
+        let used = held
+            .iter()
+            .filter_map(|claim| claim.requests.get(resource))
+            .fold(ParsedQuantity::ZERO, |sum, amount| sum.add(*amount));
+        let capacity = capacity(resource);
+        if used.add(*requested) > capacity {
+            shortages.push(Shortage {
+                resource: resource.clone(),
+                requested: *requested,
+                used,
+                capacity,
+            });
+        }
+    }
+    (!shortages.is_empty()).then_some(Misfit::Resources(shortages))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn node() -> Node {
+        serde_json::from_value(json!({
+            "metadata": {"name": "here", "labels": {"disk": "ssd", "cores": "4"}},
+            "status": {"allocatable": {"cpu": "2", "memory": "1Gi", "pods": "3", "ephemeral-storage": "1000"}},
+        }))
+        .unwrap()
+    }
+
+    fn spec(value: Value) -> PodSpec {
+        let mut spec = json!({"containers": [{"name": "c"}]});
+        json_patch::merge(&mut spec, &value);
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn requests(value: Value) -> Value {
+        json!({"containers": [{"name": "c", "resources": {"requests": value}}]})
+    }
+
+    fn held(values: &[Value]) -> Vec<Claim> {
+        values
+            .iter()
+            .map(|value| Claim::of(&spec(value.clone())))
+            .collect()
+    }
+
+    /// The reasons and the end of the message; empty when the pod fits.
+    #[track_caller]
+    fn check_at(node: &Node, value: Value, others: &[Value], expected: &str) {
+        let others = held(others);
+        let found = schedule(&spec(value), Some(node), others.iter());
+        let message = found.err().map(|unfit| unfit.message).unwrap_or_default();
+        assert_eq!(message, expected);
+    }
+
+    #[track_caller]
+    fn check(value: Value, others: &[Value], reasons: &str, end: &str) {
+        let expected = if reasons.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "0/1 nodes are available: {reasons}. no new claims to deallocate, preemption: {end}"
+            )
+        };
+        check_at(&node(), value, others, &expected);
+    }
+
+    const HELPLESS: &str = "0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    const NO_VICTIM: &str =
+        "0/1 nodes are available: 1 No preemption victims found for incoming pod.";
+
+    #[test]
+    fn requests_against_what_is_left() {
+        check(requests(json!({"cpu": "2", "memory": "1Gi"})), &[], "", "");
+        check(
+            requests(json!({"memory": "2Gi", "cpu": "2001m"})),
+            &[],
+            "1 Insufficient cpu, 1 Insufficient memory",
+            HELPLESS,
+        );
+        let half = requests(json!({"cpu": "1500m"}));
+        check(half.clone(), &[json!({})], "", "");
+        check(
+            half.clone(),
+            std::slice::from_ref(&half),
+            "1 Insufficient cpu",
+            NO_VICTIM,
+        );
+        let mut never = half.clone();
+        never["preemptionPolicy"] = json!("Never");
+        check(
+            never,
+            &[half],
+            "1 Insufficient cpu",
+            "not eligible due to preemptionPolicy=Never.",
+        );
+        check(
+            requests(json!({"example.com/foo": "1"})),
+            &[],
+            "1 Insufficient example.com/foo",
+            HELPLESS,
+        );
+        check(requests(json!({"example.com/foo": "0"})), &[], "", "");
+        check(
+            json!({}),
+            &[json!({}), json!({}), json!({})],
+            "1 Too many pods",
+            NO_VICTIM,
+        );
+        // The whole pod, not container by container.
+        let third =
+            |name: &str| json!({"name": name, "resources": {"requests": {"memory": "400Mi"}}});
+        check(
+            json!({"containers": [third("a"), third("b"), third("c")]}),
+            &[],
+            "1 Insufficient memory",
+            HELPLESS,
+        );
+    }
+
+    #[test]
+    fn labels_of_the_node() {
+        let unmatched = "1 node(s) didn't match Pod's node affinity/selector";
+        check(json!({"nodeSelector": {"disk": "ssd"}}), &[], "", "");
+        check(
+            json!({"nodeSelector": {"disk": "ssd", "zone": "a"}}),
+            &[],
+            unmatched,
+            HELPLESS,
+        );
+        let terms = |terms: Value| json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}});
+        let one = |key: &str, operator: &str, values: Value| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
+        check(
+            terms(json!([one("disk", "In", json!(["hdd", "ssd"]))])),
+            &[],
+            "",
+            "",
+        );
+        check(
+            terms(json!([one("zone", "NotIn", json!(["a"]))])),
+            &[],
+            "",
+            "",
+        );
+        check(
+            terms(json!([one("cores", "Gt", json!(["3"]))])),
+            &[],
+            "",
+            "",
+        );
+        check(
+            terms(json!([one("cores", "Lt", json!(["4"]))])),
+            &[],
+            unmatched,
+            HELPLESS,
+        );
+        check(
+            terms(json!([one("zone", "Exists", json!([]))])),
+            &[],
+            unmatched,
+            HELPLESS,
+        );
+        check(
+            terms(json!([
+                one("zone", "Exists", json!([])),
+                one("zone", "DoesNotExist", json!([]))
+            ])),
+            &[],
+            "",
+            "",
+        );
+        check(terms(json!([{}])), &[], unmatched, HELPLESS);
+        let field = |name: &str| json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}]);
+        check(terms(field("here")), &[], "", "");
+        check(terms(field("there")), &[], unmatched, HELPLESS);
+    }
+
+    #[test]
+    fn taints_and_ports() {
+        let tainted = |effect: &str| {
+            let mut node = node();
+            node.spec = serde_json::from_value(
+                json!({"taints": [{"key": "k", "value": "v", "effect": effect}]}),
+            )
+            .unwrap();
+            node
+        };
+        let refusal = |reason: &str| {
+            format!(
+                "0/1 nodes are available: 1 {reason}. no new claims to deallocate, preemption: {HELPLESS}"
+            )
+        };
+        let repelled = refusal("node(s) had untolerated taint(s)");
+        check_at(&tainted("NoSchedule"), json!({}), &[], &repelled);
+        check_at(&tainted("NoExecute"), json!({}), &[], &repelled);
+        check_at(&tainted("PreferNoSchedule"), json!({}), &[], "");
+        for toleration in [
+            json!({"operator": "Exists"}),
+            json!({"key": "k", "value": "v"}),
+            json!({"key": "k", "operator": "Exists", "effect": "NoSchedule"}),
+        ] {
+            check_at(
+                &tainted("NoSchedule"),
+                json!({"tolerations": [toleration]}),
+                &[],
+                "",
+            );
+        }
+        let other = json!({"tolerations": [{"key": "k", "value": "w"}]});
+        check_at(&tainted("NoSchedule"), other, &[], &repelled);
+        let mut cordoned = node();
+        cordoned.spec = serde_json::from_value(json!({"unschedulable": true})).unwrap();
+        check_at(
+            &cordoned,
+            json!({}),
+            &[],
+            &refusal("node(s) were unschedulable"),
+        );
+
+        let port = |port: Value| json!({"containers": [{"name": "c", "ports": [port]}]});
+        let web = port(json!({"containerPort": 80, "hostPort": 80}));
+        check(
+            port(json!({"containerPort": 8080, "hostPort": 80, "hostIP": "127.0.0.1"})),
+            std::slice::from_ref(&web),
+            "1 node(s) didn't have free ports for the requested pod ports",
+            NO_VICTIM,
+        );
+        check(
+            port(json!({"containerPort": 80, "hostPort": 80, "protocol": "UDP"})),
+            std::slice::from_ref(&web),
+            "",
+            "",
+        );
+        check(port(json!({"containerPort": 80})), &[web], "", "");
+    }
+
+    #[test]
+    fn what_the_kubelet_turns_away() {
+        let rejected = |value: Value, others: &[Value]| {
+            let others = held(others);
+            let rejection = admit(&spec(value), Some(&node()), others.iter()).unwrap_err();
+            (rejection.reason, rejection.text)
+        };
+        let half = requests(json!({"cpu": "1500m"}));
+        let (reason, text) = rejected(half.clone(), &[half]);
+        assert_eq!(reason, "OutOfcpu");
+        assert_eq!(
+            text,
+            "Node didn't have enough resource: cpu, requested: 1500, used: 1500, capacity: 2000"
+        );
+        let (reason, text) = rejected(requests(json!({"memory": "2Gi"})), &[]);
+        assert_eq!(reason, "OutOfmemory");
+        assert_eq!(
+            text,
+            "Node didn't have enough resource: memory, requested: 2147483648, used: 0, capacity: 1073741824"
+        );
+        let (reason, text) = rejected(json!({"nodeSelector": {"zone": "a"}}), &[]);
+        assert_eq!(reason, "NodeAffinity");
+        assert_eq!(
+            text,
+            "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+        );
+    }
+}

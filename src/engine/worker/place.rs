@@ -1,0 +1,198 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{PodCondition, PodStatus};
+
+use super::publish::Publisher;
+use super::task::{End, PodWorker};
+use crate::base::chain;
+use crate::engine::placement::Rejection;
+use crate::engine::recorder::{Level, SCHEDULER};
+use crate::engine::status::{Why, time};
+use crate::model::pod::node_name;
+use crate::model::{Kind, ObjectKey, Resource};
+
+/// Pods that found no place are looked at again after this even when nothing seems to have changed
+/// (scheduler `unschedulableQ` flush).
+const FLUSH: Duration = Duration::from_secs(300);
+const DEFAULT_SCHEDULER: &str = "default-scheduler";
+
+/// What becomes of a pod that has no place yet.
+enum Place {
+    /// The room is taken; the pod may be bound.
+    Taken,
+    /// It had a place before this engine started.
+    Kept,
+    /// It says itself that it does not want one yet.
+    Gated(Vec<String>),
+    Unfit(String),
+    /// The pod of another node or of another scheduler.
+    NotOurs,
+    Rejected(Rejection),
+}
+
+impl PodWorker {
+    /// Waits until the pod has its place on the node. `Some` when it comes to its end before.
+    pub(super) async fn find_place(&mut self) -> Option<End> {
+        loop {
+            if let Some(end) = self.take_desired() {
+                return Some(end);
+            }
+            match self.place() {
+                Place::Taken | Place::Kept => return None,
+                Place::Rejected(rejection) => return Some(self.reject(rejection)),
+                Place::Gated(gates) => {
+                    let names = gates.join(" ");
+                    tracing::debug!(pod = self.name(), names, "scheduling gates");
+                    let message =
+                        "Scheduling is blocked due to non-empty scheduling gates".to_owned();
+                    self.not_scheduled("SchedulingGated", message).await;
+                }
+                Place::Unfit(message) => {
+                    self.machine.recorder.pod(
+                        SCHEDULER,
+                        &self.pod,
+                        None,
+                        Level::Warning,
+                        "FailedScheduling",
+                        message.clone(),
+                    );
+                    self.not_scheduled("Unschedulable", message).await;
+                }
+                Place::NotOurs => {}
+            }
+            self.want_node();
+            // All three only say "look again"; none of them loses anything when dropped.
+            tokio::select! {
+                changed = self.desired.changed() => if changed.is_err() {
+                    return Some(End::Leave);
+                },
+                () = self.hint.notified() => {}
+                () = tokio::time::sleep(FLUSH) => {}
+            }
+        }
+    }
+
+    fn place(&self) -> Place {
+        let machine = &self.machine;
+        let Some(spec) = &self.pod.spec else {
+            return Place::NotOurs;
+        };
+        let accepted = self
+            .pod
+            .status
+            .as_ref()
+            .is_some_and(|status| status.start_time.is_some());
+        let named = node_name(&self.pod);
+        // Whatever name the node had then: there is one.
+        if named.is_some() && (accepted || self.sandbox.is_some()) {
+            machine.placements.hold(&self.uid, spec);
+            return Place::Kept;
+        }
+        let node = machine.store.get("", &machine.node.name);
+        let node = node.as_deref();
+        if let Some(name) = named {
+            if name != machine.node.name {
+                return Place::NotOurs;
+            }
+            return match machine.placements.admit(&self.uid, spec, node) {
+                Ok(()) => Place::Kept,
+                Err(rejection) => Place::Rejected(rejection),
+            };
+        }
+        let gates = spec.scheduling_gates.iter().flatten();
+        let gates: Vec<String> = gates.map(|gate| gate.name.clone()).collect();
+        if !gates.is_empty() {
+            return Place::Gated(gates);
+        }
+        let scheduler = spec.scheduler_name.as_deref().unwrap_or_default();
+        if !scheduler.is_empty() && scheduler != DEFAULT_SCHEDULER {
+            return Place::NotOurs;
+        }
+        match machine.placements.place(&self.uid, spec, node, &self.hint) {
+            Ok(()) => Place::Taken,
+            Err(unfit) => Place::Unfit(unfit.message),
+        }
+    }
+
+    /// New labels or taints may let the pod in.
+    fn want_node(&self) {
+        let node = ObjectKey::new(Kind::Node, "", &self.machine.node.name);
+        let board = &self.machine.board;
+        board.want(&self.uid, [node].into(), &self.hint);
+    }
+
+    /// The kubelet takes the pod's word for its node, and then finds that it cannot stay.
+    fn reject(&mut self, rejection: Rejection) -> End {
+        self.publisher = Some(Publisher::start(
+            Arc::clone(&self.machine.status),
+            self.pod.key(),
+            self.uid.clone(),
+            None,
+        ));
+        let Rejection { reason, text } = rejection;
+        self.event(Level::Warning, &reason, text.clone());
+        self.history.failed = Some(Why {
+            reason,
+            message: format!("Pod was rejected: {text}"),
+        });
+        End::Completion
+    }
+
+    /// The only status of a pod without a node is why it has none.
+    async fn not_scheduled(&mut self, reason: &str, message: String) {
+        let now = self.machine.clock.now();
+        let generation = self.pod.metadata.generation;
+        let old = self.pod.status.clone().unwrap_or_default();
+        let condition = unscheduled(&old, reason, message, generation, now);
+        let status = PodStatus {
+            phase: Some("Pending".to_owned()),
+            conditions: Some(with_condition(&old, condition)),
+            observed_generation: generation,
+            ..old
+        };
+        if self.pod.status.as_ref() == Some(&status) {
+            return;
+        }
+        let key = self.pod.key();
+        let written = self
+            .machine
+            .status
+            .pod_status(&key, &self.uid, status.clone());
+        match written.await {
+            Ok(_) => self.pod.status = Some(status),
+            Err(error) => {
+                tracing::debug!(pod = self.name(), error = chain(&error), "not written");
+            }
+        }
+    }
+}
+
+fn unscheduled(
+    old: &PodStatus,
+    reason: &str,
+    message: String,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> PodCondition {
+    let before = old.conditions.iter().flatten();
+    let since = before
+        .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
+        .find_map(|condition| condition.last_transition_time.clone());
+    PodCondition {
+        type_: "PodScheduled".to_owned(),
+        status: "False".to_owned(),
+        reason: Some(reason.to_owned()),
+        message: Some(message),
+        last_probe_time: None,
+        last_transition_time: since.or_else(|| Some(time(now))),
+        observed_generation: generation,
+    }
+}
+
+fn with_condition(old: &PodStatus, condition: PodCondition) -> Vec<PodCondition> {
+    let kept = old.conditions.iter().flatten();
+    let kept = kept.filter(|other| other.type_ != condition.type_).cloned();
+    kept.chain([condition.clone()]).collect()
+}
