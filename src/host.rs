@@ -320,6 +320,7 @@ fn node_limits(settings: &Settings) -> NodeLimits {
     NodeLimits {
         log_max_size: settings.container_logs.max_size,
         log_max_files: settings.container_logs.max_files,
+        max_pods: settings.max_pods,
         pod_pids: settings.pod_pids_limit,
         cgroup_root: settings.cgroup_root.clone(),
         unsafe_sysctls: settings.allowed_unsafe_sysctls.clone(),

@@ -40,6 +40,7 @@ pub(crate) struct Screen {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Node {
     pub(super) name: Option<String>,
+    pub(super) max_pods: Option<std::num::NonZeroU32>,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq)]

@@ -60,6 +60,8 @@ pub(crate) struct Settings {
     /// Control groups, outermost first, beneath which all groups are made in every hierarchy, as kubelet's
     /// `cgroupRoot`; none = directly below the mount points.
     pub(crate) cgroup_root: Vec<String>,
+    /// Pods that are placed at the same time, as kubelet's `maxPods`.
+    pub(crate) max_pods: u32,
     /// Processes and threads of one pod, as kubelet's `podPidsLimit`; `None` = no limit.
     pub(crate) pod_pids_limit: Option<i64>,
     /// Sysctls that pods may set beside the safe ones, as kubelet's `allowedUnsafeSysctls`.
@@ -165,6 +167,7 @@ impl Settings {
             log_level,
             pod_range: file.network.pod_range,
             node_name: file.node.name,
+            max_pods: file.node.max_pods.map_or(110, std::num::NonZeroU32::get),
             on_exit: overrides.on_exit.or(file.on_exit).unwrap_or_default(),
             container_logs: LogRotation {
                 max_size: file.container_logs.max_size.map_or(10 << 20, |size| size.0),
@@ -394,10 +397,11 @@ mod tests {
 
     #[test]
     fn the_file_sets_everything() {
-        let text = "[node]\nname = \"box\"\n[network]\npod_range = \"10.9.0.0/16\"\n[container_logs]\nmax_size = \"1Mi\"\nmax_files = 3\n\
+        let text = "[node]\nname = \"box\"\nmax_pods = 250\n[network]\npod_range = \"10.9.0.0/16\"\n[container_logs]\nmax_size = \"1Mi\"\nmax_files = 3\n\
                     [cgroup]\nroot = \"/cg/pods\"\n[pods]\npids_limit = 300\n";
         let settings = with_file(text).unwrap();
         assert_eq!(settings.node_name.as_deref(), Some("box"));
+        assert_eq!(settings.max_pods, 250);
         assert_eq!(settings.pod_range, Some("10.9.0.0/16".parse().unwrap()));
         assert_eq!(
             settings.container_logs,
@@ -409,6 +413,7 @@ mod tests {
         assert_eq!(settings.cgroup_root, ["cg", "pods"]);
         assert_eq!(settings.pod_pids_limit, Some(300));
         let settings = with_file("[pods]\npids_limit = -1\n").unwrap();
+        assert_eq!(settings.max_pods, 110);
         assert_eq!(
             (settings.pod_pids_limit, settings.cgroup_root),
             (None, vec![])

@@ -76,7 +76,10 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     let now = parts.clock.now();
     let known = parts.store.get("", &node.name);
     status
-        .put_node(successor(node_object(&node, now), known.as_deref()))
+        .put_node(successor(
+            node_object(&node, parts.limits.max_pods, now),
+            known.as_deref(),
+        ))
         .await
         .map_err(internal)?;
     let authority = Authority::open(&parts.state_dir.join("pki")).map_err(internal)?;

@@ -49,6 +49,8 @@ pub(crate) struct NodeLimits {
     pub(crate) log_max_size: u64,
     /// `containerLogMaxFiles`.
     pub(crate) log_max_files: u32,
+    /// `maxPods`.
+    pub(crate) max_pods: u32,
     /// `podPidsLimit`; `None` = no limit.
     pub(crate) pod_pids: Option<i64>,
     /// `cgroupRoot`: groups above those of this engine, outermost first.

@@ -15,7 +15,6 @@ use super::eviction::Pressures;
 use super::status::time;
 use crate::model::downward::Allocatable;
 
-const PODS: &str = "110";
 /// `memory.available` of the kubelet's default hard eviction threshold.
 const EVICTION_MEMORY: i64 = 100 << 20;
 
@@ -159,8 +158,7 @@ fn condition(
     }
 }
 
-/// `runs`: the engine is there. The last engine of a machine leaves a node that is not ready.
-pub(super) fn node_object(facts: &NodeFacts, now: Timestamp) -> Node {
+pub(super) fn node_object(facts: &NodeFacts, max_pods: u32, now: Timestamp) -> Node {
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let kib = |bytes: i64| Quantity(format!("{}Ki", bytes / 1024));
     let allocatable = facts.allocatable();
@@ -169,7 +167,7 @@ pub(super) fn node_object(facts: &NodeFacts, now: Timestamp) -> Node {
             ("cpu".to_owned(), Quantity(facts.cpus.to_string())),
             ("memory".to_owned(), kib(memory)),
             ("ephemeral-storage".to_owned(), storage),
-            ("pods".to_owned(), Quantity(PODS.to_owned())),
+            ("pods".to_owned(), Quantity(max_pods.to_string())),
         ]
         .into()
     };
@@ -378,7 +376,7 @@ mod tests {
             powerless: None,
         };
         let at = |second| Timestamp::from_second(second).unwrap();
-        let node = node_object(&facts, at(0));
+        let node = node_object(&facts, 110, at(0));
         let told = |node: &Node| -> String {
             let status = node.status.clone().unwrap();
             let list = status.conditions.into_iter().flatten();
@@ -394,6 +392,9 @@ mod tests {
         let (fine, changes) = pressure_conditions(&short, Pressures::default(), at(2));
         assert_eq!(changes, ["NodeHasNoDiskPressure"]);
         assert_eq!(told(&fine), told(&node));
+    }
+
+    #[test]
     fn what_users_gave_the_node_outlives_the_engine() {
         let node = |value| serde_json::from_value::<Node>(value).unwrap();
         let fresh = node(serde_json::json!({"metadata": {"labels": {"os": "new"}}, "spec": {}}));

@@ -27,6 +27,7 @@ use crate::network::Allocator;
 use crate::runtime::{Behaviour, ContainerRuntime, FakeRuntime};
 use crate::store::{Opened, Settings, SpecWriter, Store, open_with};
 
+mod placement;
 mod probes;
 mod restarts;
 mod texts;
@@ -176,6 +177,7 @@ async fn boot(
         limits: NodeLimits {
             log_max_size: 10 << 20,
             log_max_files: 5,
+            max_pods: 110,
             pod_pids: None,
             unsafe_sysctls: Vec::new(),
             eviction: Thresholds::NEVER,

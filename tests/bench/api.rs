@@ -33,11 +33,16 @@ const FRESH: Duration = Duration::from_secs(20);
 impl Engine {
     pub fn start(scratch: &Path) -> Self {
         let (state, run) = (scratch.join("state"), scratch.join("run"));
+        let config = scratch.join("config");
+        fs::create_dir(&config).expect("a directory");
+        // The default is 110, less than some rows have.
+        fs::write(config.join("config.toml"), "[node]\nmax_pods = 1000\n").expect("a file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_podtui"));
         command
             .arg("serve")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
+        command.env("PODTUI_CONFIG_DIR", &config);
         directories(&mut command, &state, &run);
         let child = command.spawn().expect("the engine starts");
         let socket = run.join("api.sock");
@@ -91,6 +96,42 @@ impl Engine {
 
     pub fn create(&self, manifest: &Value) {
         self.request("POST", PODS, &manifest.to_string());
+    }
+
+    /// Creates an object of the default namespace, or replaces the one of this name.
+    pub fn put(&self, plural: &str, name: &str, object: &Value, replaces: bool) {
+        let collection = format!("/api/v1/namespaces/default/{plural}");
+        let (method, path) = if replaces {
+            ("PUT", format!("{collection}/{name}"))
+        } else {
+            ("POST", collection)
+        };
+        self.request(method, &path, &object.to_string());
+    }
+
+    /// Pid of a process of each of these pods that are not pauses, by pod.
+    pub fn container_pids(&self, names: &[&str]) -> Vec<u32> {
+        let uids: Vec<String> = names
+            .iter()
+            .map(|name| {
+                let pod = self.get(name);
+                let uid = pod["metadata"]["uid"].as_str().expect("a uid");
+                format!("pod{uid}/")
+            })
+            .collect();
+        let mut found = vec![None; names.len()];
+        for pid in processes() {
+            let group = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+            let Some(index) = uids.iter().position(|uid| group.contains(uid)) else {
+                continue;
+            };
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            if !command.starts_with(b"/pause") {
+                found[index].get_or_insert(pid);
+            }
+        }
+        let found = found.into_iter().map(|pid| pid.expect("a process"));
+        found.collect()
     }
 
     /// A file with these objects, one document each.

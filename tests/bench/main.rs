@@ -76,6 +76,9 @@ fn main() {
     if wanted("probes") {
         probes(&mut table, &engine);
     }
+    if wanted("crowd") {
+        crowd(&mut table, &engine);
+    }
     if wanted("calls") {
         calls(&mut table, &engine, scratch.path());
     }
@@ -397,6 +400,89 @@ fn probes(table: &mut Table, engine: &Engine) {
         );
         engine.delete_and_wait(&names);
     }
+}
+
+/// How many pods the row `crowd` has; fewer for a try.
+const CROWD: &str = "PODTUI_BENCH_CROWD";
+
+/// Pods with probes, hooks and mounted secrets: what they cost while nothing happens, and how long a change of
+/// the ConfigMap that all of them mount needs to reach the last of them.
+fn crowd(table: &mut Table, engine: &Engine) {
+    let count: usize = std::env::var(CROWD).map_or(200, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{CROWD} is a number"))
+    });
+    let names: Vec<String> = (0..count).map(|index| format!("crowd{index}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let shared = |value: &str| serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"key": value}});
+    engine.put("configmaps", "shared", &shared("first"), false);
+    for name in &names {
+        let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"password": name}});
+        engine.put("secrets", name, &secret, false);
+        let mut manifest = pod(name, "crowd", 1, SLEEP);
+        manifest["spec"]["volumes"] = serde_json::json!([
+            {"name": "secret", "secret": {"secretName": name}}, {"name": "shared", "configMap": {"name": "shared"}},
+        ]);
+        let container = &mut manifest["spec"]["containers"][0];
+        container["volumeMounts"] = serde_json::json!([
+            {"name": "secret", "mountPath": "/etc/secret"}, {"name": "shared", "mountPath": "/etc/shared"},
+        ]);
+        // The times are those of a manifest that names none: every ten seconds.
+        let check = serde_json::json!({"exec": {"command": ["cat", "/etc/secret/password"]}});
+        container["livenessProbe"] = check.clone();
+        container["readinessProbe"] = check.clone();
+        container["startupProbe"] = check;
+        container["lifecycle"] = serde_json::json!({
+            "postStart": {"exec": {"command": ["true"]}}, "preStop": {"exec": {"command": ["true"]}},
+        });
+        engine.create(&manifest);
+    }
+    engine.wait_running(&names);
+    std::thread::sleep(Duration::from_secs(15));
+    let mut pids = engine.helper_processes();
+    pids.push(engine.pid());
+    let used = |pids: &[u32]| -> u64 { pids.iter().copied().map(api::cpu_milliseconds).sum() };
+    let (all, own) = (used(&pids), api::cpu_milliseconds(engine.pid()));
+    let seconds = 30;
+    std::thread::sleep(Duration::from_secs(seconds));
+    let percent = |milliseconds: u64| milliseconds as f64 / 10.0 / seconds as f64;
+    table.plain(
+        &format!("{count} pods with probes, hooks and secrets, {seconds} s"),
+        &format!(
+            "{:.2} % of a core, {:.2} % of it the engine, the rest the shims",
+            percent(used(&pids) - all),
+            percent(api::cpu_milliseconds(engine.pid()) - own),
+        ),
+    );
+    let mounts: Vec<String> = engine
+        .container_pids(&names)
+        .iter()
+        .map(|pid| format!("/proc/{pid}/root/etc/shared/key"))
+        .collect();
+    let mut times = Vec::new();
+    for round in 0..5 {
+        let value = format!("round {round}");
+        let begin = std::time::Instant::now();
+        engine.put("configmaps", "shared", &shared(&value), true);
+        for mount in &mounts {
+            while std::fs::read_to_string(mount).ok().as_deref() != Some(value.as_str()) {
+                assert!(
+                    begin.elapsed() < Duration::from_secs(60),
+                    "{mount} stays old"
+                );
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        times.push(begin.elapsed());
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    table.row(
+        &format!("change of a ConfigMap in all of {count} mounts"),
+        &times,
+        None,
+        None,
+    );
+    engine.delete_and_wait(&names);
 }
 
 fn calls(table: &mut Table, engine: &Engine, scratch: &Path) {

@@ -63,6 +63,7 @@ impl Registry {
     }
 
     /// Serves what an earlier registry has left in `data`.
+    #[allow(dead_code, reason = "for the scenarios, which share this file")]
     pub fn start_on(data: &Path) -> Self {
         let directory = directory();
         std::os::unix::fs::symlink(data, directory.path().join("data")).expect("a link");

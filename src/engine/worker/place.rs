@@ -1,10 +1,8 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PodCondition, PodStatus};
 
-use super::publish::Publisher;
 use super::task::{End, PodWorker};
 use crate::base::chain;
 use crate::engine::placement::Rejection;
@@ -125,22 +123,18 @@ impl PodWorker {
 
     /// The kubelet takes the pod's word for its node, and then finds that it cannot stay.
     fn reject(&mut self, rejection: Rejection) -> End {
-        self.publisher = Some(Publisher::start(
-            Arc::clone(&self.machine.status),
-            self.pod.key(),
-            self.uid.clone(),
-            None,
-        ));
+        self.accept();
         let Rejection { reason, text } = rejection;
         self.event(Level::Warning, &reason, text.clone());
         self.history.failed = Some(Why {
             reason,
             message: format!("Pod was rejected: {text}"),
         });
+        self.history.rejected = true;
         End::Completion
     }
 
-    /// The only status of a pod without a node is why it has none.
+    /// The only status of a pod without a node is why it has none. It has no publisher yet.
     async fn not_scheduled(&mut self, reason: &str, message: String) {
         let now = self.machine.clock.now();
         let generation = self.pod.metadata.generation;

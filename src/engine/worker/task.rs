@@ -231,7 +231,7 @@ impl PodWorker {
     }
 
     /// The pod has its place: it is bound to the one node, and told what it asks for in vain.
-    fn accept(&mut self) {
+    pub(super) fn accept(&mut self) {
         let node = self.machine.node.name.clone();
         let bind = node_name(&self.pod).is_none();
         if bind {
