@@ -54,9 +54,9 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
         Object::ConfigMap(map) => data::config_map(map),
         Object::Secret(secret) => data::secret(secret),
         Object::PodPreset(preset) => preset::validate(preset),
-        Object::ServiceAccount(_) | Object::Event(_) | Object::Node(_) | Object::Namespace(_) => {
-            Vec::new()
-        }
+        Object::Event(event) => data::event(event),
+        Object::Namespace(namespace) => data::namespace(namespace),
+        Object::ServiceAccount(_) | Object::Node(_) => Vec::new(),
     });
     finish(object, errors)
 }
@@ -82,6 +82,7 @@ pub(crate) fn admit_update(old: &Object, mut new: Object, _context: &Context) ->
             errors
         }
         (Object::PodPreset(_), Object::PodPreset(new)) => preset::validate(new),
+        (Object::Event(_), Object::Event(new)) => data::event(new),
         (old, new) if old.kind() != new.kind() => {
             let kind = new.kind().as_str();
             vec![FieldError::invalid_string(

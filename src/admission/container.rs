@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use super::field::{Errors, one_of, port, required, required_by_rule, text};
+use super::volume::Volumes;
 use super::{env, probe, resources, security, volume};
 use crate::model::{FieldError, names, pod};
 
@@ -11,13 +12,13 @@ const MAX_RULE_VALUES: usize = 255;
 
 /// What the checks of one container need to know about its pod.
 struct Pod<'a> {
-    volumes: &'a BTreeSet<&'a str>,
+    volumes: &'a Volumes<'a>,
     restart_policy: &'a str,
     host_users: bool,
     grace: i64,
 }
 
-pub(super) fn containers(errors: &mut Errors, spec: &PodSpec, volumes: &BTreeSet<&str>) {
+pub(super) fn containers(errors: &mut Errors, spec: &PodSpec, volumes: &Volumes<'_>) {
     let pod = Pod {
         volumes,
         restart_policy: text(&spec.restart_policy),
@@ -28,16 +29,6 @@ pub(super) fn containers(errors: &mut Errors, spec: &PodSpec, volumes: &BTreeSet
     };
     app_containers(errors, spec, &pod);
     init_containers(errors, spec, &pod);
-    if spec
-        .ephemeral_containers
-        .as_ref()
-        .is_some_and(|list| !list.is_empty())
-    {
-        errors.push(FieldError::forbidden(
-            "spec.ephemeralContainers",
-            "cannot be set on create",
-        ));
-    }
 }
 
 fn app_containers(errors: &mut Errors, spec: &PodSpec, pod: &Pod<'_>) {
@@ -96,12 +87,12 @@ fn common(errors: &mut Errors, path: &str, container: &Container, pod: &Pod<'_>)
         &container.name,
         names::dns_label,
     );
-    image(errors, &format!("{path}.image"), text(&container.image));
+    required(errors, format!("{path}.image"), text(&container.image));
     one_of(
         errors,
         &format!("{path}.terminationMessagePolicy"),
         text(&container.termination_message_policy),
-        &["FallbackToLogsOnError", "File"],
+        &["File", "FallbackToLogsOnError"],
     );
     restarts(errors, path, container);
     ports(errors, &format!("{path}.ports"), container);
@@ -110,6 +101,12 @@ fn common(errors: &mut Errors, path: &str, container: &Container, pod: &Pod<'_>)
     volume::mounts(
         errors,
         &format!("{path}.volumeMounts"),
+        container,
+        pod.volumes,
+    );
+    volume::devices(
+        errors,
+        &format!("{path}.volumeDevices"),
         container,
         pod.volumes,
     );
@@ -180,9 +177,37 @@ fn restarts(errors: &mut Errors, path: &str, container: &Container) {
 
 pub(super) fn image(errors: &mut Errors, path: &str, image: &str) {
     required(errors, path.to_owned(), image);
+    untrimmed(errors, path, image);
+}
+
+fn untrimmed(errors: &mut Errors, path: &str, image: &str) {
     if image != image.trim() {
         let detail = "must not have leading or trailing whitespace";
         errors.push(FieldError::invalid_string(path, image, detail));
+    }
+}
+
+/// What the API asks of the containers of pods, and not of those of templates: after everything else.
+pub(super) fn of_pods_only(errors: &mut Errors, spec: &PodSpec) {
+    let lists = [
+        ("spec.containers", spec.containers.as_slice()),
+        ("spec.initContainers", pod::init_containers(spec)),
+    ];
+    for (path, list) in lists {
+        for (index, container) in list.iter().enumerate() {
+            let path = format!("{path}[{index}].image");
+            untrimmed(errors, &path, text(&container.image));
+        }
+    }
+    if spec
+        .ephemeral_containers
+        .as_ref()
+        .is_some_and(|list| !list.is_empty())
+    {
+        errors.push(FieldError::forbidden(
+            "spec.ephemeralContainers",
+            "cannot be set on create",
+        ));
     }
 }
 
@@ -247,21 +272,15 @@ pub(super) fn host_network_ports(errors: &mut Errors, spec: &PodSpec) {
     if spec.host_network != Some(true) {
         return;
     }
-    let lists = [
-        ("spec.containers", spec.containers.as_slice()),
-        ("spec.initContainers", pod::init_containers(spec)),
-    ];
-    for (path, list) in lists {
-        for (container_index, container) in list.iter().enumerate() {
-            for (index, port) in container.ports.iter().flatten().enumerate() {
-                let host = port.host_port.unwrap_or(0);
-                if host != port.container_port {
-                    errors.push(FieldError::invalid(
-                        format!("{path}[{container_index}].ports[{index}].hostPort"),
-                        host,
-                        "must match `containerPort` when `hostNetwork` is true",
-                    ));
-                }
+    for (container_index, container) in spec.containers.iter().enumerate() {
+        for (index, port) in container.ports.iter().flatten().enumerate() {
+            let host = port.host_port.unwrap_or(0);
+            if host != port.container_port {
+                errors.push(FieldError::invalid(
+                    format!("spec.containers[{container_index}].ports[{index}].hostPort"),
+                    host,
+                    "must match `containerPort` when `hostNetwork` is true",
+                ));
             }
         }
     }

@@ -1,8 +1,8 @@
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret};
 use std::collections::BTreeMap;
 
-use super::field::{Errors, text};
+use super::field::{Errors, by_rule, text};
 use crate::model::{FieldError, names};
 
 /// Sum of the values of one object, bytes.
@@ -52,6 +52,79 @@ pub(super) fn secret(secret: &Secret) -> Errors {
         errors.push(FieldError::too_long("data", DATA_MAX));
     }
     by_type(&mut errors, secret, data);
+    errors
+}
+
+/// `spec.finalizers`; the API reports them at the list.
+pub(super) fn namespace(namespace: &Namespace) -> Errors {
+    let mut errors = Errors::new();
+    let path = "spec.finalizers";
+    let spec = namespace.spec.as_ref();
+    let finalizers = spec.and_then(|spec| spec.finalizers.as_ref());
+    for name in finalizers.into_iter().flatten() {
+        by_rule(&mut errors, path, name, names::qualified_name);
+        let standard = ["kubernetes", "orphan", "foregroundDeletion"];
+        if !name.contains('/') && !standard.contains(&name.as_str()) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid_string(path, name, detail));
+        }
+    }
+    errors
+}
+
+/// Longest reason, action and name of who reports, characters; and longest message.
+const EVENT_WORD_MAX: usize = 128;
+const EVENT_MESSAGE_MAX: usize = 1024;
+
+/// Old events must agree with the namespace of their object; those with a time of their own say more.
+pub(super) fn event(event: &Event) -> Errors {
+    let mut errors = Errors::new();
+    let own = text(&event.metadata.namespace);
+    let involved = text(&event.involved_object.namespace);
+    let is_new = event.event_time.is_some();
+    let agrees = match (involved.is_empty(), is_new) {
+        (false, false) => own == involved,
+        (true, false) => matches!(own, "" | "default"),
+        (true, true) => matches!(own, "default" | "kube-system"),
+        (false, true) => true,
+    };
+    if !agrees {
+        let detail = "does not match event.namespace";
+        let path = "involvedObject.namespace";
+        errors.push(FieldError::invalid_string(path, involved, detail));
+    }
+    if !is_new {
+        return errors;
+    }
+    let reporter = text(&event.reporting_component);
+    if reporter.is_empty() {
+        errors.push(FieldError::required("reportingController", ""));
+    }
+    by_rule(
+        &mut errors,
+        "reportingController",
+        reporter,
+        names::qualified_name,
+    );
+    for (path, value, most, is_required) in [
+        (
+            "reportingInstance",
+            text(&event.reporting_instance),
+            EVENT_WORD_MAX,
+            true,
+        ),
+        ("action", text(&event.action), EVENT_WORD_MAX, true),
+        ("reason", text(&event.reason), EVENT_WORD_MAX, true),
+        ("message", text(&event.message), EVENT_MESSAGE_MAX, false),
+    ] {
+        if is_required && value.is_empty() {
+            errors.push(FieldError::required(path, ""));
+        }
+        if value.len() > most {
+            let detail = format!("can have at most {most} characters");
+            errors.push(FieldError::invalid_string(path, "", detail));
+        }
+    }
     errors
 }
 

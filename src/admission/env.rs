@@ -114,13 +114,22 @@ fn sources(errors: &mut Errors, path: &str, source: &EnvVarSource) -> usize {
 }
 
 fn key_ref(errors: &mut Errors, path: &str, name: &str, key: &str) {
-    required(errors, format!("{path}.name"), name);
+    // An empty name is no name; it is not told apart.
+    by_rule(errors, &format!("{path}.name"), name, names::dns_subdomain);
     required_by_rule(errors, &format!("{path}.key"), key, names::config_key);
 }
 
 pub(super) fn env_from(errors: &mut Errors, path: &str, container: &Container) {
     for (index, source) in container.env_from.iter().flatten().enumerate() {
         one_env_from(errors, path, &format!("{path}[{index}]"), source);
+    }
+}
+
+/// As if something followed: a dash at the end is fine.
+fn name_prefix(name: &str) -> Vec<String> {
+    match name.strip_suffix('-') {
+        Some(start) if !start.is_empty() => names::dns_subdomain(&format!("{start}a")),
+        _ => names::dns_subdomain(name),
     }
 }
 
@@ -132,11 +141,13 @@ fn one_env_from(errors: &mut Errors, list: &str, path: &str, source: &EnvFromSou
     let mut count = 0;
     if let Some(config) = &source.config_map_ref {
         count += 1;
-        required(errors, format!("{path}.configMapRef.name"), &config.name);
+        let path = format!("{path}.configMapRef.name");
+        required_by_rule(errors, &path, &config.name, name_prefix);
     }
     if let Some(secret) = &source.secret_ref {
         count += 1;
-        required(errors, format!("{path}.secretRef.name"), &secret.name);
+        let path = format!("{path}.secretRef.name");
+        required_by_rule(errors, &path, &secret.name, name_prefix);
     }
     // The API reports these two at the list, without the index.
     let mut invalid = |detail: &str| errors.push(FieldError::invalid_string(list, "", detail));
@@ -153,31 +164,35 @@ pub(super) fn field_ref(
     field: &ObjectFieldSelector,
     supported: &[&str],
 ) {
-    required(
-        errors,
-        format!("{path}.apiVersion"),
-        text(&field.api_version),
-    );
+    let version = text(&field.api_version);
+    if version.is_empty() {
+        errors.push(FieldError::required(format!("{path}.apiVersion"), ""));
+        return;
+    }
     let field_path = field.field_path.as_str();
+    let whole = path;
     let path = format!("{path}.fieldPath");
     if field_path.is_empty() {
         errors.push(FieldError::required(path, ""));
         return;
     }
+    let mut unconvertible = |problem: String| {
+        let detail = format!("error converting fieldPath: {problem}");
+        errors.push(FieldError::invalid_string(path.clone(), field_path, detail));
+    };
+    if version != "v1" {
+        unconvertible(format!("unsupported pod version: {version}"));
+        return;
+    }
     if let Some((map, key)) = subscript(field_path) {
-        let key = if map == "metadata.annotations" {
-            key.to_lowercase()
-        } else {
-            key.to_owned()
-        };
         match map {
-            "metadata.labels" | "metadata.annotations" => {
-                by_rule(errors, &path, &key, names::qualified_name);
+            // These two are reported at the reference as a whole.
+            "metadata.labels" => by_rule(errors, whole, key, names::qualified_name),
+            "metadata.annotations" => {
+                by_rule(errors, whole, &key.to_lowercase(), names::qualified_name);
             }
-            _ => errors.push(FieldError::invalid_string(
-                path,
-                field_path,
-                "does not support subscript",
+            _ => unconvertible(format!(
+                "field label does not support subscript: {field_path}"
             )),
         }
         return;
@@ -186,8 +201,7 @@ pub(super) fn field_ref(
         || VOLUME_FIELDS.contains(&field_path)
         || CONVERTIBLE.contains(&field_path);
     if !convertible {
-        let detail = format!("error converting fieldPath: field label not supported: {field_path}");
-        errors.push(FieldError::invalid_string(path, field_path, detail));
+        unconvertible(format!("field label not supported: {field_path}"));
     } else if !supported.contains(&field_path) {
         errors.push(FieldError::not_supported(path, field_path, supported));
     }
@@ -204,23 +218,18 @@ pub(super) fn resource_ref(
     field: &ResourceFieldSelector,
     in_volume: bool,
 ) {
-    if in_volume {
-        required(
-            errors,
-            format!("{path}.containerName"),
-            text(&field.container_name),
-        );
-    }
     let resource = field.resource.as_str();
     let huge =
         resource.starts_with("limits.hugepages-") || resource.starts_with("requests.hugepages-");
-    if resource.is_empty() {
+    if in_volume && text(&field.container_name).is_empty() {
+        errors.push(FieldError::required(format!("{path}.containerName"), ""));
+    } else if resource.is_empty() {
         errors.push(FieldError::required(format!("{path}.resource"), ""));
-        return;
-    }
-    if !huge && !RESOURCES.contains(&resource) {
+    } else if !huge && !RESOURCES.contains(&resource) {
         let path = format!("{path}.resource");
         errors.push(FieldError::not_supported(path, resource, &RESOURCES));
+    }
+    if !huge && !RESOURCES.contains(&resource) {
         return;
     }
     let Some(divisor) = &field.divisor else {
@@ -247,7 +256,8 @@ pub(super) fn resource_ref(
             format!("only divisor's values {values} are supported with the {what} resource");
         errors.push(FieldError::invalid_string(
             format!("{path}.divisor"),
-            &divisor.0,
+            // The API names the resource here, not the divisor.
+            resource,
             detail,
         ));
     }

@@ -9,6 +9,9 @@ use crate::model::{FieldError, Kind, Object, names};
 const ANNOTATIONS_MAX: usize = 256 * 1024;
 const GENERATED_SUFFIX: usize = 5;
 
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+
 /// Fills in what the server owns.
 pub(super) fn prepare_create(meta: &mut ObjectMeta, context: &Context) {
     meta.uid = Some(fresh_uid());
@@ -92,17 +95,33 @@ pub(super) fn validate(object: &Object) -> Vec<FieldError> {
     namespace(object, &mut errors);
     labels("metadata.labels", meta, &mut errors);
     annotations(meta, &mut errors);
-    for finalizer in meta.finalizers.iter().flatten() {
+    owners(meta, &mut errors);
+    finalizers(meta, &mut errors);
+    errors
+}
+
+fn finalizers(meta: &ObjectMeta, errors: &mut Vec<FieldError>) {
+    let path = "metadata.finalizers";
+    let all = meta.finalizers.as_deref().unwrap_or_default();
+    for finalizer in all {
         for problem in names::qualified_name(finalizer) {
-            errors.push(FieldError::invalid_string(
-                "metadata.finalizers",
-                finalizer,
-                problem,
-            ));
+            errors.push(FieldError::invalid_string(path, finalizer, problem));
         }
     }
-    owners(meta, &mut errors);
-    errors
+    let has = |wanted: &str| all.iter().any(|finalizer| finalizer == wanted);
+    if has(ORPHAN) && has(FOREGROUND) {
+        let value = serde_json::to_string(all).unwrap_or_default();
+        let detail = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
+        errors.push(FieldError::invalid(path, value, detail));
+    }
+    for (index, finalizer) in all.iter().enumerate() {
+        let is_standard = [ORPHAN, FOREGROUND, "kubernetes"].contains(&finalizer.as_str());
+        if !is_standard && !finalizer.contains('/') {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            let path = format!("{path}[{index}]");
+            errors.push(FieldError::invalid_string(path, finalizer, detail));
+        }
+    }
 }
 
 fn name_rule(kind: Kind) -> fn(&str) -> Vec<String> {
@@ -163,30 +182,44 @@ fn annotations(meta: &ObjectMeta, errors: &mut Vec<FieldError>) {
     }
 }
 
+/// The API reports owners at the list, without the index.
 fn owners(meta: &ObjectMeta, errors: &mut Vec<FieldError>) {
-    let mut controllers = 0;
-    for (index, owner) in meta.owner_references.iter().flatten().enumerate() {
-        let path = format!("metadata.ownerReferences[{index}]");
-        let mut required = |field: &str, value: &str| {
+    let path = "metadata.ownerReferences";
+    let all = meta.owner_references.as_deref().unwrap_or_default();
+    let mut controller: Option<String> = None;
+    for owner in all {
+        let mut required = |field: &str, value: &str, detail: &str| {
             if value.is_empty() {
-                errors.push(FieldError::invalid_string(
-                    format!("{path}.{field}"),
-                    value,
-                    "must not be empty",
-                ));
+                let path = format!("{path}.{field}");
+                errors.push(FieldError::invalid_string(path, value, detail));
             }
         };
-        required("apiVersion", &owner.api_version);
-        required("kind", &owner.kind);
-        required("name", &owner.name);
-        required("uid", &owner.uid);
-        controllers += usize::from(owner.controller == Some(true));
-    }
-    if controllers > 1 {
-        errors.push(FieldError::invalid(
-            "metadata.ownerReferences",
-            "[]",
-            "Only one reference can have Controller set to true",
-        ));
+        required(
+            "apiVersion",
+            &owner.api_version,
+            "version must not be empty",
+        );
+        required("kind", &owner.kind, "must not be empty");
+        required("name", &owner.name, "must not be empty");
+        required("uid", &owner.uid, "must not be empty");
+        if owner.api_version == "v1" && owner.kind == "Event" {
+            let value = serde_json::to_string(owner).unwrap_or_default();
+            let detail = "/v1, Kind=Event is disallowed from being an owner";
+            errors.push(FieldError::invalid(path, value, detail));
+        }
+        if owner.controller != Some(true) {
+            continue;
+        }
+        let name = format!("{}/{}", owner.kind, owner.name);
+        match &controller {
+            None => controller = Some(name),
+            Some(first) => {
+                let value = serde_json::to_string(all).unwrap_or_default();
+                let detail = format!(
+                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {name}"
+                );
+                errors.push(FieldError::invalid(path, value, detail));
+            }
+        }
     }
 }

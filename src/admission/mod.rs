@@ -17,6 +17,7 @@ mod delete;
 mod env;
 mod field;
 mod metadata;
+mod os;
 mod pod;
 mod preset;
 mod probe;

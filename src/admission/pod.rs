@@ -1,21 +1,60 @@
 use k8s_openapi::api::core::v1::{Pod, PodDNSConfig, PodSpec};
 
 use super::field::{Errors, by_rule, one_of, text};
-use super::{container, resources, scheduling, security, volume};
-use crate::model::quantity::ParsedQuantity;
+use super::{container, os, resources, scheduling, security, volume};
 use crate::model::{FieldError, names};
 
 /// All errors of a defaulted pod, in the order in which the API server finds them.
 pub(super) fn validate(pod: &Pod) -> Errors {
     let mut errors = Errors::new();
     match &pod.spec {
-        Some(spec) => self::spec(&mut errors, spec),
+        Some(spec) => {
+            annotations(&mut errors, pod, spec);
+            self::spec(&mut errors, spec);
+            container::of_pods_only(&mut errors, spec);
+            let gated = spec
+                .scheduling_gates
+                .as_ref()
+                .is_some_and(|gates| !gates.is_empty());
+            if gated && !text(&spec.node_name).is_empty() {
+                let detail = "cannot be set until all schedulingGates have been cleared";
+                errors.push(FieldError::forbidden("spec.nodeName", detail));
+            }
+        }
         None => errors.push(FieldError::required("spec.containers", "")),
     }
     errors
 }
 
-fn spec(errors: &mut Errors, spec: &PodSpec) {
+const MIRROR: &str = "kubernetes.io/config.mirror";
+const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+
+/// Annotations that the API knows.
+fn annotations(errors: &mut Errors, pod: &Pod, spec: &PodSpec) {
+    let given = |key: &str| pod.metadata.annotations.as_ref()?.get(key);
+    let path = |key: &str| format!("metadata.annotations[{key}]");
+    if let Some(value) = given(MIRROR).filter(|_| text(&spec.node_name).is_empty()) {
+        let detail = "must set spec.nodeName if mirror pod annotation is set";
+        errors.push(FieldError::invalid_string(path(MIRROR), value, detail));
+    }
+    if let Some(value) = given(DELETION_COST).filter(|value| !is_cost(value)) {
+        let detail = "must be a 32bit integer";
+        errors.push(FieldError::invalid_string(
+            path(DELETION_COST),
+            value,
+            detail,
+        ));
+    }
+}
+
+/// Neither a plus sign nor leading zeros.
+fn is_cost(value: &str) -> bool {
+    value
+        .parse::<i32>()
+        .is_ok_and(|cost| cost.to_string() == value)
+}
+
+pub(super) fn spec(errors: &mut Errors, spec: &PodSpec) {
     let volumes = volume::volumes(errors, spec);
     container::containers(errors, spec, &volumes);
     resources::pod_level(errors, spec);
@@ -28,7 +67,7 @@ fn spec(errors: &mut Errors, spec: &PodSpec) {
         &["Always", "OnFailure", "Never"],
     );
     let dns = text(&spec.dns_policy);
-    let supported = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
+    let supported = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     one_of(errors, "spec.dnsPolicy", dns, &supported);
     node_selector(errors, spec);
     security::pod(errors, spec);
@@ -48,16 +87,8 @@ fn spec(errors: &mut Errors, spec: &PodSpec) {
     scheduling::tolerations(errors, "spec.tolerations", tolerations);
     host_aliases(errors, spec);
     priority(errors, spec);
-    for (name, amount) in spec.overhead.iter().flatten() {
-        if ParsedQuantity::of(amount).is_negative() {
-            let path = format!("spec.overhead[{name}]");
-            let detail = "must be greater than or equal to 0";
-            errors.push(FieldError::invalid_string(path, &amount.0, detail));
-        }
-    }
-    if let Some(os) = &spec.os {
-        one_of(errors, "spec.os.name", &os.name, &["linux", "windows"]);
-    }
+    resources::overhead(errors, spec);
+    os::check(errors, spec);
 }
 
 fn node_selector(errors: &mut Errors, spec: &PodSpec) {
@@ -97,18 +128,15 @@ fn names_of(errors: &mut Errors, spec: &PodSpec) {
         names::dns_subdomain,
     );
     named("spec.nodeName", &spec.node_name, names::dns_subdomain);
-    named("spec.hostname", &spec.hostname, names::dns_label);
-    named("spec.subdomain", &spec.subdomain, names::dns_label);
-    named(
-        "spec.runtimeClassName",
-        &spec.runtime_class_name,
-        names::dns_subdomain,
-    );
-    deadline(
-        errors,
-        "spec.activeDeadlineSeconds",
-        spec.active_deadline_seconds,
-    );
+    let seconds = spec.active_deadline_seconds;
+    deadline(errors, "spec.activeDeadlineSeconds", seconds);
+    let mut named = |path: &str, value: &Option<String>| {
+        if !text(value).is_empty() {
+            by_rule(errors, path, text(value), names::dns_label);
+        }
+    };
+    named("spec.hostname", &spec.hostname);
+    named("spec.subdomain", &spec.subdomain);
 }
 
 pub(super) fn deadline(errors: &mut Errors, path: &str, seconds: Option<i64>) {
@@ -212,8 +240,11 @@ fn priority(errors: &mut Errors, spec: &PodSpec) {
         let name = text(&spec.priority_class_name);
         by_rule(errors, "spec.priorityClassName", name, names::dns_subdomain);
     }
+    if let Some(name) = &spec.runtime_class_name {
+        by_rule(errors, "spec.runtimeClassName", name, names::dns_subdomain);
+    }
     let policy = text(&spec.preemption_policy);
-    let supported = ["Never", "PreemptLowerPriority"];
+    let supported = ["PreemptLowerPriority", "Never"];
     one_of(errors, "spec.preemptionPolicy", policy, &supported);
     if let Some(priority) = spec.priority.filter(|priority| *priority != 0) {
         errors.push(FieldError::forbidden(

@@ -160,6 +160,10 @@ pub(super) fn pod_level(errors: &mut Errors, spec: &PodSpec) {
         return;
     };
     let path = "spec.resources";
+    if resources.claims.is_some() {
+        let detail = "claims cannot be set for Resources at pod-level";
+        errors.push(FieldError::forbidden(format!("{path}.claims"), detail));
+    }
     requirements(errors, path, resources);
     let supported = |name: &str| matches!(name, "cpu" | "memory") || is_huge_page(name);
     let mut containers = spec.clone();
@@ -188,6 +192,37 @@ pub(super) fn pod_level(errors: &mut Errors, spec: &PodSpec) {
             }
         }
     }
+    limits_within_pod(errors, spec, resources.limits.as_ref());
+}
+
+/// A container may not be allowed more than its pod.
+fn limits_within_pod(errors: &mut Errors, spec: &PodSpec, bounds: Option<&Quantities>) {
+    for (index, container) in spec.containers.iter().enumerate() {
+        let resources = container.resources.as_ref();
+        let limits = resources.and_then(|resources| resources.limits.as_ref());
+        for (name, limit) in limits.into_iter().flatten() {
+            let Some(bound) = bounds.and_then(|bounds| bounds.get(name)) else {
+                continue;
+            };
+            if ParsedQuantity::of(limit) > ParsedQuantity::of(bound) {
+                // The order of the path is the API's own.
+                let path = format!("spec.resources.containers[{index}][{name}].limits");
+                let detail = format!("must be less than or equal to pod limits of {}", bound.0);
+                errors.push(FieldError::invalid_string(path, &limit.0, detail));
+            }
+        }
+    }
+}
+
+/// Checked as limits are.
+pub(super) fn overhead(errors: &mut Errors, spec: &PodSpec) {
+    if let Some(overhead) = &spec.overhead {
+        let resources = ResourceRequirements {
+            limits: Some(overhead.clone()),
+            ..ResourceRequirements::default()
+        };
+        requirements(errors, "spec.overhead", &resources);
+    }
 }
 
 pub(super) fn resize_policy(
@@ -198,28 +233,22 @@ pub(super) fn resize_policy(
 ) {
     let mut seen = Vec::new();
     for (index, policy) in container.resize_policy.iter().flatten().enumerate() {
-        let path = format!("{path}[{index}]");
         let name = policy.resource_name.as_str();
-        super::field::one_of(
-            errors,
-            &format!("{path}.resourceName"),
-            name,
-            &["cpu", "memory"],
-        );
+        if seen.contains(&name) {
+            errors.push(FieldError::duplicate(format!("{path}[{index}]"), name));
+        }
+        seen.push(name);
+        // The API reports the rest at the list, without the index.
+        super::field::one_of(errors, path, name, &["cpu", "memory"]);
         let restart = policy.restart_policy.as_str();
-        let restart_path = format!("{path}.restartPolicy");
         let supported = ["NotRequired", "RestartContainer"];
-        super::field::one_of(errors, &restart_path, restart, &supported);
-        if restart == "RestartContainer" && pod_restart_policy == "Never" {
+        super::field::one_of(errors, path, restart, &supported);
+        if restart != "NotRequired" && pod_restart_policy == "Never" {
             errors.push(FieldError::invalid_string(
-                restart_path,
+                path,
                 restart,
                 "must be 'NotRequired' when `restartPolicy` is 'Never'",
             ));
         }
-        if seen.contains(&name) {
-            errors.push(FieldError::duplicate(path, name));
-        }
-        seen.push(name);
     }
 }

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::field::{Errors, by_rule, one_of, text};
+use super::preset::label_selector;
 use crate::model::{FieldError, names};
 
 pub(super) fn affinity(errors: &mut Errors, path: &str, affinity: &Affinity) {
@@ -18,7 +19,7 @@ pub(super) fn affinity(errors: &mut Errors, path: &str, affinity: &Affinity) {
                 errors.push(FieldError::required(path.clone(), detail));
             }
             for (index, term) in selector.node_selector_terms.iter().enumerate() {
-                node_term(errors, &format!("{path}[{index}]"), term);
+                node_term(errors, &format!("{path}[{index}]"), term, true);
             }
         }
         let preferred = node
@@ -28,7 +29,12 @@ pub(super) fn affinity(errors: &mut Errors, path: &str, affinity: &Affinity) {
         for (index, term) in preferred.enumerate() {
             let path = format!("{path}.{PREFERRED}[{index}]");
             weight(errors, &path, term.weight);
-            node_term(errors, &format!("{path}.preference"), &term.preference);
+            node_term(
+                errors,
+                &format!("{path}.preference"),
+                &term.preference,
+                false,
+            );
         }
     }
     let pod = affinity.pod_affinity.as_ref().map(|pod| {
@@ -70,22 +76,77 @@ fn weight(errors: &mut Errors, path: &str, weight: i32) {
 }
 
 fn pod_term(errors: &mut Errors, path: &str, term: &PodAffinityTerm) {
+    for (field, selector) in [
+        ("labelSelector", &term.label_selector),
+        ("namespaceSelector", &term.namespace_selector),
+    ] {
+        if let Some(selector) = selector {
+            label_selector(errors, &format!("{path}.{field}"), selector);
+        }
+    }
+    for namespace in term.namespaces.iter().flatten() {
+        by_rule(
+            errors,
+            &format!("{path}.namespace"),
+            namespace,
+            names::dns_label,
+        );
+    }
     let path = format!("{path}.topologyKey");
     if term.topology_key.is_empty() {
-        errors.push(FieldError::required(path, "can not be empty"));
-    } else {
-        by_rule(errors, &path, &term.topology_key, names::qualified_name);
+        errors.push(FieldError::required(path.clone(), "can not be empty"));
+    }
+    by_rule(errors, &path, &term.topology_key, names::qualified_name);
+}
+
+/// Values that are none of a label are told of required terms only.
+fn node_term(errors: &mut Errors, path: &str, term: &NodeSelectorTerm, is_required: bool) {
+    for (index, requirement) in term.match_expressions.iter().flatten().enumerate() {
+        let path = format!("{path}.matchExpressions[{index}]");
+        node_requirement(errors, &path, requirement);
+        let values = requirement.values.iter().flatten().filter(|_| is_required);
+        for (index, value) in values.enumerate() {
+            by_rule(
+                errors,
+                &format!("{path}.values[{index}]"),
+                value,
+                names::label_value,
+            );
+        }
+    }
+    for (index, requirement) in term.match_fields.iter().flatten().enumerate() {
+        field_requirement(errors, &format!("{path}.matchFields[{index}]"), requirement);
     }
 }
 
-fn node_term(errors: &mut Errors, path: &str, term: &NodeSelectorTerm) {
-    for (field, list) in [
-        ("matchExpressions", &term.match_expressions),
-        ("matchFields", &term.match_fields),
-    ] {
-        for (index, requirement) in list.iter().flatten().enumerate() {
-            node_requirement(errors, &format!("{path}.{field}[{index}]"), requirement);
-        }
+/// The only field is the name of the node.
+fn field_requirement(errors: &mut Errors, path: &str, requirement: &NodeSelectorRequirement) {
+    let values = requirement.values.as_deref().unwrap_or_default();
+    match requirement.operator.as_str() {
+        "In" | "NotIn" if values.len() == 1 => {}
+        "In" | "NotIn" => errors.push(FieldError::required(
+            format!("{path}.values"),
+            "must be only one value when `operator` is 'In' or 'NotIn' for node field selector",
+        )),
+        other => errors.push(FieldError::invalid_string(
+            format!("{path}.operator"),
+            other,
+            "not a valid selector operator",
+        )),
+    }
+    if requirement.key != "metadata.name" {
+        let path = format!("{path}.key");
+        let detail = "not a valid field selector key";
+        errors.push(FieldError::invalid_string(path, &requirement.key, detail));
+        return;
+    }
+    for (index, value) in values.iter().enumerate() {
+        by_rule(
+            errors,
+            &format!("{path}.values[{index}]"),
+            value,
+            names::dns_subdomain,
+        );
     }
 }
 
@@ -132,9 +193,48 @@ pub(super) fn topology_spread(errors: &mut Errors, path: &str, list: &[TopologyS
             let path = format!("{path}.topologyKey");
             errors.push(FieldError::required(path, "can not be empty"));
         }
-        let path = format!("{path}.whenUnsatisfiable");
+        let when = constraint.when_unsatisfiable.as_str();
         let supported = ["DoNotSchedule", "ScheduleAnyway"];
-        one_of(errors, &path, &constraint.when_unsatisfiable, &supported);
+        one_of(
+            errors,
+            &format!("{path}.whenUnsatisfiable"),
+            when,
+            &supported,
+        );
+        let same = |other: &TopologySpreadConstraint| {
+            other.topology_key == constraint.topology_key && other.when_unsatisfiable == when
+        };
+        if list[index + 1..].iter().any(same) {
+            errors.push(FieldError::duplicate(
+                format!("{path}.{{topologyKey, whenUnsatisfiable}}"),
+                &format!("{{{}, {when}}}", constraint.topology_key),
+            ));
+        }
+        if let Some(count) = constraint.min_domains {
+            let path = format!("{path}.minDomains");
+            if count <= 0 {
+                let detail = "must be greater than zero";
+                errors.push(FieldError::invalid(path.clone(), count, detail));
+            }
+            if when != "DoNotSchedule" {
+                let detail = format!(
+                    "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {when}"
+                );
+                errors.push(FieldError::invalid(path, count, detail));
+            }
+        }
+        for (field, policy) in [
+            ("nodeAffinityPolicy", &constraint.node_affinity_policy),
+            ("nodeTaintsPolicy", &constraint.node_taints_policy),
+        ] {
+            if let Some(policy) = policy {
+                let path = format!("{path}.{field}");
+                one_of(errors, &path, policy, &["Honor", "Ignore"]);
+            }
+        }
+        if let Some(selector) = &constraint.label_selector {
+            label_selector(errors, &format!("{path}.labelSelector"), selector);
+        }
     }
 }
 
@@ -178,9 +278,8 @@ fn one_toleration(errors: &mut Errors, path: &str, toleration: &Toleration) {
         }
         "Exists" if value.is_empty() => {}
         "Exists" => {
-            let rendered = serde_json::to_string(toleration).unwrap_or_default();
             let detail = "value must be empty when `operator` is 'Exists'";
-            errors.push(FieldError::invalid(operator_path, rendered, detail));
+            errors.push(FieldError::invalid_string(operator_path, value, detail));
         }
         other => errors.push(FieldError::not_supported(
             operator_path,
@@ -189,7 +288,7 @@ fn one_toleration(errors: &mut Errors, path: &str, toleration: &Toleration) {
         )),
     }
     if !effect.is_empty() {
-        let supported = ["NoExecute", "NoSchedule", "PreferNoSchedule"];
+        let supported = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
         one_of(errors, &format!("{path}.effect"), effect, &supported);
     }
 }

@@ -17,8 +17,8 @@ pub(super) fn container(
 ) {
     id(errors, format!("{path}.runAsUser"), context.run_as_user);
     id(errors, format!("{path}.runAsGroup"), context.run_as_group);
-    seccomp(errors, path, context.seccomp_profile.as_ref());
     proc_mount(errors, path, context, host_users);
+    seccomp(errors, path, context.seccomp_profile.as_ref());
     if context.allow_privilege_escalation == Some(false) {
         let rendered = serde_json::to_string(context).unwrap_or_default();
         let mut invalid = |detail: &str| {
@@ -113,13 +113,6 @@ fn security_profile(errors: &mut Errors, path: &str, what: &str, type_: &str, lo
 }
 
 pub(super) fn pod(errors: &mut Errors, spec: &PodSpec) {
-    if spec.share_process_namespace == Some(true) && spec.host_pid == Some(true) {
-        errors.push(FieldError::invalid(
-            "spec.shareProcessNamespace",
-            true,
-            "ShareProcessNamespace and HostPID cannot both be enabled",
-        ));
-    }
     let Some(context) = &spec.security_context else {
         return;
     };
@@ -133,6 +126,14 @@ pub(super) fn pod(errors: &mut Errors, spec: &PodSpec) {
             format!("{path}.supplementalGroups[{index}]"),
             Some(*group),
         );
+    }
+    if spec.share_process_namespace == Some(true) && spec.host_pid == Some(true) {
+        // The API keeps this field with the security context.
+        errors.push(FieldError::invalid(
+            format!("{path}.shareProcessNamespace"),
+            true,
+            "ShareProcessNamespace and HostPID cannot both be enabled",
+        ));
     }
     sysctls(errors, path, context, spec);
     optional(
@@ -149,6 +150,12 @@ pub(super) fn pod(errors: &mut Errors, spec: &PodSpec) {
         context.supplemental_groups_policy.as_deref(),
         &["Merge", "Strict"],
     );
+    optional(
+        errors,
+        format!("{path}.seLinuxChangePolicy"),
+        context.se_linux_change_policy.as_deref(),
+        &["MountOption", "Recursive"],
+    );
 }
 
 fn optional(errors: &mut Errors, path: String, value: Option<&str>, supported: &[&str]) {
@@ -162,30 +169,29 @@ fn sysctls(errors: &mut Errors, path: &str, context: &PodSecurityContext, spec: 
     for (index, sysctl) in context.sysctls.iter().flatten().enumerate() {
         let path = format!("{path}.sysctls[{index}].name");
         let name = sysctl.name.as_str();
-        if name.is_empty() {
-            errors.push(FieldError::required(path, ""));
-            continue;
-        }
         let mut invalid = |detail: &str| {
             errors.push(FieldError::invalid_string(path.clone(), name, detail));
         };
-        if !is_sysctl(name) {
+        let dotted = name.replace('/', ".");
+        let ipc = ["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."];
+        let of_net = spec.host_network == Some(true) && dotted.starts_with("net.");
+        let of_ipc =
+            spec.host_ipc == Some(true) && ipc.iter().any(|prefix| dotted.starts_with(prefix));
+        if name.is_empty() {
+            errors.push(FieldError::required(path.clone(), ""));
+        } else if !is_sysctl(name) {
             invalid(&format!(
                 "must have at most {SYSCTL_MAX} characters and match regex ^{SYSCTL_FORMAT}$"
             ));
+        } else if seen.contains(&name) {
+            errors.push(FieldError::duplicate(path.clone(), name));
         }
-        let dotted = name.replace('/', ".");
-        if spec.host_network == Some(true) && dotted.starts_with("net.") {
-            invalid("may not be specified when 'hostNetwork' is true");
+        if of_net || of_ipc {
+            let field = if of_net { "hostNetwork" } else { "hostIPC" };
+            let detail = format!("may not be specified when '{field}' is true");
+            errors.push(FieldError::invalid_string(path, name, detail));
         }
-        let ipc = ["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."];
-        if spec.host_ipc == Some(true) && ipc.iter().any(|prefix| dotted.starts_with(prefix)) {
-            invalid("may not be specified when 'hostIPC' is true");
-        }
-        if seen.contains(&dotted) {
-            errors.push(FieldError::duplicate(path, name));
-        }
-        seen.push(dotted);
+        seen.push(name);
     }
 }
 

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::Value;
 
 use super::field::Errors;
-use super::{container, pod};
+use super::{container, pod, scheduling};
 use crate::model::FieldError;
 
 const ONLY: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,\
@@ -14,6 +14,9 @@ const ONLY: &str = "pod updates may not change fields other than `spec.container
 
 pub(super) fn metadata(old: &ObjectMeta, new: &ObjectMeta) -> Errors {
     let mut errors = Errors::new();
+    if old.deletion_timestamp.is_some() {
+        new_finalizers(&mut errors, old, new);
+    }
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     for (field, old, new) in [
         ("name", text(&old.name), text(&new.name)),
@@ -35,6 +38,22 @@ pub(super) fn metadata(old: &ObjectMeta, new: &ObjectMeta) -> Errors {
         errors.push(FieldError::invalid(path, value, "field is immutable"));
     }
     errors
+}
+
+fn new_finalizers(errors: &mut Errors, old: &ObjectMeta, new: &ObjectMeta) {
+    let known = old.finalizers.as_deref().unwrap_or_default();
+    let added = new.finalizers.iter().flatten();
+    let mut added: Vec<&String> = added.filter(|name| !known.contains(name)).collect();
+    added.sort();
+    if added.is_empty() {
+        return;
+    }
+    let list: Vec<String> = added.iter().map(|name| FieldError::quoted(name)).collect();
+    let detail = format!(
+        "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+        list.join(", ")
+    );
+    errors.push(FieldError::forbidden("metadata.finalizers", detail));
 }
 
 /// What may change in the spec of a pod: images, the deadline downwards, more tolerations.
@@ -64,6 +83,10 @@ pub(super) fn pod(old: &Pod, new: &Pod) -> Errors {
         new.active_deadline_seconds,
     );
     tolerations(&mut errors, old, new);
+    gates(&mut errors, old, new);
+    if is_gated(old) {
+        node_selector(&mut errors, old, new);
+    }
     let allowed = with_allowed_changes(old, new);
     if allowed != *new {
         let difference = difference(&allowed, new);
@@ -124,7 +147,10 @@ fn tolerations(errors: &mut Errors, old: &PodSpec, new: &PodSpec) {
     if !old.all(|toleration| kept.contains(&toleration)) {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
         errors.push(FieldError::forbidden("spec.tolerations", detail));
+        return;
     }
+    let tolerations = new.tolerations.as_deref().unwrap_or_default();
+    scheduling::tolerations(errors, "spec.tolerations", tolerations);
 }
 
 /// The old spec with every change taken over that may be made.
@@ -145,16 +171,45 @@ fn with_allowed_changes(old: &PodSpec, new: &PodSpec) -> PodSpec {
     if negative && new.termination_grace_period_seconds == Some(1) {
         spec.termination_grace_period_seconds = Some(1);
     }
-    if only_removed(old, new) {
-        spec.scheduling_gates.clone_from(&new.scheduling_gates);
+    // What is wrong with these has been told already.
+    spec.scheduling_gates.clone_from(&new.scheduling_gates);
+    if is_gated(old) {
+        spec.node_selector.clone_from(&new.node_selector);
     }
     spec
 }
 
-fn only_removed(old: &PodSpec, new: &PodSpec) -> bool {
-    let old = old.scheduling_gates.as_deref().unwrap_or_default();
-    let mut new = new.scheduling_gates.iter().flatten();
-    new.all(|gate| old.contains(gate))
+fn is_gated(spec: &PodSpec) -> bool {
+    spec.scheduling_gates
+        .as_ref()
+        .is_some_and(|gates| !gates.is_empty())
+}
+
+fn gates(errors: &mut Errors, old: &PodSpec, new: &PodSpec) {
+    let known = old.scheduling_gates.as_deref().unwrap_or_default();
+    for (index, gate) in new.scheduling_gates.iter().flatten().enumerate() {
+        if !known.contains(gate) {
+            let path = format!("spec.schedulingGates[{index}].name");
+            let name = &gate.name;
+            let detail =
+                format!("only deletion is allowed, but found new scheduling gate '{name}'");
+            errors.push(FieldError::forbidden(path, detail));
+        }
+    }
+}
+
+/// A gated pod may be told more of the node it wants, never less.
+fn node_selector(errors: &mut Errors, old: &PodSpec, new: &PodSpec) {
+    let pairs = new.node_selector.as_ref();
+    let kept =
+        |(key, value): (&String, &String)| pairs.and_then(|pairs| pairs.get(key)) == Some(value);
+    if !old.node_selector.iter().flatten().all(kept) {
+        errors.push(FieldError::invalid(
+            "spec.nodeSelector",
+            serde_json::to_string(&pairs).unwrap_or_default(),
+            "only additions to spec.nodeSelector are allowed (no mutations or deletions)",
+        ));
+    }
 }
 
 /// One line per place: `- path: old`, `+ path: new`.

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
     Container, DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, PodSpec,
@@ -23,20 +23,23 @@ const HOST_PATH_TYPES: [&str; 8] = [
     "Socket",
 ];
 
-/// Checks all volumes and returns the names of the good ones; a mount of any other is "not found".
-pub(super) fn volumes<'a>(errors: &mut Errors, spec: &'a PodSpec) -> BTreeSet<&'a str> {
-    let mut good = BTreeSet::new();
+/// The good volumes of a pod by name.
+pub(super) type Volumes<'a> = BTreeMap<&'a str, &'a Volume>;
+
+/// Checks all volumes and returns the good ones; a mount of any other is "not found".
+pub(super) fn volumes<'a>(errors: &mut Errors, spec: &'a PodSpec) -> Volumes<'a> {
+    let mut good = Volumes::new();
     for (index, volume) in spec.volumes.iter().flatten().enumerate() {
         let path = format!("spec.volumes[{index}]");
         let before = errors.len();
         source(errors, &path, volume);
         let name_path = format!("{path}.name");
         required_by_rule(errors, &name_path, &volume.name, names::dns_label);
-        if good.contains(volume.name.as_str()) {
+        if good.contains_key(volume.name.as_str()) {
             errors.push(FieldError::duplicate(name_path, &volume.name));
         }
         if errors.len() == before {
-            good.insert(volume.name.as_str());
+            good.insert(volume.name.as_str(), volume);
         }
     }
     good
@@ -133,6 +136,23 @@ fn contents(errors: &mut Errors, path: &str, name: &str, volume: &Volume) {
     if let ("projected", Some(source)) = (name, &volume.projected) {
         projected(errors, path, source);
     }
+    if let ("nfs", Some(source)) = (name, &volume.nfs) {
+        required(errors, format!("{path}.server"), &source.server);
+        let path = format!("{path}.path");
+        required(errors, path.clone(), &source.path);
+        if !source.path.starts_with('/') {
+            let detail = "must be an absolute path";
+            errors.push(FieldError::invalid_string(path, &source.path, detail));
+        }
+    }
+    if let ("gitRepo", Some(source)) = (name, &volume.git_repo) {
+        required(errors, format!("{path}.repository"), &source.repository);
+        let directory = text(&source.directory);
+        descending(errors, &format!("{path}.directory"), directory);
+    }
+    if let ("csi", Some(source)) = (name, &volume.csi) {
+        required(errors, format!("{path}.driver"), &source.driver);
+    }
     if let ("persistentVolumeClaim", Some(source)) = (name, &volume.persistent_volume_claim) {
         required(errors, format!("{path}.claimName"), &source.claim_name);
     }
@@ -147,9 +167,9 @@ fn host_path(errors: &mut Errors, path: &str, source: &HostPathVolumeSource) {
     let path_path = format!("{path}.path");
     if source.path.is_empty() {
         errors.push(FieldError::required(path_path, ""));
-    } else {
-        no_backsteps(errors, &path_path, &source.path);
+        return;
     }
+    no_backsteps(errors, &path_path, &source.path);
     let type_ = text(&source.type_);
     if !HOST_PATH_TYPES.contains(&type_) {
         errors.push(FieldError::not_supported(
@@ -162,23 +182,26 @@ fn host_path(errors: &mut Errors, path: &str, source: &HostPathVolumeSource) {
 
 fn items(errors: &mut Errors, path: &str, items: Option<&Vec<KeyToPath>>) {
     for (index, item) in items.into_iter().flatten().enumerate() {
-        let path = format!("{path}.items[{index}]");
-        required(errors, format!("{path}.key"), &item.key);
-        volume_file(errors, &format!("{path}.path"), &item.path);
-        mode(errors, format!("{path}.mode"), item.mode);
+        item_of(errors, &format!("{path}.items[{index}]"), item);
     }
 }
 
+fn item_of(errors: &mut Errors, path: &str, item: &KeyToPath) {
+    required(errors, format!("{path}.key"), &item.key);
+    volume_file(errors, &format!("{path}.path"), &item.path);
+    mode(errors, format!("{path}.mode"), item.mode);
+}
+
+/// The API reports these at the source, without `items` and the index.
 fn downward_items(errors: &mut Errors, path: &str, items: Option<&Vec<DownwardAPIVolumeFile>>) {
-    for (index, item) in items.into_iter().flatten().enumerate() {
-        let path = format!("{path}.items[{index}]");
+    for item in items.into_iter().flatten() {
         volume_file(errors, &format!("{path}.path"), &item.path);
         match (&item.field_ref, &item.resource_field_ref) {
             (Some(field), resource) => {
                 field_ref(errors, &format!("{path}.fieldRef"), field, &VOLUME_FIELDS);
                 if resource.is_some() {
                     errors.push(FieldError::invalid_string(
-                        path.clone(),
+                        path,
                         "resource",
                         "fieldRef and resourceFieldRef can not be specified simultaneously",
                     ));
@@ -188,7 +211,7 @@ fn downward_items(errors: &mut Errors, path: &str, items: Option<&Vec<DownwardAP
                 resource_ref(errors, &format!("{path}.resourceFieldRef"), resource, true);
             }
             (None, None) => errors.push(FieldError::required(
-                path.clone(),
+                path,
                 "one of fieldRef and resourceFieldRef is required",
             )),
         }
@@ -200,95 +223,75 @@ fn projected(errors: &mut Errors, path: &str, source: &ProjectedVolumeSource) {
     mode(errors, format!("{path}.defaultMode"), source.default_mode);
     let mut taken = BTreeSet::new();
     for (index, source) in source.sources.iter().flatten().enumerate() {
-        let path = format!("{path}.sources[{index}]");
-        projection(errors, &path, source);
-        for file in files(source) {
-            if !file.is_empty() && !taken.insert(file) {
-                errors.push(FieldError::invalid_string(
-                    path.clone(),
-                    file,
-                    "conflicting duplicate paths",
-                ));
-            }
-        }
+        projection(errors, path, index, source, &mut taken);
     }
 }
 
-/// The paths that a source names; without items its keys are known only at run time.
-fn files(source: &VolumeProjection) -> Vec<&str> {
-    let config = source
-        .config_map
-        .as_ref()
-        .and_then(|source| source.items.as_ref());
-    let secret = source
-        .secret
-        .as_ref()
-        .and_then(|source| source.items.as_ref());
-    let keys = config.into_iter().chain(secret).flatten();
-    let downward = source
-        .downward_api
-        .as_ref()
-        .and_then(|source| source.items.as_ref());
-    let token = source.service_account_token.as_ref();
-    keys.map(|item| item.path.as_str())
-        .chain(
-            downward
-                .into_iter()
-                .flatten()
-                .map(|item| item.path.as_str()),
-        )
-        .chain(token.map(|token| token.path.as_str()))
-        .collect()
-}
-
-fn projection(errors: &mut Errors, path: &str, source: &VolumeProjection) {
-    let mut count = 0;
-    let mut first = |errors: &mut Errors, field: &str| {
-        count += 1;
-        if count > 1 {
-            let detail = "may not specify more than 1 volume type";
-            errors.push(FieldError::forbidden(format!("{path}.{field}"), detail));
+/// One source. Files that two of them name are reported at the volume, with the name of the second object.
+fn projection<'a>(
+    errors: &mut Errors,
+    volume: &str,
+    index: usize,
+    source: &'a VolumeProjection,
+    taken: &mut BTreeSet<&'a str>,
+) {
+    let path = format!("{volume}.sources[{index}]");
+    let mut once = |errors: &mut Errors, file: &'a str, told: &str| {
+        if !file.is_empty() && !taken.insert(file) {
+            let detail = "conflicting duplicate paths";
+            errors.push(FieldError::invalid_string(volume, told, detail));
         }
-        count == 1
     };
-    if let Some(secret) = &source.secret
-        && first(errors, "secret")
-    {
+    if let Some(secret) = &source.secret {
         required(errors, format!("{path}.secret.name"), &secret.name);
-        items(errors, &format!("{path}.secret"), secret.items.as_ref());
+        for (index, item) in secret.items.iter().flatten().enumerate() {
+            item_of(errors, &format!("{path}.secret.items[{index}]"), item);
+            once(errors, &item.path, &secret.name);
+        }
     }
-    if let Some(config) = &source.config_map
-        && first(errors, "configMap")
-    {
+    if let Some(config) = &source.config_map {
         required(errors, format!("{path}.configMap.name"), &config.name);
-        items(errors, &format!("{path}.configMap"), config.items.as_ref());
+        for (index, item) in config.items.iter().flatten().enumerate() {
+            item_of(errors, &format!("{path}.configMap.items[{index}]"), item);
+            once(errors, &item.path, &config.name);
+        }
     }
-    if let Some(downward) = &source.downward_api
-        && first(errors, "downwardAPI")
-    {
-        downward_items(
+    if let Some(downward) = &source.downward_api {
+        let path = format!("{path}.downwardAPI");
+        downward_items(errors, &path, downward.items.as_ref());
+        for item in downward.items.iter().flatten() {
+            once(errors, &item.path, &item.path);
+        }
+    }
+    if let Some(token) = &source.service_account_token {
+        service_account_token(
             errors,
-            &format!("{path}.downwardAPI"),
-            downward.items.as_ref(),
+            volume,
+            &format!("{path}.serviceAccountToken"),
+            token,
         );
     }
-    if let Some(token) = &source.service_account_token
-        && first(errors, "serviceAccountToken")
-    {
-        service_account_token(errors, &format!("{path}.serviceAccountToken"), token);
-    }
-    if source.cluster_trust_bundle.is_some() {
-        first(errors, "clusterTrustBundle");
-    }
-    if source.pod_certificate.is_some() {
-        first(errors, "podCertificate");
-    }
-    if count == 0 {
-        errors.push(FieldError::required(path, "must specify a volume source"));
+    let given = [
+        source.secret.is_some(),
+        source.config_map.is_some(),
+        source.downward_api.is_some(),
+        source.service_account_token.is_some(),
+        source.cluster_trust_bundle.is_some(),
+        source.pod_certificate.is_some(),
+    ];
+    if given.into_iter().filter(|given| *given).count() > 1 {
+        let detail = "may not specify more than 1 volume type per source";
+        errors.push(FieldError::forbidden(path, detail));
     }
 }
 
-fn service_account_token(errors: &mut Errors, path: &str, token: &ServiceAccountTokenProjection) {
+/// The path of the token is reported at the volume.
+fn service_account_token(
+    errors: &mut Errors,
+    volume: &str,
+    path: &str,
+    token: &ServiceAccountTokenProjection,
+) {
     let seconds = token.expiration_seconds.unwrap_or(3600);
     let detail = if seconds < 600 {
         Some("may not specify a duration less than 10 minutes")
@@ -301,20 +304,78 @@ fn service_account_token(errors: &mut Errors, path: &str, token: &ServiceAccount
         let path = format!("{path}.expirationSeconds");
         errors.push(FieldError::invalid(path, seconds, detail));
     }
-    volume_file(errors, &format!("{path}.path"), &token.path);
+    volume_file(errors, &format!("{volume}.path"), &token.path);
+}
+
+fn invalid_if(errors: &mut Errors, is_bad: bool, path: &str, value: &str, detail: &str) {
+    if is_bad {
+        errors.push(FieldError::invalid_string(path, value, detail));
+    }
+}
+
+/// Name and path of every device of a container, and what must not be both device and directory.
+pub(super) fn devices(
+    errors: &mut Errors,
+    path: &str,
+    container: &Container,
+    volumes: &Volumes<'_>,
+) {
+    let mounts = container.volume_mounts.as_deref().unwrap_or_default();
+    let (mut seen_names, mut seen_paths) = (BTreeSet::new(), BTreeSet::new());
+    for (index, device) in container.volume_devices.iter().flatten().enumerate() {
+        let (name, place) = (device.name.as_str(), device.device_path.as_str());
+        let name_path = format!("{path}[{index}].name");
+        let place_path = format!("{path}[{index}].devicePath");
+        required(errors, name_path.clone(), name);
+        let unique = "must be unique";
+        invalid_if(errors, seen_names.contains(name), &name_path, name, unique);
+        let of_claim = volumes
+            .get(name)
+            .map(|volume| volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some());
+        let detail =
+            "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+        invalid_if(errors, of_claim == Some(false), &name_path, name, detail);
+        if of_claim.is_none() {
+            errors.push(FieldError::not_found(name_path.clone(), name));
+        }
+        required(errors, place_path.clone(), place);
+        invalid_if(
+            errors,
+            seen_paths.contains(place),
+            &place_path,
+            place,
+            unique,
+        );
+        let steps_back = place.split('/').any(|part| part == "..");
+        let detail = "can not contain backsteps ('..')";
+        invalid_if(errors, steps_back, &place_path, place, detail);
+        if !steps_back {
+            seen_paths.insert(place);
+        }
+        let mounted = mounts.iter().any(|mount| mount.name == name);
+        let detail = "must not already exist in volumeMounts";
+        invalid_if(errors, mounted, &name_path, name, detail);
+        let mounted = mounts.iter().any(|mount| mount.mount_path == place);
+        let detail = "must not already exist as a path in volumeMounts";
+        invalid_if(errors, mounted, &place_path, place, detail);
+        if !name.is_empty() {
+            seen_names.insert(name);
+        }
+    }
 }
 
 pub(super) fn mounts(
     errors: &mut Errors,
     path: &str,
     container: &Container,
-    volumes: &BTreeSet<&str>,
+    volumes: &Volumes<'_>,
 ) {
+    let devices = container.volume_devices.as_deref().unwrap_or_default();
     let mut points = BTreeSet::new();
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
         let entry = format!("{path}[{index}]");
         required(errors, format!("{entry}.name"), &mount.name);
-        if !volumes.contains(mount.name.as_str()) {
+        if !volumes.contains_key(mount.name.as_str()) {
             errors.push(FieldError::not_found(format!("{entry}.name"), &mount.name));
         }
         let point = mount.mount_path.as_str();
@@ -322,6 +383,16 @@ pub(super) fn mounts(
         if !points.insert(point) {
             let path = format!("{entry}.mountPath");
             errors.push(FieldError::invalid_string(path, point, "must be unique"));
+        }
+        if devices.iter().any(|device| device.name == mount.name) {
+            let path = format!("{entry}.name");
+            let detail = "must not already exist in volumeDevices";
+            errors.push(FieldError::invalid_string(path, &mount.name, detail));
+        }
+        if devices.iter().any(|device| device.device_path == point) {
+            let path = format!("{entry}.mountPath");
+            let detail = "must not already exist as a path in volumeDevices";
+            errors.push(FieldError::invalid_string(path, point, detail));
         }
         // The API reports the rest at the list, without the index.
         sub_path(errors, path, &entry, mount);

@@ -1,0 +1,89 @@
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+use serde::Serialize;
+
+use super::field::{Errors, one_of};
+use crate::model::{FieldError, pod};
+
+const NOT_ON_LINUX: &str = "windows options cannot be set for a linux pod";
+const NOT_ON_WINDOWS: &str = "cannot be set for a windows pod";
+/// Fields of the pod, in the order of the API; those of its security context come with their path.
+const LINUX_OF_POD: [&str; 15] = [
+    "securityContext.appArmorProfile",
+    "securityContext.seLinuxOptions",
+    "hostUsers",
+    "hostPID",
+    "hostIPC",
+    "securityContext.seccompProfile",
+    "securityContext.fsGroup",
+    "securityContext.fsGroupChangePolicy",
+    "securityContext.sysctls",
+    "shareProcessNamespace",
+    "securityContext.runAsUser",
+    "securityContext.runAsGroup",
+    "securityContext.supplementalGroups",
+    "securityContext.supplementalGroupsPolicy",
+    "securityContext.seLinuxChangePolicy",
+];
+const LINUX_OF_CONTAINER: [&str; 10] = [
+    "appArmorProfile",
+    "seLinuxOptions",
+    "seccompProfile",
+    "capabilities",
+    "readOnlyRootFilesystem",
+    "privileged",
+    "allowPrivilegeEscalation",
+    "procMount",
+    "runAsUser",
+    "runAsGroup",
+];
+
+/// `spec.os`, and the fields that the named system does not have.
+pub(super) fn check(errors: &mut Errors, spec: &PodSpec) {
+    let Some(os) = &spec.os else { return };
+    let before = errors.len();
+    one_of(errors, "spec.os.name", &os.name, &["linux", "windows"]);
+    if errors.len() > before {
+        return;
+    }
+    let windows = os.name == "windows";
+    let mut forbid = |path: String, detail: &str| errors.push(FieldError::forbidden(path, detail));
+    if windows {
+        let fields = LINUX_OF_POD.iter().filter(|field| is_set(spec, field));
+        fields.for_each(|field| forbid(format!("spec.{field}"), NOT_ON_WINDOWS));
+    } else if is_set(spec, "securityContext.windowsOptions") {
+        let path = "spec.securityContext.windowsOptions".to_owned();
+        forbid(path, NOT_ON_LINUX);
+    }
+    for (path, container) in containers(spec) {
+        let Some(context) = &container.security_context else {
+            continue;
+        };
+        if windows {
+            let fields = LINUX_OF_CONTAINER
+                .iter()
+                .filter(|field| is_set(context, field));
+            fields.for_each(|field| forbid(format!("{path}.{field}"), NOT_ON_WINDOWS));
+        } else if context.windows_options.is_some() {
+            forbid(format!("{path}.windowsOptions"), NOT_ON_LINUX);
+        }
+    }
+}
+
+/// The security contexts of init containers, then of the others, with their paths.
+fn containers(spec: &PodSpec) -> impl Iterator<Item = (String, &Container)> {
+    let path = |list: &str, index: usize| format!("spec.{list}[{index}].securityContext");
+    let init = pod::init_containers(spec).iter().enumerate();
+    let init = init.map(move |(index, container)| (path("initContainers", index), container));
+    let app = spec.containers.iter().enumerate();
+    init.chain(app.map(move |(index, container)| (path("containers", index), container)))
+}
+
+/// Whether the field is there and, where it is a flag of the pod, is true.
+fn is_set(object: &impl Serialize, path: &str) -> bool {
+    let value = serde_json::to_value(object).unwrap_or_default();
+    let found = path
+        .split('.')
+        .try_fold(&value, |value, name| value.get(name));
+    let is_flag = matches!(path, "hostPID" | "hostIPC");
+    found.is_some_and(|found| !found.is_null() && (!is_flag || found == &serde_json::json!(true)))
+}
