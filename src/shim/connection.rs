@@ -12,6 +12,7 @@ use rustix::net::{
 use serde::Serialize;
 
 use super::reactor::{Interest, Key, Reactor, Token};
+use super::viewer::Attach;
 use crate::wire::frame::{self, FrameError, Kind};
 
 /// What a connection without back-pressure may have waiting before it is closed: replies and events.
@@ -30,18 +31,6 @@ pub(super) enum Role {
     Attach(Attach),
     /// Nothing is read any more; what is left is sent.
     Closing,
-}
-
-/// A viewer of a container.
-#[derive(Debug)]
-pub(super) struct Attach {
-    pub(super) container: Key,
-    pub(super) stdin: bool,
-    pub(super) outputs: [bool; 2],
-    /// This viewer has written to the container's standard input.
-    pub(super) wrote: bool,
-    /// Bytes it did not get because it reads too slowly.
-    pub(super) dropped: u64,
 }
 
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use super::container::Container;
 use super::fault::{error_text, refuse};
 use super::reactor::Key;
 use super::server::{LOOK_AROUND, Shim, Stopping, Waiter, unknown};
+use super::viewer;
 use crate::base::{Pid, SessionEnd};
 use crate::linux::pidfd::{self, Exit};
 use crate::wire::frame::Kind;
@@ -280,8 +281,9 @@ impl Shim {
         let Some(client) = self.connections.get_mut(&connection) else {
             return;
         };
+        let told = viewer::tell_gap(client, &self.reactor);
         let role = std::mem::replace(&mut client.role, Role::Closing);
-        let sent = client.send_json(Kind::End, end, &self.reactor);
+        let sent = told.and_then(|()| client.send_json(Kind::End, end, &self.reactor));
         if sent.is_err() || client.is_finished() {
             self.disconnect(connection);
         }

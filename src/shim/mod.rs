@@ -52,6 +52,7 @@ mod session;
 mod state_dir;
 mod streams;
 mod template;
+mod viewer;
 mod volume;
 
 pub(crate) use main::run;

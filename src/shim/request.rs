@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::connection::{Attach, Role};
+use super::connection::Role;
 use super::container::Container;
 use super::fault::{At, refuse};
 use super::reactor::Key;
@@ -11,6 +11,7 @@ use super::sandbox;
 use super::server::{Shim, Waiter, unknown};
 use super::session::Session;
 use super::streams::Taken;
+use super::viewer::Attach;
 use crate::base::{ContainerId, TerminalSize};
 use crate::linux::signal::Signal;
 use crate::wire::frame::Kind;
@@ -328,10 +329,12 @@ impl Shim {
         }
         let attach = Attach {
             container: container.key,
+            terminal: container.state.spec.tty,
             stdin: spec.stdin,
             outputs: [spec.stdout, spec.stderr],
             wrote: false,
             dropped: 0,
+            untold: 0,
         };
         if let Some(client) = self.connections.get_mut(&waiter.connection) {
             client.role = Role::Attach(attach);

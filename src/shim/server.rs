@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rustix::net::{SocketFlags, accept_with};
 
-use super::connection::{Attach, Connection, Role};
+use super::connection::{Connection, Role};
 use super::container::{Container, Pumped};
 use super::fault::error_text;
 use super::reactor::{Interest, Key, Reactor, Ready, Token};
 use super::sandbox::Sandbox;
 use super::session::Session;
 use super::streams::{Got, Taken};
+use super::viewer::{self, Attach, Shown};
 use crate::base::ContainerId;
 use crate::linux::clone::SingleThreaded;
 use crate::linux::signal::ChildSignals;
@@ -27,8 +28,6 @@ const MAX_CONNECTIONS: usize = 256;
 const CHUNK: usize = 64 * 1024;
 /// What an exec client may have waiting before its process has to wait.
 const MAX_EXEC_WAITING: usize = 256 * 1024;
-/// What an attached viewer may have waiting before it loses output.
-const MAX_ATTACH_WAITING: usize = 1 << 20;
 
 /// Rounds of events that may pass while the state on disk is older than the one in memory.
 const MAX_POSTPONED: u32 = 8;
@@ -297,6 +296,9 @@ impl Shim {
         if client.flush(&self.reactor).is_err() || client.is_finished() {
             return self.disconnect(key);
         }
+        if viewer::has_read(client, &self.reactor).is_err() {
+            return self.disconnect(key);
+        }
         if matches!(client.role, Role::Exec(_)) && client.waiting() < MAX_EXEC_WAITING / 2 {
             self.unblock_session(key);
         }
@@ -403,28 +405,29 @@ impl Shim {
         let Some(container) = self.containers.iter_mut().find(|found| found.key == key) else {
             return;
         };
-        let terminal = container.state.spec.tty;
         let connections = &mut self.connections;
         let reactor = &self.reactor;
         let (buffer, lines) = (&mut self.buffer, &mut self.lines);
         let pumped = container.pump(stream, buffer, lines, reactor, |bytes| {
             for (viewer, client) in connections.iter_mut() {
-                show(
-                    client, *viewer, key, stream, terminal, bytes, reactor, &mut slow,
-                );
+                match viewer::show(client, (key, stream), bytes, reactor) {
+                    Shown::Fine => {}
+                    told @ (Shown::FirstLoss | Shown::Broken) => slow.push((*viewer, told)),
+                }
             }
         });
         let draining = container.is_draining();
         for (viewer, told) in slow {
             match told {
-                Slow::First => self.note(
+                Shown::Fine => {}
+                Shown::FirstLoss => self.note(
                     key,
                     vec![
                         "an attached viewer reads too slowly and does not see all output"
                             .to_owned(),
                     ],
                 ),
-                Slow::Broken => self.disconnect(viewer),
+                Shown::Broken => self.disconnect(viewer),
             }
         }
         let Pumped { ended, notes } = pumped;
@@ -564,50 +567,4 @@ pub(super) fn unknown() -> Reply {
         Stage::Request,
         "the container is not known",
     ))
-}
-
-enum Slow {
-    First,
-    Broken,
-}
-
-/// Shows a piece of output to one client, if it is a viewer of that stream. A viewer that does not keep up
-/// loses it: neither the container nor other viewers wait.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the fields of a Shim, borrowed apart"
-)]
-fn show(
-    client: &mut Connection,
-    key: Key,
-    container: Key,
-    stream: u8,
-    terminal: bool,
-    bytes: &[u8],
-    reactor: &Reactor,
-    slow: &mut Vec<(Key, Slow)>,
-) {
-    let waiting = client.waiting();
-    let Role::Attach(attach) = &mut client.role else {
-        return;
-    };
-    let wanted = attach.outputs[usize::from(stream.min(1))];
-    if attach.container != container || !(wanted || terminal && attach.outputs[1]) {
-        return;
-    }
-    if waiting + bytes.len() > MAX_ATTACH_WAITING {
-        if attach.dropped == 0 {
-            slow.push((key, Slow::First));
-        }
-        attach.dropped += bytes.len() as u64;
-        return;
-    }
-    let kind = if stream == 0 {
-        Kind::Stdout
-    } else {
-        Kind::Stderr
-    };
-    if client.send_bytes(kind, bytes, reactor).is_err() {
-        slow.push((key, Slow::Broken));
-    }
 }

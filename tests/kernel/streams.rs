@@ -1,9 +1,10 @@
 //! Hostile bytes and hostile readers: terminals, logs, exec sessions.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -380,6 +381,97 @@ fn a_stopped_reader_does_not_stall_the_container() {
         for reader in &mut readers {
             reader.kill().unwrap();
             reader.wait().unwrap();
+        }
+        podtui.ok(&["delete", "pod", name, "--grace-period=0", "--force"]);
+    }
+    podtui.delete_all();
+}
+
+/// The N of `[podtui: N bytes of output are missing here, …]`, added up, and what is left without these lines.
+fn gaps(text: &str) -> (usize, String) {
+    let (mut missing, mut rest) = (0, String::new());
+    let mut parts = text.split("[podtui: ");
+    rest.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let (told, behind) = part.split_once("read]").expect("the whole sentence");
+        missing += told
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse::<usize>()
+            .expect("a number");
+        rest.push_str(behind);
+    }
+    (missing, rest)
+}
+
+/// A viewer that falls behind is told, at the place of the gap, how much it has not seen.
+#[test]
+fn an_attached_viewer_hears_of_what_it_missed() {
+    require_root!();
+    let podtui = Podtui::start();
+    // Beyond all the buffers between the container and a viewer.
+    const LINES: usize = 2_000_000;
+    let digits: usize = (1..=LINES).map(|line| line.to_string().len() + 1).sum();
+    for (name, extra, newline) in [("plain", "", 1), ("tty", "    tty: true\n", 2)] {
+        let script = format!("read x; seq 1 {LINES}; echo END; sleep 1000000");
+        podtui.apply(&pod(
+            name,
+            &format!("{extra}    stdin: true\n    command: [sh, -c, '{script}']\n"),
+        ));
+        podtui.wait_running(name);
+        let mut viewer = podtui
+            .command(&["attach", "-i", name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = viewer.stdin.take().unwrap();
+        stdin.write_all(b"\n").unwrap();
+        podtui.wait("the container to have written everything", || {
+            podtui
+                .ok(&["logs", "--tail=1", name])
+                .starts_with("END")
+                .then_some(())
+        });
+        // Only now it begins to read.
+        let mut streams = [
+            Box::new(viewer.stdout.take().unwrap()) as Box<dyn Read + Send>,
+            Box::new(viewer.stderr.take().unwrap()),
+        ]
+        .into_iter()
+        .map(|mut stream| {
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let filled = Arc::clone(&seen);
+            let reader = std::thread::spawn(move || {
+                let mut chunk = [0; 65536];
+                while let Ok(count @ 1..) = stream.read(&mut chunk) {
+                    filled.lock().unwrap().extend_from_slice(&chunk[..count]);
+                }
+            });
+            (seen, reader)
+        })
+        .collect::<Vec<_>>();
+        let echo = if newline == 2 { "\r\n".len() } else { 0 };
+        let total = digits + LINES * (newline - 1) + "END".len() + newline + echo;
+        let text = |index: usize| -> String {
+            String::from_utf8_lossy(&streams[index].0.lock().unwrap()).into_owned()
+        };
+        podtui.wait("everything to be seen or told", || {
+            let (in_output, output) = gaps(&text(0));
+            let (beside, _) = gaps(&text(1));
+            let missing = in_output + beside;
+            // Each gap of a terminal is a line of its own, behind the end of a broken sequence.
+            let framing = output.matches("\x1b\\\r\n\r\n").count() * 6;
+            let seen = output.len() - framing;
+            assert_eq!(in_output > 0, newline == 2 && missing > 0);
+            (missing > 0 && seen + missing == total).then_some(())
+        });
+        viewer.kill().unwrap();
+        viewer.wait().unwrap();
+        for (_, reader) in streams.drain(..) {
+            reader.join().unwrap();
         }
         podtui.ok(&["delete", "pod", name, "--grace-period=0", "--force"]);
     }
