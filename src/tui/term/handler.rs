@@ -1,5 +1,6 @@
 //! Stands between the parser and the emulator: passes on what draws, keeps back what reaches further.
 
+use alacritty_terminal::index::Column;
 use alacritty_terminal::term::cell::Flags;
 use alacritty_terminal::term::{Term, TermMode};
 use alacritty_terminal::vte::ansi::{
@@ -42,6 +43,46 @@ impl Handler for Guard<'_> {
         }
     }
 
+    /// In front of the first stop is the first column; the emulator would stay where it is.
+    fn move_backward_tabs(&mut self, count: u16) {
+        let column = |term: &Term<Listener>| term.grid().cursor.point.column.0;
+        for _ in 0..count {
+            let before = column(self.0);
+            if before == 0 {
+                return;
+            }
+            self.0.move_backward_tabs(1);
+            if column(self.0) == before {
+                self.0.goto_col(0);
+            }
+        }
+    }
+
+    fn insert_blank(&mut self, count: usize) {
+        self.0.insert_blank(count);
+        self.mend_row();
+    }
+
+    fn delete_chars(&mut self, count: usize) {
+        self.0.delete_chars(count);
+        self.mend_row();
+    }
+
+    fn erase_chars(&mut self, count: usize) {
+        self.0.erase_chars(count);
+        self.mend_row();
+    }
+
+    fn clear_line(&mut self, mode: LineClearMode) {
+        self.0.clear_line(mode);
+        self.mend_row();
+    }
+
+    fn clear_screen(&mut self, mode: ClearMode) {
+        self.0.clear_screen(mode);
+        self.mend_row();
+    }
+
     fn bell(&mut self) {
         self.0.bell();
     }
@@ -52,7 +93,6 @@ impl Handler for Guard<'_> {
         goto(line: i32, column: usize);
         goto_line(line: i32);
         goto_col(column: usize);
-        insert_blank(count: usize);
         move_up(rows: usize);
         move_down(rows: usize);
         identify_terminal(intermediate: Option<char>);
@@ -71,14 +111,9 @@ impl Handler for Guard<'_> {
         scroll_down(rows: usize);
         insert_blank_lines(count: usize);
         delete_lines(count: usize);
-        erase_chars(count: usize);
-        delete_chars(count: usize);
-        move_backward_tabs(count: u16);
         move_forward_tabs(count: u16);
         save_cursor_position();
         restore_cursor_position();
-        clear_line(mode: LineClearMode);
-        clear_screen(mode: ClearMode);
         clear_tabs(mode: TabulationClearMode);
         set_tabs(interval: u16);
         reset_state();
@@ -105,6 +140,28 @@ impl Handler for Guard<'_> {
 }
 
 impl Guard<'_> {
+    /// The emulator erases and moves cells without regard to glyphs of two columns; what is left of one that was cut
+    /// through becomes a blank, as in other terminals.
+    fn mend_row(&mut self) {
+        let line = self.0.grid().cursor.point.line;
+        let row = &mut self.0.grid_mut()[line];
+        let columns = row.len();
+        for index in 0..columns {
+            let has =
+                |index: usize, flag| index < columns && row[Column(index)].flags.contains(flag);
+            let is_half = (has(index, Flags::WIDE_CHAR)
+                && !has(index + 1, Flags::WIDE_CHAR_SPACER))
+                || (has(index, Flags::WIDE_CHAR_SPACER)
+                    && (index == 0 || !has(index - 1, Flags::WIDE_CHAR)));
+            if is_half {
+                let cell = &mut row[Column(index)];
+                cell.flags
+                    .remove(Flags::WIDE_CHAR | Flags::WIDE_CHAR_SPACER);
+                cell.clear_wide();
+            }
+        }
+    }
+
     /// Marks on the cell that the next one would go to; the same choice as in `Term::input`.
     fn marks(&self) -> usize {
         let grid = self.0.grid();

@@ -267,18 +267,29 @@ impl Emulator for Vt {
     }
 
     fn cursor(&self) -> Option<Cursor> {
-        let content = self.term.renderable_content();
-        let shape = match content.cursor.shape {
+        // `Term::renderable_content` is not used: it steps back from half a wide glyph in the first column.
+        let is_shown = self.is_browsing() || self.term.mode().contains(TermMode::SHOW_CURSOR);
+        let shape = match self.term.cursor_style().shape {
+            _ if !is_shown => return None,
             VtCursor::Hidden => return None,
             VtCursor::Block => CursorShape::Block,
             VtCursor::Underline => CursorShape::Underline,
             VtCursor::Beam => CursorShape::Bar,
             VtCursor::HollowBlock => CursorShape::Default,
         };
-        let offset = i32::try_from(content.display_offset).ok()?;
+        let grid = self.term.grid();
+        let mut point = if self.is_browsing() {
+            self.term.vi_mode_cursor.point
+        } else {
+            grid.cursor.point
+        };
+        if grid[point].flags.contains(Flags::WIDE_CHAR_SPACER) {
+            point.column = Column(point.column.0.saturating_sub(1));
+        }
+        let offset = i32::try_from(grid.display_offset()).ok()?;
         Some(Cursor {
-            column: u16::try_from(content.cursor.point.column.0).ok()?,
-            row: u16::try_from(content.cursor.point.line.0 + offset)
+            column: u16::try_from(point.column.0).ok()?,
+            row: u16::try_from(point.line.0 + offset)
                 .ok()
                 .filter(|row| usize::from(*row) < self.term.screen_lines())?,
             shape,
@@ -286,10 +297,12 @@ impl Emulator for Vt {
     }
 
     fn cells(&self, draw: &mut dyn FnMut(u16, u16, &str, Style)) {
-        let content = self.term.renderable_content();
-        let top = -i32::try_from(content.display_offset).unwrap_or(i32::MAX);
+        let grid = self.term.grid();
+        let selection = self.term.selection.as_ref();
+        let selection = selection.and_then(|selection| selection.to_range(&self.term));
+        let top = -i32::try_from(grid.display_offset()).unwrap_or(i32::MAX);
         let mut symbol = String::new();
-        for cell in content.display_iter {
+        for cell in grid.display_iter() {
             let (Ok(column), Ok(row)) = (
                 u16::try_from(cell.point.column.0),
                 u16::try_from(cell.point.line.0 - top),
@@ -299,11 +312,8 @@ impl Emulator for Vt {
             if cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
                 continue;
             }
-            let mut style = style_of(cell.cell, content.colors);
-            if content
-                .selection
-                .is_some_and(|range| range.contains(cell.point))
-            {
+            let mut style = style_of(cell.cell, self.term.colors());
+            if selection.is_some_and(|range| range.contains(cell.point)) {
                 style = style.add_modifier(Modifier::REVERSED);
             }
             symbol_of(cell.cell, &mut symbol);
