@@ -1,6 +1,8 @@
 //! The composition root: what a process that owns a state directory is made of, and the two processes
 //! that can own one — the screen and `podtui serve`.
 
+mod programs;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,6 +29,8 @@ use crate::runtime::{ShimProgram, ShimRuntime};
 use crate::store::{self, Store, WatchEvent};
 use crate::tui::{ExitChoice, TuiSettings};
 use crate::{cli, server, telemetry, tui};
+
+pub(crate) use programs::{TTY, become_program};
 
 /// A background engine without pods and clients ends after this time.
 const RETIRE_AFTER: Duration = Duration::from_secs(30);
@@ -224,7 +228,7 @@ pub(crate) fn screen(settings: &Settings, namespace: Option<String>, readonly: b
             .unwrap_or_else(|_| Err("the engine did not start".into()))
     };
     runtime.block_on(async {
-        let choice = tui::run(screen, client).await?;
+        let choice = tui::run(screen, Arc::new(programs::Programs), client).await?;
         let Some((client, host)) = host.await.context("starting the engine")? else {
             return Ok(());
         };

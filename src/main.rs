@@ -3,8 +3,9 @@
 //! Data runs one way: manifest → admission → store → engine → runtime → status → store → views. Every room
 //! below documents itself in its `mod.rs`; `tests/tidy.rs` holds the table of who may import whom.
 //!
-//! One binary, three kinds of process. `podtui __shim` is the single-threaded parent of one pod, decided here
-//! before any thread, logger or runtime exists. The process that holds the lock of a state directory owns the
+//! One binary, four kinds of process. `podtui __shim` is the single-threaded parent of one pod, decided here
+//! before any thread, logger or runtime exists; `podtui __tty` is decided there, too, and becomes a program in a
+//! terminal pane. The process that holds the lock of a state directory owns the
 //! engine ([`host`]), be it the screen or `podtui serve`. Everything else is a client of its socket.
 
 #![cfg_attr(
@@ -49,8 +50,10 @@ use crate::config::Settings;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == "__shim") {
-        return shim::run(words);
+    match words.next() {
+        Some(word) if word == "__shim" => return shim::run(words),
+        Some(word) if word == host::TTY => return host::become_program(words),
+        _ => {}
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -36,6 +36,21 @@ pub(crate) fn open(devpts: BorrowedFd<'_>, size: Option<TerminalSize>) -> io::Re
     Ok(Terminal { master, slave })
 }
 
+/// A terminal in the devpts instance of this process. The master is non-blocking.
+pub(crate) fn open_own(size: TerminalSize) -> io::Result<Terminal> {
+    let master =
+        rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    unlockpt(&master)?;
+    let flags = rustix::fs::fcntl_getfl(&master)?;
+    rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK)?;
+    let slave = ioctl_tiocgptpeer(
+        &master,
+        OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
+    )?;
+    resize(master.as_fd(), size)?;
+    Ok(Terminal { master, slave })
+}
+
 /// Sets the size; the foreground process group gets SIGWINCH.
 pub(crate) fn resize(master: BorrowedFd<'_>, size: TerminalSize) -> io::Result<()> {
     tcsetwinsize(

@@ -15,8 +15,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::editor::{Draft, Drafts, EditorEffect, EditorReply};
+use super::editor::{Draft, Drafts, EditorEffect, EditorReply, OutsideEdit};
 use super::effect::{Effect, ExitChoice};
+use super::host::HostPrograms;
 use super::look::Look;
 use super::model::{Connection, Model, Session};
 use super::msg::{Msg, Reply, TtyNews};
@@ -24,8 +25,8 @@ use super::panes::view;
 use super::record::Record;
 use super::screenshot;
 use super::tasks::{
-    LogRequest, TtyInput, WatchRequest, apply, check, create, edit_outside, expand_home,
-    follow_kind, follow_logs, follow_personal, keep_drafts, list_paths, poll_metrics,
+    LogRequest, TtyInput, WatchRequest, apply, check, create, edit_outside, editor_command,
+    expand_home, follow_kind, follow_logs, follow_personal, keep_drafts, list_paths, poll_metrics,
     read_manifest, read_personal, release_later, run_terminal, terminal_input, watch_signals,
 };
 use super::term::SessionId;
@@ -106,6 +107,7 @@ pub(crate) enum TuiError {
 /// terminal back.
 pub(crate) async fn run(
     settings: TuiSettings,
+    programs: Arc<dyn HostPrograms>,
     client: impl Future<Output = Result<Arc<dyn Client>, String>> + Send + 'static,
 ) -> Result<ExitChoice, TuiError> {
     let mut model = initial_model(&settings, Clock::system().now(), TimeZone::system());
@@ -126,7 +128,8 @@ pub(crate) async fn run(
             suspend: terminal::suspend,
             reenter: terminal::reenter,
             write: terminal::write,
-            leave: terminal::leave,
+            programs,
+            editor: editor_command(|name| std::env::var(name).ok()),
         },
     );
     app.draw().map_err(TuiError::Terminal)?;
@@ -179,14 +182,15 @@ pub(super) fn initial_model(settings: &TuiSettings, now: jiff::Timestamp, zone: 
     Model::new(session, look, settings.namespace.clone(), now)
 }
 
-/// What only the real terminal can do.
+/// What only the real terminal and the machine can do.
 pub(super) struct Host {
     pub(super) suspend: fn() -> io::Result<()>,
     pub(super) reenter: fn() -> io::Result<()>,
     /// Writes a whole sequence between two frames.
     pub(super) write: fn(&[u8]),
-    /// Gives the terminal away until `reenter`.
-    pub(super) leave: fn(),
+    pub(super) programs: Arc<dyn HostPrograms>,
+    /// The command line of `$EDITOR`.
+    pub(super) editor: String,
 }
 
 type ClientSlot = watch::Receiver<Option<Arc<dyn Client>>>;
@@ -199,7 +203,7 @@ struct Running {
     metrics: Option<AbortOnDropHandle<()>>,
     terminals: HashMap<SessionId, RunningTerminal>,
     check: Option<AbortOnDropHandle<()>>,
-    /// Reads keys; there is none while another program has the terminal.
+    /// Reads keys.
     input: Option<AbortOnDropHandle<()>>,
     drafts: Option<KeptDrafts>,
     /// What was decided on is done before podtui ends.
@@ -208,7 +212,8 @@ struct Running {
 
 struct RunningTerminal {
     input: mpsc::Sender<TtyInput>,
-    _task: AbortOnDropHandle<()>,
+    /// `None`: it ends by itself when its input is closed.
+    _task: Option<AbortOnDropHandle<()>>,
 }
 
 /// The task that keeps the draft file.
@@ -436,7 +441,10 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                 let task = self.with_client(move |client, messages| {
                     run_terminal(client, *request, input_rx, messages)
                 });
-                let running = RunningTerminal { input, _task: task };
+                let running = RunningTerminal {
+                    input,
+                    _task: Some(task),
+                };
                 self.running.terminals.insert(id, running);
             }
             Effect::SendTty { id, bytes } => self.send_tty(id, TtyInput::Bytes(bytes.into())),
@@ -448,6 +456,7 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                 self.running.terminals.remove(&id);
             }
             Effect::Copy(text) => (self.host.write)(&terminal::copy_sequence(&text)),
+            Effect::MouseMotion(is_on) => (self.host.write)(terminal::motion_sequence(is_on)),
             Effect::CursorShape(shape) => (self.host.write)(terminal::cursor_sequence(shape)),
             Effect::Redraw => self.redraw(),
             Effect::Suspend => {
@@ -500,41 +509,35 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                     kept.latest_tx.send_replace(draft);
                 }
             }
-            EditorEffect::DropRecovered(recovered) => {
+            EditorEffect::DropRecovered {
+                recovered,
+                is_discarded,
+            } => {
                 for one in recovered {
-                    if let Err(error) = std::fs::remove_file(&one.path) {
+                    if let Err(error) = Drafts::let_go(&one, is_discarded) {
                         tracing::warn!(%error, path = %one.path.display(), "cannot remove an old draft");
                     }
                 }
             }
-            EditorEffect::External(text) => self.edit_outside(&text),
+            EditorEffect::External(edit) => self.edit_outside(*edit),
             EditorEffect::ReadFile(path) => self.reply_blocking(move || read_manifest(&path)),
         }
     }
 
-    /// Nothing else happens on the screen meanwhile: the terminal is the other program's.
-    fn edit_outside(&mut self, text: &str) {
-        let was_listening = self.running.input.take().is_some();
-        (self.host.leave)();
-        let directory = self
-            .running
-            .drafts
-            .as_ref()
-            .map(|kept| kept.directory.clone());
-        let result = edit_outside(text, directory.as_deref());
-        if let Err(error) = (self.host.reenter)() {
-            tracing::warn!(%error, "cannot take the terminal again");
-        }
-        if was_listening {
-            self.listen();
-        }
-        self.redraw();
+    fn edit_outside(&mut self, edit: OutsideEdit) {
+        let (input, input_rx) = mpsc::channel(TTY_INPUT);
+        self.running
+            .terminals
+            .insert(edit.id, RunningTerminal { input, _task: None });
+        let kept = self.running.drafts.as_ref();
+        let directory = kept.map_or_else(std::env::temp_dir, |kept| kept.directory.clone());
+        let drafts = Drafts::in_directory(directory);
+        let (programs, command) = (Arc::clone(&self.host.programs), self.host.editor.clone());
         let messages = self.messages_tx.clone();
-        // The channel may be full of news that came meanwhile; the loop that empties it is this one.
-        tokio::spawn(async move {
-            let reply = Reply::Editor(EditorReply::External(result));
-            let _ = messages.send(Msg::Reply(reply)).await;
-        });
+        // Not aborted with its terminal: somebody has to take what the editor has saved.
+        tokio::spawn(edit_outside(
+            programs, command, edit, drafts, input_rx, messages,
+        ));
     }
 
     /// Starts reading keys.

@@ -66,6 +66,8 @@ pub(super) enum Effect {
     /// Put text into the clipboard of the user.
     Copy(String),
     CursorShape(CursorShape),
+    /// Every motion of the mouse is reported (mode 1003), or only drags again.
+    MouseMotion(bool),
     Redraw,
     Suspend,
     /// Take the terminal again and draw everything.

@@ -5,6 +5,8 @@ use ratatui::layout::{Position, Rect};
 use super::overlay::Focus;
 
 const SIDE_BY_SIDE: u16 = 120;
+/// Room for three regions on top of each other.
+pub(super) const MANY_ROWS: u16 = 36;
 
 /// A region that has no room is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub(super) struct Split {
     pub(super) focus: Focus,
     pub(super) is_zoomed: bool,
     pub(super) has_terminal: bool,
+    /// The terminal stands for the inspector: `$EDITOR` has its text.
+    pub(super) covers_inspector: bool,
 }
 
 /// `rows` is the number of rows the list would like to show.
@@ -59,6 +63,10 @@ pub(super) fn areas(screen: Rect, rows: usize, split: Split) -> Areas {
         (Focus::Inspector, _) if split.is_zoomed => areas.inspector = body,
         (Focus::Terminal, true) if split.is_zoomed || body.height < 8 => areas.terminal = body,
         _ if body.height < 8 => areas.list = body,
+        (Focus::Terminal, true) if split.covers_inspector => {
+            split_rows(&mut areas, body, rows);
+            areas.terminal = std::mem::replace(&mut areas.inspector, nothing);
+        }
         (_, true) => split_terminal(&mut areas, body, rows),
         (_, false) if body.width >= SIDE_BY_SIDE => split_columns(&mut areas, body),
         (_, false) => split_rows(&mut areas, body, rows),
@@ -73,7 +81,7 @@ fn split_terminal(areas: &mut Areas, body: Rect, rows: usize) {
         0..12 => 3,
         12..18 => 4,
         // Heading and three rows, title and four rows.
-        18..36 if !is_wide => 9,
+        18..MANY_ROWS if !is_wide => 9,
         height => height * 2 / 5,
     };
     let top = Rect {
@@ -143,11 +151,12 @@ mod tests {
     fn regions_never_overlap_or_leave_the_screen() {
         for width in (1..300).step_by(7) {
             for height in 1..80 {
-                for number in 0..12 {
+                for number in 0..24 {
                     let split = Split {
                         focus: [Focus::List, Focus::Inspector, Focus::Terminal][number % 3],
-                        is_zoomed: number >= 6,
+                        is_zoomed: number % 12 >= 6,
                         has_terminal: number % 6 >= 3,
+                        covers_inspector: number >= 12,
                     };
                     let screen = Rect::new(0, 0, width, height);
                     let areas = areas(screen, 12, split);

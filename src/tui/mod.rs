@@ -9,7 +9,7 @@
 //!   inside synchronised output; a frame equal to the last one writes nothing ([`terminal`]).
 //! * Text of containers and objects is made safe where it enters ([`sanitize`], [`data`], `tasks::logs`).
 //! * Shells and attached containers run in terminals inside of the screen; their emulator is part of the
-//!   model ([`term`]).
+//!   model ([`term`]). `$EDITOR` does, too; it is a program of this machine ([`HostPrograms`]).
 //! * Keys are a table ([`keymap`]); hints and help are made from it. Colours are a theme ([`theme`]).
 //!
 //! * [`actions`] is what can be done with an object, with the command lines that do the same; [`deletions`] are those
@@ -27,6 +27,7 @@ mod deletions;
 mod editor;
 mod effect;
 mod filter;
+mod host;
 mod inspector;
 mod keymap;
 mod layout;
@@ -55,3 +56,4 @@ mod update;
 
 pub(crate) use app::{TuiSettings, run};
 pub(crate) use effect::ExitChoice;
+pub(crate) use host::HostPrograms;

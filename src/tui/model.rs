@@ -9,7 +9,7 @@ use super::deletions::Deletions;
 use super::editor::{Editing, Stage};
 use super::inspector::{Inspector, Tab};
 use super::keymap::{Keymap, Place};
-use super::layout::{Areas, Split, areas};
+use super::layout::{Areas, MANY_ROWS, Split, areas};
 use super::list::List;
 use super::logs::LogPane;
 use super::look::Look;
@@ -17,7 +17,7 @@ use super::notices::{Level, Notices};
 use super::overlay::{Focus, Mode, Overlay};
 use super::personal::PersonalFiles;
 use super::term::Terminals;
-use crate::base::Uid;
+use crate::base::{TerminalSize, Uid};
 use crate::config::OnExit;
 use crate::model::{Kind, ObjectKey};
 
@@ -122,21 +122,49 @@ impl Model {
         self.areas_of(self.screen)
     }
 
-    /// The editor leaves the list the rows around the selection.
     pub(super) fn areas_of(&self, screen: Rect) -> Areas {
-        let rows = match self.editing.editor {
+        // A terminal that has not the keys leaves an open editor its rows where they are few.
+        let is_edited = self.editing.editor.is_some() && self.focus != Focus::Terminal;
+        let split = Split {
+            focus: self.focus,
+            is_zoomed: self.is_zoomed,
+            has_terminal: self.terms.is_shown() && (!is_edited || screen.height >= MANY_ROWS),
+            covers_inspector: self.is_edited_outside(),
+        };
+        areas(screen, self.list_rows(), split)
+    }
+
+    /// The editor leaves the list the rows around the selection.
+    fn list_rows(&self) -> usize {
+        match self.editing.editor {
             Some(_) => 2,
             None => self.list.rows().len(),
+        }
+    }
+
+    /// `$EDITOR` takes the place of the editor while it has the keys.
+    fn is_edited_outside(&self) -> bool {
+        let editor = self.editing.editor.as_ref();
+        editor.is_some_and(|editor| matches!(editor.stage, Stage::Outside(_)))
+    }
+
+    /// What the region of terminals will be once a new one is shown there and has the focus.
+    pub(super) fn next_terminal_size(&self, is_editor: bool) -> TerminalSize {
+        let split = Split {
+            focus: Focus::Terminal,
+            is_zoomed: self.is_zoomed && self.focus == Focus::Terminal && !is_editor,
+            has_terminal: true,
+            covers_inspector: is_editor || self.is_edited_outside(),
         };
-        areas(
-            screen,
-            rows,
-            Split {
-                focus: self.focus,
-                is_zoomed: self.is_zoomed,
-                has_terminal: self.terms.is_shown(),
+        let region = areas(self.screen, self.list_rows(), split).terminal;
+        // Below the title.
+        match (region.width, region.height.saturating_sub(1)) {
+            (0, _) | (_, 0) => TerminalSize {
+                columns: 80,
+                rows: 24,
             },
-        )
+            (columns, rows) => TerminalSize { columns, rows },
+        }
     }
 
     /// Where the lines of the edited text are: below the title, beside the line numbers, above the row that says
@@ -150,7 +178,7 @@ impl Model {
         let message = u16::from(area.height >= 3);
         let gutter = match editor.stage {
             Stage::Text => editor.gutter().min(area.width),
-            Stage::Review(_) | Stage::Sent(_) => 0,
+            Stage::Review(_) | Stage::Sent(_) | Stage::Outside(_) => 0,
         };
         Rect {
             x: area.x + gutter,

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::editor::EditorReply;
+use super::editor::{EditorReply, OutsideEnd};
 use super::msg::{LogNews, Msg, Reply, TtyNews, WatchNews};
 
 const KEPT: usize = 500;
@@ -117,8 +117,11 @@ fn editor(reply: &EditorReply) -> String {
             let refused = refused.as_ref().map(|(error, _)| error.reason);
             format!("applied {written:?}, refused {refused:?}")
         }
-        EditorReply::External(Ok(text)) => format!("edited outside: {} bytes", text.len()),
-        EditorReply::External(Err(problem)) => format!("edited outside: {problem}"),
+        EditorReply::External(id, end) => match end {
+            OutsideEnd::Left(text) => format!("{id:?}: edited outside: {} bytes", text.len()),
+            OutsideEnd::HungUp { text, .. } => format!("{id:?}: hung up: {} bytes", text.len()),
+            OutsideEnd::Failed(problem) => format!("{id:?}: edited outside: {problem}"),
+        },
         EditorReply::Recovered(found) => format!("{} unfinished edits", found.len()),
         EditorReply::FileRead(path, result) => {
             format!("read {path}: {:?}", result.as_ref().map(String::len))

@@ -26,9 +26,9 @@ const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
 const END_FRAME: &[u8] = b"\x1b[?2026l";
 
 /// Buttons, drags and the wheel with SGR coordinates, but not every motion (mode 1003): that would wake the
-/// screen up for nothing.
+/// screen up for nothing. Motion is on only while a program in the focused terminal wants it.
 const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1002h\x1b[?1006h";
-const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1002l\x1b[?1000l";
+const MOUSE_OFF: &str = "\x1b[?1003l\x1b[?1006l\x1b[?1002l\x1b[?1000l";
 
 /// DECSCUSR: the cursor as the user has set it.
 const DEFAULT_CURSOR: &str = "\x1b[0 q";
@@ -106,6 +106,15 @@ pub(super) fn write(bytes: &[u8]) {
 /// OSC 52: the terminal puts `text` into the clipboard. Base64 holds no control characters.
 pub(super) fn copy_sequence(text: &str) -> Vec<u8> {
     format!("\x1b]52;c;{}\x1b\\", STANDARD.encode(text)).into_bytes()
+}
+
+/// Switching 1003 off would switch off 1002 as well: of these modes xterm keeps only the last.
+pub(super) const fn motion_sequence(is_on: bool) -> &'static [u8] {
+    if is_on {
+        b"\x1b[?1003h"
+    } else {
+        b"\x1b[?1003l\x1b[?1000h\x1b[?1002h"
+    }
 }
 
 pub(super) const fn cursor_sequence(shape: CursorShape) -> &'static [u8] {

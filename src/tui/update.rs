@@ -13,6 +13,8 @@ mod secrets;
 mod sync;
 mod terminal;
 
+use crossterm::event::MouseEventKind;
+
 use super::data::Liveness;
 use super::effect::{Effect, ExitChoice};
 use super::keymap::Key;
@@ -31,6 +33,10 @@ pub(super) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         // Only output of the terminal that is shown changes the screen.
         Msg::Tty { id, news } => terminal::on_news(model, id, news),
+        // Motion is for programs in terminals alone; nothing of podtui follows it.
+        Msg::Mouse(event) if event.kind == MouseEventKind::Moved => {
+            terminal::on_mouse(model, event).unwrap_or_default()
+        }
         other => {
             model.pending.is_dirty = true;
             handle(model, other)
@@ -48,8 +54,7 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => return on_key(model, key),
         Msg::Mouse(event) => return mouse::on_mouse(model, event),
-        Msg::Paste(text) if model.overlays.is_empty() => return terminal::on_paste(model, &text),
-        Msg::Paste(text) => return overlays::on_paste(model, &text),
+        Msg::Paste(text) => return on_paste(model, &text),
         Msg::Focus(is_focused) => model.pending.is_unfocused = !is_focused,
         Msg::Tty { id, news } => return terminal::on_news(model, id, news),
         Msg::Resize { columns, rows } => {
@@ -65,8 +70,11 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
             effects.push(Effect::Exit(choice));
             return effects;
         }
-        Msg::Suspend => return vec![Effect::Suspend],
-        Msg::Resumed => return vec![Effect::Reenter],
+        Msg::Suspend => return commands::suspend(model),
+        Msg::Resumed => {
+            model.terms.outer_was_reset();
+            return vec![Effect::Reenter];
+        }
         Msg::Tick(now) => {
             sync::tick(model, now);
             return model.deletions.due(now);
@@ -139,6 +147,18 @@ fn on_key(model: &mut Model, key: crossterm::event::KeyEvent) -> Vec<Effect> {
         Some(cmd) => commands::run(model, cmd),
         None => Vec::new(),
     }
+}
+
+/// A paste goes where keys go.
+fn on_paste(model: &mut Model, text: &str) -> Vec<Effect> {
+    if !model.overlays.is_empty() {
+        return overlays::on_paste(model, text);
+    }
+    if model.focus == Focus::Terminal {
+        return terminal::on_paste(model, text);
+    }
+    super::editor::on_paste(model, text);
+    Vec::new()
 }
 
 fn on_watch(model: &mut Model, kind: Kind, generation: u64, news: WatchNews) {

@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 #[macro_use]
 mod support;
+mod outside;
 mod terminals;
 
 use std::fs;
@@ -53,6 +54,10 @@ impl<'a> Terminal<'a> {
             &directory("PODTUI_RUN_DIR", podtui.run()),
             "-e",
             &directory("PODTUI_CONFIG_DIR", podtui.path().join("config")),
+            "-e",
+            &directory("EDITOR", podtui.path().join("editor")),
+            "-e",
+            "KUBE_EDITOR=",
             "sh",
             "-c",
             &script,

@@ -111,7 +111,7 @@ fn logs_a_shell_and_the_list_at_the_same_time() {
 }
 
 /// The program inside of the shell script that is the terminal's process.
-fn child_of(terminal: &Terminal<'_>) -> u32 {
+pub(super) fn child_of(terminal: &Terminal<'_>) -> u32 {
     let pane = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]);
     let pane = pane.trim();
     let children = fs::read_to_string(format!("/proc/{pane}/task/{pane}/children")).unwrap();
@@ -119,7 +119,7 @@ fn child_of(terminal: &Terminal<'_>) -> u32 {
     pid.parse().unwrap()
 }
 
-fn signal(pid: u32, name: &str) {
+pub(super) fn signal(pid: u32, name: &str) {
     let status = Command::new("kill")
         .args([name, &pid.to_string()])
         .status()

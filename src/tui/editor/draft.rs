@@ -3,6 +3,9 @@
 //! One file per screen, in the state directory, mode 0600 because the text may be a secret. The file names its
 //! screen by process id and start time; the file of a screen that is gone is offered by the next one. Format
 //! version 1; a file of another version is left alone.
+//!
+//! While `$EDITOR` has the text, it is in a directory beside it (`PID-START-N.outside`), with the draft it began
+//! with in [`BEGINNING`] and the edited file; such a directory of a screen that is gone is offered in the same way.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,10 +15,14 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::outside::without_head;
 use super::state::{Editor, Subject};
 use crate::model::{Kind, ObjectKey};
 
 const VERSION: u32 = 1;
+/// The draft an outside edit began with.
+const BEGINNING: &str = "draft.json";
+const OUTSIDE: &str = "outside";
 
 /// An unfinished edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +71,8 @@ impl Draft {
 pub(in crate::tui) struct Recovered {
     pub(in crate::tui) path: PathBuf,
     pub(in crate::tui) draft: Draft,
+    /// An outside editor has left more beside the text, for instance what it had not saved.
+    pub(in crate::tui) has_strays: bool,
 }
 
 /// The draft file of this process, and those of others.
@@ -77,17 +86,72 @@ impl Drafts {
         Self { directory }
     }
 
-    fn own_path(&self) -> PathBuf {
+    fn own_name() -> String {
         let pid = std::process::id();
         let started = start_time(pid).unwrap_or_default();
-        self.directory.join(format!("{pid}-{started}.json"))
+        format!("{pid}-{started}")
+    }
+
+    fn own_path(&self) -> PathBuf {
+        self.directory.join(format!("{}.json", Self::own_name()))
+    }
+
+    fn ensure(&self) -> std::io::Result<()> {
+        let mut directory = fs::DirBuilder::new();
+        directory
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.directory)
+    }
+
+    /// An empty directory for an outside edit that begins with this draft.
+    pub(in crate::tui) fn make_outside(&self, draft: &Draft) -> std::io::Result<PathBuf> {
+        self.ensure()?;
+        let own = Self::own_name();
+        for number in 1..1000 {
+            let path = self.directory.join(format!("{own}-{number}.{OUTSIDE}"));
+            // A kept one of the same number would be in the way later.
+            if path.with_extension("kept").exists() {
+                continue;
+            }
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => {
+                    let mut options = fs::OpenOptions::new();
+                    let options = options.create_new(true).write(true).mode(0o600);
+                    let mut file = options.open(path.join(BEGINNING))?;
+                    file.write_all(&serde_json::to_vec(draft)?)?;
+                    return Ok(path);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(std::io::Error::other(format!(
+            "{} is full of kept edits",
+            self.directory.display()
+        )))
+    }
+
+    /// More than the draft and the edited file is in the directory of an outside edit.
+    pub(in crate::tui) fn has_strays(directory: &Path) -> bool {
+        fs::read_dir(directory).is_ok_and(|entries| entries.count() > 2)
+    }
+
+    /// What was offered is in an editor now, or not wanted any more. What an outside editor has left beside it is
+    /// only removed in the second case.
+    pub(in crate::tui) fn let_go(recovered: &Recovered, is_discarded: bool) -> std::io::Result<()> {
+        let path = &recovered.path;
+        if !path.is_dir() {
+            fs::remove_file(path)
+        } else if recovered.has_strays && !is_discarded {
+            fs::rename(path, path.with_extension("kept"))
+        } else {
+            fs::remove_dir_all(path)
+        }
     }
 
     pub(in crate::tui) fn save(&self, draft: &Draft) -> std::io::Result<()> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.directory)?;
+        self.ensure()?;
         let path = self.own_path();
         let beside = path.with_extension("tmp");
         let mut file = fs::OpenOptions::new()
@@ -117,25 +181,68 @@ impl Drafts {
             .flatten()
             .map(|entry| entry.path())
             .filter(|path| is_orphaned(path))
-            .filter_map(|path| {
-                let draft: Draft = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
-                (draft.version == VERSION).then_some(Recovered { path, draft })
-            })
+            .filter_map(recover)
             .collect();
         found.sort_by_key(|one| std::cmp::Reverse(one.draft.saved_at));
         found
     }
 }
 
+fn recover(path: PathBuf) -> Option<Recovered> {
+    if path.is_dir() {
+        return recover_outside(path);
+    }
+    let draft: Draft = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+    (draft.version == VERSION).then_some(Recovered {
+        path,
+        draft,
+        has_strays: false,
+    })
+}
+
+/// The text as the editor saved it last. One that was never saved, and left nothing else, is no loss and goes.
+fn recover_outside(path: PathBuf) -> Option<Recovered> {
+    let mut draft: Draft = serde_json::from_slice(&fs::read(path.join(BEGINNING)).ok()?).ok()?;
+    if draft.version != VERSION {
+        return None;
+    }
+    let edited = fs::read_dir(&path).ok()?.flatten().find(|entry| {
+        let path = entry.path();
+        path.extension()
+            .is_some_and(|extension| extension == "yaml")
+    })?;
+    let text = without_head(&fs::read_to_string(edited.path()).ok()?);
+    let has_strays = Drafts::has_strays(&path);
+    if text == draft.text && !has_strays {
+        // Not worth a word: it is tried again by the next screen.
+        let _ = fs::remove_dir_all(&path);
+        return None;
+    }
+    let saved = edited.metadata().and_then(|metadata| metadata.modified());
+    draft.saved_at = saved
+        .ok()
+        .and_then(|at| Timestamp::try_from(at).ok())
+        .unwrap_or(draft.saved_at);
+    draft.text = text;
+    Some(Recovered {
+        path,
+        draft,
+        has_strays,
+    })
+}
+
+/// `PID-START.json` or `PID-START-N.outside`, of a process that is gone.
 fn is_orphaned(path: &Path) -> bool {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
-    let owner = name
-        .strip_suffix(".json")
-        .and_then(|name| name.split_once('-'));
-    let Some((pid, started)) = owner else {
+    let owner = match name.rsplit_once('.') {
+        Some((owner, "json")) => Some(owner),
+        Some((owner, OUTSIDE)) => owner.rsplit_once('-').map(|(owner, _)| owner),
+        _ => None,
+    };
+    let Some((pid, started)) = owner.and_then(|owner| owner.split_once('-')) else {
         return false;
     };
     let Ok(pid) = pid.parse() else { return false };
@@ -206,5 +313,45 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].draft, draft("mine"));
         assert_eq!(found[0].draft.key(), Some(ObjectKey::pod("default", "p")));
+    }
+
+    #[test]
+    fn what_an_outside_editor_saved_is_offered() {
+        let directory = tempfile::tempdir().unwrap();
+        let drafts = Drafts::in_directory(directory.path().to_owned());
+        let pid = std::process::id();
+        let outside = |number: u8, files: &[(&str, &str)]| {
+            // Of the same process id, but of another process.
+            let path = directory.path().join(format!("{pid}-1-{number}.outside"));
+            fs::create_dir(&path).unwrap();
+            fs::write(
+                path.join(BEGINNING),
+                serde_json::to_vec(&draft("old\n")).unwrap(),
+            )
+            .unwrap();
+            for (name, text) in files {
+                fs::write(path.join(name), text).unwrap();
+            }
+            path
+        };
+        let untouched = outside(1, &[("p.yaml", "old\n")]);
+        let saved = outside(2, &[("p.yaml", "new\n")]);
+        let unsaved = outside(3, &[("p.yaml", "old\n"), (".p.yaml.swp", "typed")]);
+        let living = drafts.make_outside(&draft("old\n")).unwrap();
+        let mut found = drafts.recovered();
+        found.sort_by(|one, other| one.path.cmp(&other.path));
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| (&one.path, one.draft.text.as_str(), one.has_strays))
+            .collect();
+        assert_eq!(found, [(&saved, "new\n", false), (&unsaved, "old\n", true)]);
+        assert!(!untouched.exists() && living.exists());
+        // What is opened is not kept twice, but what the editor had not saved is.
+        for one in drafts.recovered() {
+            Drafts::let_go(&one, false).unwrap();
+        }
+        assert!(!saved.exists() && !unsaved.exists());
+        assert!(unsaved.with_extension("kept").join(".p.yaml.swp").exists());
+        assert_eq!(drafts.recovered(), []);
     }
 }

@@ -9,6 +9,7 @@ use crate::manifest::Severity;
 use crate::tui::effect::Effect;
 use crate::tui::model::Model;
 use crate::tui::overlay::{Answer as Choice, AnswerAction, Confirm, Overlay, TextBox};
+use crate::tui::term::SessionId;
 
 const WHEEL_LINES: isize = 3;
 
@@ -47,6 +48,7 @@ pub(in crate::tui) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             model.say("the engine has not answered yet");
             Vec::new()
         }
+        Some(&Stage::Outside(id)) => on_outside_key(model, key, id),
         None => Vec::new(),
     }
 }
@@ -91,6 +93,37 @@ pub(in crate::tui) fn on_mouse(model: &mut Model, event: MouseEvent) {
         let row = row.saturating_add_signed(lines).min(last);
         editor.buffer.go_to(row + 1, column + 1);
     }
+}
+
+/// The text is away: all one can do is to go where it is, or to end that.
+fn on_outside_key(model: &mut Model, key: KeyEvent, id: SessionId) -> Vec<Effect> {
+    match key.code {
+        KeyCode::Enter => super::opening::back_outside(model, id),
+        KeyCode::Esc => ask_close_outside(model),
+        _ => model.say("the text is in $EDITOR: enter goes there, esc closes it"),
+    }
+    Vec::new()
+}
+
+/// What `$EDITOR` has saved comes back; the rest is up to the editor, as always when its terminal goes.
+pub(in crate::tui) fn ask_close_outside(model: &mut Model) {
+    model.overlays.push(Overlay::Confirm(Confirm {
+        title: "close $EDITOR".to_owned(),
+        text: vec![
+            "It is hung up. What it has saved comes back to the editor of podtui; what it has not is lost, unless it \
+             keeps such things itself (vim: a swap file)."
+                .to_owned(),
+        ],
+        answers: vec![
+            Choice {
+                key: 'k',
+                text: "Keep editing".to_owned(),
+                action: AnswerAction::Nothing,
+            },
+            choice('c', "Close", Answer::CloseOutside),
+        ],
+        chosen: 0,
+    }));
 }
 
 fn on_text_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
@@ -407,12 +440,23 @@ pub(in crate::tui) fn answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
         Answer::OpenRecovered => {
             if let Some(recovered) = model.editing.recovered.pop() {
                 super::opening::resume(model, &recovered);
-                return vec![Effect::Editor(EditorEffect::DropRecovered(vec![recovered]))];
+                return vec![Effect::Editor(EditorEffect::DropRecovered {
+                    recovered: vec![recovered],
+                    is_discarded: false,
+                })];
             }
         }
         Answer::DropRecovered => {
-            let all = std::mem::take(&mut model.editing.recovered);
-            return vec![Effect::Editor(EditorEffect::DropRecovered(all))];
+            return vec![Effect::Editor(EditorEffect::DropRecovered {
+                recovered: std::mem::take(&mut model.editing.recovered),
+                is_discarded: true,
+            })];
+        }
+        Answer::CloseOutside => {
+            let editor = model.editing.editor.as_ref();
+            if let Some(Stage::Outside(id)) = editor.map(|editor| &editor.stage) {
+                return model.terms.close_id(*id);
+            }
         }
     }
     Vec::new()

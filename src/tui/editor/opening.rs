@@ -1,12 +1,15 @@
-use super::draft::Recovered;
+use super::draft::{Draft, Recovered};
 use super::outside::with_head;
 use super::source;
-use super::state::{Applied, Editor, Effect as EditorEffect, Subject};
+use super::state::{Applied, Editor, Effect as EditorEffect, OutsideEdit, Stage, Subject};
+use crate::base::Uid;
 use crate::manifest::pod_of_run_line;
-use crate::model::{Kind, Object};
+use crate::model::{Kind, Object, ObjectKey};
 use crate::tui::effect::Effect;
+use crate::tui::logs::Target;
 use crate::tui::model::Model;
 use crate::tui::overlay::{Answer, AnswerAction, Confirm, Focus, Overlay};
+use crate::tui::term::SessionId;
 
 const TEMPLATE: &str = include_str!("../../../assets/template-pod.yaml");
 
@@ -32,14 +35,45 @@ pub(in crate::tui) fn edit_selected(model: &mut Model, in_external: bool) -> Vec
     external(model)
 }
 
-/// Hands the text over to `$EDITOR`.
+/// Hands the text over to `$EDITOR`, in a terminal of its own.
 pub(super) fn external(model: &mut Model) -> Vec<Effect> {
+    let size = model.next_terminal_size(true);
     let Some(editor) = &mut model.editing.editor else {
         return Vec::new();
     };
-    editor.is_external = true;
     let text = with_head(&editor.buffer.text(), editor.problems());
-    vec![Effect::Editor(EditorEffect::External(text))]
+    let draft = Draft::of(editor, &editor.buffer.text(), model.now);
+    let target = match &editor.subject {
+        Subject::Existing { key, uid } => Target {
+            key: key.clone(),
+            uid: uid.clone(),
+        },
+        Subject::New => Target {
+            key: ObjectKey::new(Kind::Pod, &editor.namespace, "new"),
+            uid: Uid::new(String::new()),
+        },
+    };
+    let id = model.terms.open_editor(target.clone(), size);
+    editor.stage = Stage::Outside(id);
+    editor.popup = None;
+    model.focus = Focus::Terminal;
+    model.is_zoomed = false;
+    let edit = OutsideEdit {
+        id,
+        size,
+        file_name: format!("{}.yaml", target.key.name),
+        text,
+        draft,
+    };
+    vec![Effect::Editor(EditorEffect::External(Box::new(edit)))]
+}
+
+/// Shows the terminal of `$EDITOR` again.
+pub(super) fn back_outside(model: &mut Model, id: SessionId) {
+    if model.terms.show(id) {
+        model.focus = Focus::Terminal;
+        model.is_zoomed = false;
+    }
 }
 
 fn open_object(model: &mut Model, object: &Object) {

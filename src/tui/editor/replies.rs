@@ -2,13 +2,14 @@ use super::diagnose::located;
 use super::keys::{close, count};
 use super::opening::{external, open_new};
 use super::outside::without_head;
-use super::state::{Answer, Applied, Reply, Stage, Subject};
+use super::state::{Answer, Applied, Editor, OutsideEnd, Reply, Stage, Subject};
 use crate::manifest::Document;
 use crate::model::{ApiError, Reason};
 use crate::tui::effect::Effect;
 use crate::tui::model::Model;
-use crate::tui::overlay::{Answer as Choice, AnswerAction, Confirm, Overlay};
+use crate::tui::overlay::{Answer as Choice, AnswerAction, Confirm, Focus, Overlay};
 use crate::tui::sanitize::plain;
+use crate::tui::term::SessionId;
 
 pub(in crate::tui) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
     match reply {
@@ -24,7 +25,7 @@ pub(in crate::tui) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
             warnings,
             refused,
         } => return on_applied(model, &written, &warnings, refused),
-        Reply::External(result) => return on_external(model, result),
+        Reply::External(id, end) => return on_external(model, id, end),
         Reply::Recovered(found) => offer(model, found),
         Reply::FileRead(path, Ok(text)) => {
             open_new(model, &text, true);
@@ -121,14 +122,44 @@ fn on_refused(
 
 /// What `$EDITOR` left behind goes through the same checks; what is wrong goes back there, as kubectl does, unless
 /// nothing was changed since: then it stays here, with its problems.
-fn on_external(model: &mut Model, result: Result<String, String>) -> Vec<Effect> {
-    let Some(editor) = &mut model.editing.editor else {
+fn on_external(model: &mut Model, id: SessionId, end: OutsideEnd) -> Vec<Effect> {
+    let effects = model.terms.close_id(id);
+    if model.focus == Focus::Terminal {
+        model.focus = Focus::Inspector;
+        model.is_zoomed = model.areas().inspector.height == 0;
+    }
+    [effects, take_back(model, id, end)].concat()
+}
+
+fn take_back(model: &mut Model, id: SessionId, end: OutsideEnd) -> Vec<Effect> {
+    let is_awaited = |editor: &Editor| editor.stage == Stage::Outside(id);
+    let Some(editor) = model
+        .editing
+        .editor
+        .as_deref_mut()
+        .filter(|one| is_awaited(one))
+    else {
         return Vec::new();
     };
     editor.is_external = false;
-    let text = match result {
-        Ok(text) => without_head(&text),
-        Err(problem) => {
+    editor.back_to_text();
+    let text = match end {
+        OutsideEnd::Left(text) => without_head(&text),
+        OutsideEnd::HungUp { text, strays } => {
+            let text = without_head(&text);
+            if text != editor.buffer.text() && !text.trim().is_empty() {
+                editor.buffer.replace(&text);
+                editor.text_changed();
+            }
+            model.say(match strays {
+                None => "$EDITOR was closed; what it had saved is here".to_owned(),
+                Some(place) => {
+                    format!("what $EDITOR had saved is here, the rest may be in {place}")
+                }
+            });
+            return Vec::new();
+        }
+        OutsideEnd::Failed(problem) => {
             model.complain(plain(&problem));
             return Vec::new();
         }
@@ -150,7 +181,7 @@ fn on_external(model: &mut Model, result: Result<String, String>) -> Vec<Effect>
     match editor.stage {
         Stage::Review(_) => editor.is_external = true,
         Stage::Text if !is_same && editor.errors() > 0 => return external(model),
-        Stage::Text | Stage::Sent(_) => {}
+        Stage::Text | Stage::Sent(_) | Stage::Outside(_) => {}
     }
     Vec::new()
 }
@@ -173,6 +204,12 @@ fn offer(model: &mut Model, found: Vec<super::draft::Recovered>) {
         "An earlier screen ended while {what} was edited; its text of {} is kept.",
         at.strftime("%Y-%m-%d %H:%M:%S")
     )];
+    if newest.has_strays {
+        text.push(format!(
+            "$EDITOR had it, and left more beside it: {}",
+            newest.path.with_extension("kept").display()
+        ));
+    }
     if found.len() > 1 {
         text.push(format!("{} older ones are kept as well.", found.len() - 1));
     }

@@ -9,12 +9,13 @@ use super::diagnose::{Names, Problem, Report, Surroundings};
 use super::diff::{DiffLine, Sign, diff};
 use super::draft::{Draft, Recovered};
 use super::outcome::{Change, Outcome, summary};
-use crate::base::Uid;
+use crate::base::{TerminalSize, Uid};
 use crate::manifest::{Document, Schema, Severity, load};
 use crate::model::{ApiError, Kind, Object, ObjectKey};
 use crate::tui::data::Liveness;
 use crate::tui::model::Model;
 use crate::tui::overlay::Focus;
+use crate::tui::term::SessionId;
 
 /// Equal lines shown around a difference.
 const CONTEXT: usize = 2;
@@ -90,6 +91,8 @@ pub(in crate::tui) enum Stage {
     Review(Review),
     /// Sent; the answer is awaited. The words say what for.
     Sent(String),
+    /// `$EDITOR` has the text, in this terminal. Nothing may be typed here meanwhile.
+    Outside(SessionId),
 }
 
 /// What is known about the text.
@@ -158,12 +161,43 @@ pub(in crate::tui) enum Effect {
     Apply(Box<ApplyRequest>),
     /// Put the text into the draft file after a pause, or remove the file.
     Keep(Option<Draft>),
-    /// Remove the files of earlier screens.
-    DropRecovered(Vec<Recovered>),
-    /// Give the terminal to `$EDITOR` with this text.
-    External(String),
+    /// Remove what earlier screens left behind.
+    DropRecovered {
+        recovered: Vec<Recovered>,
+        /// The user does not want it; otherwise it is in an editor now.
+        is_discarded: bool,
+    },
+    /// Run `$EDITOR` on this text.
+    External(Box<OutsideEdit>),
     /// Read a manifest into a new editor.
     ReadFile(String),
+}
+
+/// A text for `$EDITOR`.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::tui) struct OutsideEdit {
+    /// The terminal it runs in.
+    pub(in crate::tui) id: SessionId,
+    pub(in crate::tui) size: TerminalSize,
+    /// Editors show it, and choose colours by it.
+    pub(in crate::tui) file_name: String,
+    /// With the head that explains.
+    pub(in crate::tui) text: String,
+    pub(in crate::tui) draft: Draft,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::tui) enum OutsideEnd {
+    /// The text it left.
+    Left(String),
+    /// Its terminal was closed; what it had saved until then, and where the rest may be.
+    HungUp {
+        text: String,
+        strays: Option<String>,
+    },
+    /// It could not be run or says that it failed; the text says where the work is, if there is any.
+    Failed(String),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -187,8 +221,7 @@ pub(in crate::tui) enum Reply {
         warnings: Vec<String>,
         refused: Option<(ApiError, Option<Box<Document>>)>,
     },
-    /// The text that `$EDITOR` left; an error when it could not be run.
-    External(Result<String, String>),
+    External(SessionId, OutsideEnd),
     Recovered(Vec<Recovered>),
     FileRead(String, Result<String, String>),
 }
@@ -201,6 +234,8 @@ pub(in crate::tui) enum Answer {
     Recreate,
     OpenRecovered,
     DropRecovered,
+    /// Hang `$EDITOR` up.
+    CloseOutside,
 }
 
 impl Editor {
@@ -557,9 +592,9 @@ fn follow_object(model: &mut Model) {
         return;
     };
     let covers = collection.namespace.is_none() || collection.namespace == key.namespace;
-    // While a pod is recreated it is gone for a moment.
-    let is_sent = matches!(editor.stage, Stage::Sent(_));
-    if collection.liveness != Liveness::Live || !covers || is_sent {
+    // While a pod is recreated it is gone for a moment; while another program has the text, it is looked at later.
+    let is_away = matches!(editor.stage, Stage::Sent(_) | Stage::Outside(_));
+    if collection.liveness != Liveness::Live || !covers || is_away {
         return;
     }
     let key = key.clone();

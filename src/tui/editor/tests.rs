@@ -3,15 +3,18 @@
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use super::state::{ApplyRequest, Effect as EditorEffect, Reply as EditorReply, Stage, Subject};
+use super::state::{
+    ApplyRequest, Effect as EditorEffect, OutsideEdit, OutsideEnd, Reply as EditorReply, Stage,
+    Subject,
+};
 use super::{diagnose, on_reply};
 use crate::admission::{Context, admit_create, admit_update};
 use crate::model::applied::{applied_text, apply_patch, with_applied};
 use crate::model::patch::apply_strategic;
 use crate::model::{ApiError, FieldError, Kind, Object, decode};
 use crate::tui::effect::Effect;
-use crate::tui::msg::{Msg, Reply};
-use crate::tui::overlay::Overlay;
+use crate::tui::msg::{Msg, Reply, TtyChunk, TtyNews};
+use crate::tui::overlay::{Focus, Overlay};
 use crate::tui::testing::{Screen, now};
 
 const TEXT: &str = "# the one that serves\napiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  labels:\n    app: web  # used by nothing\nspec:\n  \
@@ -395,30 +398,33 @@ fn a_wrong_run_line_stays_to_be_mended() {
 #[test]
 fn an_outside_editor_goes_the_same_way() {
     let mut desk = Desk::new(80, 24);
-    let outside = |desk: &mut Desk| -> String {
-        let effects = std::mem::take(&mut desk.screen.effects);
-        let text = effects.into_iter().find_map(|effect| match effect {
-            Effect::Editor(EditorEffect::External(text)) => Some(text),
-            _ => None,
-        });
-        text.expect("the outside editor is asked for")
-    };
     desk.keys("E");
-    let text = outside(&mut desk);
+    let edit = outside(&mut desk);
     assert!(
-        text.starts_with("# Please edit") && text.ends_with(TEXT),
-        "{text}"
+        edit.text.starts_with("# Please edit") && edit.text.ends_with(TEXT),
+        "{}",
+        edit.text
     );
+    assert_eq!(edit.file_name, "web.yaml");
     // A mistake goes back there, with what is wrong above the text.
-    desk.answer(EditorReply::External(Ok(
-        text.replace("image: nginx", "imgae: nginx")
-    )));
-    let text = outside(&mut desk);
-    assert!(text.contains("# * line 11: unknown field"), "{text}");
-    desk.answer(EditorReply::External(Ok(
-        text.replace("imgae: nginx:1.26", "image: nginx:1.27")
-    )));
+    leave(
+        &mut desk,
+        &edit,
+        &edit.text.replace("image: nginx", "imgae: nginx"),
+    );
+    let edit = outside(&mut desk);
+    assert!(
+        edit.text.contains("# * line 11: unknown field"),
+        "{}",
+        edit.text
+    );
+    leave(
+        &mut desk,
+        &edit,
+        &edit.text.replace("imgae: nginx:1.26", "image: nginx:1.27"),
+    );
     assert!(matches!(desk.stage(), Stage::Review(_)), "{}", desk.draw());
+    assert_eq!(desk.screen.model.focus, Focus::Inspector);
     desk.keys("<enter>").serve();
     assert_eq!(desk.image(), "nginx:1.27");
     assert_eq!(
@@ -427,16 +433,134 @@ fn an_outside_editor_goes_the_same_way() {
     );
     // The same text again with the same mistake stays here.
     desk.keys("E");
-    let text = outside(&mut desk);
-    let broken = text.replace("image: nginx", "imgae: nginx");
-    desk.answer(EditorReply::External(Ok(broken)));
+    let edit = outside(&mut desk);
+    leave(
+        &mut desk,
+        &edit,
+        &edit.text.replace("image: nginx", "imgae: nginx"),
+    );
     let again = outside(&mut desk);
-    desk.answer(EditorReply::External(Ok(again)));
+    leave(&mut desk, &again, &again.text);
     assert!(desk.draw().contains("2 errors"), "{}", desk.draw());
     desk.keys("<esc>d").keys("E");
     let same = outside(&mut desk);
-    desk.answer(EditorReply::External(Ok(same)));
+    leave(&mut desk, &same, &same.text);
     assert!(!desk.is_open() && desk.draw().contains("no changes made"));
+}
+
+fn outside(desk: &mut Desk) -> OutsideEdit {
+    let effects = std::mem::take(&mut desk.screen.effects);
+    let edit = effects.into_iter().find_map(|effect| match effect {
+        Effect::Editor(EditorEffect::External(edit)) => Some(*edit),
+        _ => None,
+    });
+    edit.expect("the outside editor is asked for")
+}
+
+fn leave(desk: &mut Desk, edit: &OutsideEdit, text: &str) {
+    desk.answer(EditorReply::External(
+        edit.id,
+        OutsideEnd::Left(text.to_owned()),
+    ));
+}
+
+fn tty(desk: &mut Desk, edit: &OutsideEdit, news: TtyNews) {
+    desk.screen.send(Msg::Tty { id: edit.id, news });
+}
+
+#[test]
+fn an_outside_editor_is_a_terminal_beside_the_list() {
+    for (columns, rows, expected) in [(80, 24, (80, 17)), (200, 50, (200, 43)), (20, 5, (20, 2))] {
+        let mut desk = Desk::new(columns, rows);
+        desk.keys("e<ctrl-o>");
+        let edit = outside(&mut desk);
+        assert_eq!((edit.size.columns, edit.size.rows), expected);
+        // It starts with the right size.
+        let is_resize = |effect: &Effect| matches!(effect, Effect::ResizeTty { .. });
+        assert!(!desk.screen.effects.iter().any(is_resize));
+        tty(&mut desk, &edit, TtyNews::Started("vim".to_owned()));
+        let bytes = bytes::Bytes::from_static(b"~ in vim");
+        tty(
+            &mut desk,
+            &edit,
+            TtyNews::Output(TtyChunk::new(bytes, None)),
+        );
+        let text = desk.draw();
+        assert!(text.contains("~ in vim"), "{text}");
+        if columns >= 80 {
+            assert!(text.contains("TERM web/$EDITOR vim"), "{text}");
+            assert!(text.contains("ctrl-c: vim"), "{text}");
+            assert!(text.lines().nth(2).unwrap().contains("web"), "{text}");
+        }
+        // Every key is the editor's, those of a detach from a container too.
+        desk.screen.effects.clear();
+        desk.keys("q<ctrl-p><ctrl-q><ctrl-s><esc>");
+        let effects = std::mem::take(&mut desk.screen.effects);
+        let keys = effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::SendTty { .. }));
+        assert_eq!(keys.count(), 5);
+    }
+}
+
+#[test]
+fn the_text_waits_while_it_is_outside() {
+    let mut desk = Desk::new(80, 24);
+    desk.keys("e");
+    desk.keys("# mine<enter><ctrl-o>");
+    let edit = outside(&mut desk);
+    let typed = desk.text();
+    // Detached: nothing can be typed into the text that is away, and Enter goes back.
+    desk.keys("<ctrl-]>d");
+    assert!(
+        desk.draw().contains("the text is in $EDITOR"),
+        "{}",
+        desk.draw()
+    );
+    desk.keys("x<ctrl-x>");
+    desk.screen.send(Msg::Paste("lost?".to_owned()));
+    assert_eq!(desk.text(), typed);
+    desk.keys("<enter>");
+    assert_eq!(desk.screen.model.focus, Focus::Terminal);
+    // Neither does a change of the object take it away.
+    let live = desk.live.clone().unwrap();
+    desk.screen.list(Kind::Pod, Vec::new());
+    desk.screen.list(Kind::Pod, vec![live]);
+    assert!(matches!(desk.stage(), Stage::Outside(_)));
+    // Closing asks; what was saved comes back.
+    desk.keys("<ctrl-]>ck");
+    assert!(matches!(desk.stage(), Stage::Outside(_)));
+    desk.keys("<ctrl-]>cc");
+    let is_closed = |effect: &Effect| matches!(effect, Effect::CloseTerminal(id) if *id == edit.id);
+    assert!(desk.screen.effects.iter().any(is_closed));
+    desk.answer(EditorReply::External(
+        edit.id,
+        OutsideEnd::HungUp {
+            text: format!("{}# saved\n", edit.text),
+            strays: Some("/edits/1-2-1.kept".to_owned()),
+        },
+    ));
+    assert_eq!(desk.text(), format!("{typed}# saved\n"));
+    assert_eq!(*desk.stage(), Stage::Text);
+    assert!(desk.draw().contains("/edits/1-2-1.kept"), "{}", desk.draw());
+    // A failure leaves the text as it was.
+    desk.keys("<ctrl-o>");
+    let edit = outside(&mut desk);
+    let problem = OutsideEnd::Failed("vi: it exited with 1".to_owned());
+    desk.answer(EditorReply::External(edit.id, problem));
+    assert_eq!(desk.text(), format!("{typed}# saved\n"));
+    assert!(desk.draw().contains("exited with 1") && !desk.screen.model.terms.is_shown());
+}
+
+#[test]
+fn a_paste_is_typed() {
+    let mut desk = Desk::new(80, 24);
+    desk.keys("e");
+    desk.screen.send(Msg::Paste("# one\n# two\n".to_owned()));
+    assert!(desk.text().starts_with("# one\n# two\n"), "{}", desk.text());
+    // Below a terminal that has the keys it is not the editor's.
+    desk.keys("<ctrl-z>").settle();
+    assert_eq!(desk.text(), TEXT);
 }
 
 #[test]
@@ -450,6 +574,7 @@ fn an_unfinished_edit_is_offered() {
     let recovered = super::draft::Recovered {
         path: "/nowhere/1-1.json".into(),
         draft,
+        has_strays: false,
     };
     desk.answer(EditorReply::Recovered(vec![recovered]));
     assert_snapshot!(desk.draw());
@@ -459,7 +584,7 @@ fn an_unfinished_edit_is_offered() {
         .screen
         .effects
         .iter()
-        .any(|effect| matches!(effect, Effect::Editor(EditorEffect::DropRecovered(_))));
+        .any(|effect| matches!(effect, Effect::Editor(EditorEffect::DropRecovered { .. })));
     assert!(dropped);
 }
 

@@ -45,6 +45,12 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) -> Option
             part.put(1, 0, words, model.look.theme.styles.wait);
             None
         }
+        Stage::Outside(_) => {
+            let mut part = canvas.part(text_area);
+            let words = "the text is in $EDITOR; what it leaves comes back here for review";
+            part.put(1, 0, words, model.look.theme.styles.wait);
+            None
+        }
     }
 }
 
@@ -61,6 +67,7 @@ fn draw_title(model: &Model, canvas: &mut Canvas<'_>, editor: &Editor) {
         Stage::Text => text_state(editor),
         Stage::Review(review) => review.summary.clone(),
         Stage::Sent(_) => "sent".to_owned(),
+        Stage::Outside(_) => "in $EDITOR".to_owned(),
     };
     let room = canvas.width().saturating_sub(at + 4);
     let state = super::canvas::cut(&state, room, model.look.glyphs.ellipsis);

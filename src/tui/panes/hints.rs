@@ -7,7 +7,7 @@ use crate::tui::editor::Stage;
 use crate::tui::keymap::{Binding, Cmd, Place};
 use crate::tui::model::Model;
 use crate::tui::notices::Level;
-use crate::tui::overlay::Overlay;
+use crate::tui::overlay::{Focus, Overlay};
 
 /// The bottom row: mode, then a prompt, a message or the keys that work here.
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
@@ -113,6 +113,7 @@ fn editor_hints(model: &Model) -> Vec<(&'static str, &'static str)> {
             ("j k", "scroll"),
         ],
         Stage::Sent(_) => vec![("", "waiting for the engine")],
+        Stage::Outside(_) => vec![("enter", "to $EDITOR"), ("esc", "close it")],
     }
 }
 
@@ -139,7 +140,9 @@ fn hints(model: &Model) -> (Hints, Hints) {
             ("esc", "cancel"),
         ]),
         Some(Overlay::Text(_)) => words(&[("j k", "scroll"), ("esc", "close")]),
-        None if model.editing.editor.is_some() => words(&editor_hints(model)),
+        None if model.editing.editor.is_some() && model.focus != Focus::Terminal => {
+            words(&editor_hints(model))
+        }
         None => {
             let hint = |binding: &Binding| {
                 if model.session.is_readonly && changes_something(binding.cmd) {

@@ -84,7 +84,7 @@ fn name(model: &Model, session: &Session) -> String {
     let program = match (&session.state, session.purpose) {
         (State::Opening, _) => Some("...".to_owned()),
         (State::Running(_), Purpose::Attach { stdin: false, .. }) => Some("output only".to_owned()),
-        (State::Running(program), Purpose::Shell) => Some(program.clone()),
+        (State::Running(program), Purpose::Shell | Purpose::Editor) => Some(program.clone()),
         (State::Running(_), Purpose::Attach { .. }) => Some("attached".to_owned()),
         (State::Ended(_), _) => session.end_text(),
     };
@@ -139,7 +139,9 @@ fn where_ctrl_c_goes(session: &Session, has_focus: bool) -> String {
         _ if !has_focus => "ctrl-c: podtui".to_owned(),
         (_, Purpose::Attach { stdin: false, .. }) => "ctrl-c: nowhere".to_owned(),
         (_, Purpose::Attach { tty: false, .. }) => "ctrl-c: nowhere (no tty)".to_owned(),
-        (State::Running(program), Purpose::Shell) => format!("ctrl-c: {program}"),
+        (State::Running(program), Purpose::Shell | Purpose::Editor) => {
+            format!("ctrl-c: {program}")
+        }
         _ => format!("ctrl-c: {}", session.container),
     }
 }

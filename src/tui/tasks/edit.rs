@@ -1,16 +1,12 @@
-//! What the editor asks of the world: checks after a pause, writes, `$EDITOR`, files.
+//! What the editor asks of the world: checks after a pause, writes, files.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use super::expand_home;
-use super::input::LentTerminal;
 use crate::client::{Client, DeleteOptions, Preconditions, WriteOptions, Written};
 use crate::manifest::Document;
 use crate::model::applied::{apply_patch, with_applied};
@@ -204,83 +200,6 @@ async fn wait_gone(client: &dyn Client, key: &ObjectKey, deleted: &Object) -> Re
     }
 }
 
-/// Runs `$KUBE_EDITOR`, `$EDITOR` or `vi` on a file with this text, as kubectl does, and returns what it holds then.
-/// The caller has given the terminal away.
-pub(in crate::tui) fn edit_outside(text: &str, directory: Option<&Path>) -> Result<String, String> {
-    let variable = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .filter(|value| !value.trim().is_empty())
-    };
-    let command = variable("KUBE_EDITOR")
-        .or_else(|| variable("EDITOR"))
-        .unwrap_or_else(|| "vi".to_owned());
-    let directory = directory.map_or_else(std::env::temp_dir, Path::to_path_buf);
-    edit_with(&command, text, &directory)
-}
-
-fn edit_with(command: &str, text: &str, directory: &Path) -> Result<String, String> {
-    let path = directory.join(format!("edit-{}.yaml", std::process::id()));
-    let lent = LentTerminal::lend();
-    let result = edit_file(command, &path, text);
-    drop(lent);
-    // Bytes: what cannot be read back because it is not UTF-8 was typed all the same.
-    let is_changed = || fs::read(&path).is_ok_and(|left| left != text.as_bytes());
-    if result.is_err() && is_changed() {
-        let kept = keep(&path).unwrap_or(path);
-        let place = kept.display();
-        return result.map_err(|error| format!("$EDITOR: {error}; what was typed is in {place}"));
-    }
-    // The text is in the editor of the screen and in its draft from here on.
-    let _ = fs::remove_file(&path);
-    result.map_err(|error| format!("$EDITOR: {error}"))
-}
-
-/// A name of its own, so that no later edit writes over it.
-fn keep(path: &Path) -> Option<PathBuf> {
-    let names = (1u32..).map(|number| path.with_extension(format!("kept{number}.yaml")));
-    // A hard link is refused where the name is taken; a rename would replace it.
-    for kept in names.take(1000) {
-        match fs::hard_link(path, &kept) {
-            Ok(()) => {
-                let _ = fs::remove_file(path);
-                return Some(kept);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(_) => return None,
-        }
-    }
-    None
-}
-
-fn edit_file(command: &str, path: &PathBuf, text: &str) -> Result<String, String> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)
-            .map_err(|error| format!("{}: {error}", directory.display()))?;
-    }
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    // Whatever stands at the place, a link for instance, is not written through.
-    let _ = fs::remove_file(path);
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    drop(file);
-    // Through a shell: the variable may hold arguments.
-    let status = std::process::Command::new("/bin/sh")
-        .args(["-c", &format!("{command} \"$1\""), "sh"])
-        .arg(path)
-        .status()
-        .map_err(|error| format!("{command}: {error}"))?;
-    if !status.success() {
-        return Err(format!("{command}: {status}"));
-    }
-    fs::read_to_string(path).map_err(failed)
-}
-
 /// A manifest to be opened in the editor.
 pub(in crate::tui) fn read_manifest(path: &str) -> Reply {
     let place = expand_home(path);
@@ -296,31 +215,4 @@ pub(in crate::tui) fn read_manifest(path: &str) -> Reply {
         fs::read_to_string(&place).map_err(|error| format!("{path}: {error}"))
     };
     Reply::Editor(EditorReply::FileRead(path.to_owned(), read()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_typed_outlives_a_failing_editor() {
-        let directory = tempfile::tempdir().unwrap();
-        let edit = |command: &str| edit_with(command, "a: 1\n", directory.path());
-        let types = "f() { echo 'b: 2' >> \"$1\"; return 3; }; f";
-        let error = edit(types).unwrap_err();
-        let (_, place) = error.split_once("what was typed is in ").unwrap();
-        assert_eq!(fs::read_to_string(place).unwrap(), "a: 1\nb: 2\n");
-        // A later edit leaves it alone, and an editor that changed nothing leaves nothing.
-        assert!(edit("false").unwrap_err().contains("exit status: 1"));
-        assert_eq!(edit("true").unwrap(), "a: 1\n");
-        assert_eq!(fs::read_to_string(place).unwrap(), "a: 1\nb: 2\n");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-        // Neither does a second failure write over the first, nor are bytes that are no text thrown away.
-        let bytes = "f() { printf '\\377' > \"$1\"; }; f";
-        let error = edit(bytes).unwrap_err();
-        let (_, second) = error.split_once("what was typed is in ").unwrap();
-        assert_ne!(second, place);
-        assert_eq!(fs::read(second).unwrap(), [0xff]);
-        assert_eq!(fs::read_to_string(place).unwrap(), "a: 1\nb: 2\n");
-    }
 }

@@ -1,5 +1,3 @@
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt;
 use rustix::process::Signal;
@@ -29,10 +27,7 @@ pub(in crate::tui) async fn terminal_input(messages: mpsc::Sender<Msg>) {
 fn message(event: Event) -> Option<Msg> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => Some(Msg::Key(key)),
-        Event::Mouse(event) => match event.kind {
-            crossterm::event::MouseEventKind::Moved => None,
-            _ => Some(Msg::Mouse(event)),
-        },
+        Event::Mouse(event) => Some(Msg::Mouse(event)),
         Event::Paste(text) => Some(Msg::Paste(text)),
         Event::Resize(columns, rows) => Some(Msg::Resize { columns, rows }),
         Event::FocusGained => Some(Msg::Focus(true)),
@@ -43,26 +38,6 @@ fn message(event: Event) -> Option<Msg> {
 
 /// SIGTERM, SIGHUP and SIGINT end the screen in order; SIGTSTP and SIGCONT give the terminal away and take
 /// it again.
-/// Another program has the terminal and waits for ctrl-c itself. The terminal sends SIGINT to the whole foreground
-/// process group, so podtui must overhear it meanwhile, as system(3) does. Of the process, as signals are.
-static TERMINAL_IS_LENT: AtomicBool = AtomicBool::new(false);
-
-/// While this exists, SIGINT is not for podtui.
-pub(in crate::tui) struct LentTerminal(());
-
-impl LentTerminal {
-    pub(in crate::tui) fn lend() -> Self {
-        TERMINAL_IS_LENT.store(true, Ordering::SeqCst);
-        Self(())
-    }
-}
-
-impl Drop for LentTerminal {
-    fn drop(&mut self) {
-        TERMINAL_IS_LENT.store(false, Ordering::SeqCst);
-    }
-}
-
 pub(in crate::tui) async fn watch_signals(messages: mpsc::Sender<Msg>) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -74,12 +49,7 @@ pub(in crate::tui) async fn watch_signals(messages: mpsc::Sender<Msg>) -> std::i
         let msg = tokio::select! {
             _ = terminate.recv() => Msg::Terminate,
             _ = hang_up.recv() => Msg::Terminate,
-            _ = interrupt.recv() => {
-                if TERMINAL_IS_LENT.load(Ordering::SeqCst) {
-                    continue;
-                }
-                Msg::Terminate
-            }
+            _ = interrupt.recv() => Msg::Terminate,
             _ = stop.recv() => Msg::Suspend,
             _ = go_on.recv() => Msg::Resumed,
         };

@@ -44,6 +44,7 @@ pub(in crate::tui) async fn run_terminal(
     let opened = match request.purpose {
         Purpose::Shell => open_shell(&*client, &request).await,
         Purpose::Attach { tty, stdin } => attach(&*client, &request, tty, stdin).await,
+        Purpose::Editor => Err("an editor runs on this machine, not in a container".to_owned()),
     };
     let (program, stream) = match opened {
         Ok(opened) => opened,
@@ -141,7 +142,7 @@ async fn attach(
     Ok((request.container.clone(), stream))
 }
 
-async fn pump_output(
+pub(super) async fn pump_output(
     id: SessionId,
     mut output: mpsc::Receiver<SessionOutput>,
     messages: &mpsc::Sender<Msg>,
@@ -168,7 +169,7 @@ async fn pump_output(
 
 /// Never returns while the terminal is open. `wakes_up` is the size of an attached terminal: a change of it
 /// makes a full-screen program draw itself, which it would not do for a new viewer.
-async fn pump_input(
+pub(super) async fn pump_input(
     mut input: mpsc::Receiver<TtyInput>,
     stdin: Option<mpsc::Sender<Bytes>>,
     resize: mpsc::Sender<TerminalSize>,

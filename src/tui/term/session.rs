@@ -25,6 +25,8 @@ pub(in crate::tui) enum Purpose {
     Shell,
     /// The container's main process.
     Attach { tty: bool, stdin: bool },
+    /// `$EDITOR`, on this machine.
+    Editor,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,7 @@ enum Clipboard {
 pub(in crate::tui) struct Session {
     pub(in crate::tui) id: SessionId,
     pub(in crate::tui) target: Target,
+    /// Or `$EDITOR`.
     pub(in crate::tui) container: String,
     pub(in crate::tui) purpose: Purpose,
     pub(in crate::tui) state: State,
@@ -160,7 +163,9 @@ impl Session {
             event.code == KeyCode::Char(letter) && event.modifiers == KeyModifiers::CONTROL
         };
         // ctrl-p has been sent already, as always: only the ctrl-q behind it is special.
-        if std::mem::replace(&mut self.had_ctrl_p, is_ctrl('p')) && is_ctrl('q') {
+        let is_second = std::mem::replace(&mut self.had_ctrl_p, is_ctrl('p')) && is_ctrl('q');
+        // It is what one knows of containers; in an editor both keys are for editing.
+        if is_second && self.purpose != Purpose::Editor {
             return vec![Outcome::Detach];
         }
         let Some(bytes) = input::key(event, self.emulator.modes()) else {
@@ -261,6 +266,11 @@ impl Session {
         self.titled_at = Some(now);
         self.title = self.next_title.take().unwrap_or_default();
         true
+    }
+
+    /// Its program follows the mouse even when no button is down.
+    pub(super) fn wants_motion(&self) -> bool {
+        !self.is_browsing() && self.emulator.modes().mouse == MouseMode::Motion
     }
 
     /// `None`: the event is not the program's. `Some(None)`: it is, but there is nothing to tell.

@@ -26,6 +26,8 @@ pub(in crate::tui) struct Terminals {
     /// The session that was last told it has the focus.
     focused: Option<SessionId>,
     shape: CursorShape,
+    /// The outer terminal was asked for every motion of the mouse.
+    hears_motion: bool,
 }
 
 impl Terminals {
@@ -103,15 +105,40 @@ impl Terminals {
         purpose: Purpose,
         size: TerminalSize,
     ) -> Effect {
+        opening(self.add(target, container, purpose, size), size)
+    }
+
+    /// The same for `$EDITOR`; the editor starts it.
+    pub(in crate::tui) fn open_editor(&mut self, target: Target, size: TerminalSize) -> SessionId {
+        let name = "$EDITOR".to_owned();
+        self.add(target, name, Purpose::Editor, size).id
+    }
+
+    fn add(
+        &mut self,
+        target: Target,
+        container: String,
+        purpose: Purpose,
+        size: TerminalSize,
+    ) -> &Session {
         let id = self.next_id();
         let newline = matches!(purpose, Purpose::Attach { tty: false, .. });
         let emulator = Box::new(Vt::new(size, newline));
         let session = Session::new(id, target, container, purpose, emulator);
-        let effect = opening(&session, size);
         self.sessions.push(session);
         self.active = self.sessions.len() - 1;
         self.is_hidden = false;
-        effect
+        &self.sessions[self.active]
+    }
+
+    /// False when there is no such session.
+    pub(in crate::tui) fn show(&mut self, id: SessionId) -> bool {
+        let found = self.sessions.iter().position(|session| session.id == id);
+        if let Some(index) = found {
+            self.active = index;
+            self.is_hidden = false;
+        }
+        found.is_some()
     }
 
     fn next_id(&mut self) -> SessionId {
@@ -132,6 +159,20 @@ impl Terminals {
         let (target, container) = (session.target.clone(), session.container.clone());
         *session = Session::new(id, target, container, session.purpose, emulator);
         vec![Effect::CloseTerminal(old), opening(session, size)]
+    }
+
+    /// Ends this session, shown or not.
+    pub(in crate::tui) fn close_id(&mut self, id: SessionId) -> Vec<Effect> {
+        let found = self.sessions.iter().position(|session| session.id == id);
+        let Some(index) = found else {
+            return Vec::new();
+        };
+        let shown = std::mem::replace(&mut self.active, index);
+        let effects = self.close();
+        if shown != index {
+            self.active = shown - usize::from(shown > index);
+        }
+        effects
     }
 
     /// Ends the active session and shows the one before.
@@ -162,6 +203,12 @@ impl Terminals {
         let is_waiting = matches!(session.state, State::Opening);
         let is_visible = session.is_browsing() || (session.is_alive() && !is_waiting);
         session.emulator.cursor().filter(|_| is_visible)
+    }
+
+    /// The modes of the outer terminal are those of a fresh screen again.
+    pub(in crate::tui) fn outer_was_reset(&mut self) {
+        self.shape = CursorShape::Default;
+        self.hears_motion = false;
     }
 
     /// What follows from the state of the screen: the size of the shown session, which session knows that it
@@ -199,6 +246,10 @@ impl Terminals {
             .collect();
         if std::mem::replace(&mut self.shape, shape) != shape {
             effects.push(Effect::CursorShape(shape));
+        }
+        let motion = focused.is_some() && self.active().is_some_and(Session::wants_motion);
+        if std::mem::replace(&mut self.hears_motion, motion) != motion {
+            effects.push(Effect::MouseMotion(motion));
         }
         effects
     }

@@ -1,5 +1,7 @@
 //! The loop with a fake engine, on tokio's paused clock.
 
+use std::ffi::OsString;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,12 +17,13 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::base::{Clock, SessionStream};
+use crate::base::{Clock, SessionStream, TerminalSize};
 use crate::client::{
     Client, DeleteOptions, EngineInfo, ExecOptions, ImageSource, ImageSummary, ListOptions,
     LogOptions, ObjectList, Patch, PodMetrics, WatchEvent, WriteOptions, Written,
 };
 use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
+use crate::tui::HostPrograms;
 use crate::tui::app::{App, Host, initial_model};
 use crate::tui::effect::ExitChoice;
 use crate::tui::msg::Msg;
@@ -151,6 +154,14 @@ impl Client for FakeEngine {
     }
 }
 
+struct NoPrograms;
+
+impl HostPrograms for NoPrograms {
+    fn start(&self, _: &[OsString], _: TerminalSize) -> io::Result<SessionStream> {
+        Err(io::Error::other("no terminal is left"))
+    }
+}
+
 struct Rig {
     app: App<TestBackend>,
     engine: Arc<FakeEngine>,
@@ -165,7 +176,8 @@ impl Rig {
             suspend: || Ok(()),
             reenter: || Ok(()),
             write: |_| {},
-            leave: || (),
+            programs: Arc::new(NoPrograms),
+            editor: "vi".to_owned(),
         };
         let app = App::new(model, terminal, Clock::tokio_from(now()), host);
         let engine = FakeEngine::default();

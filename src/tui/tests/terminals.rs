@@ -491,6 +491,44 @@ fn modes_of_the_program_reach_what_is_sent() {
 }
 
 #[test]
+fn every_motion_is_heard_while_a_program_wants_it() {
+    let (mut screen, id) = shell(80, 24);
+    let outer = |screen: &mut Screen| -> Vec<bool> {
+        let effects = std::mem::take(&mut screen.effects);
+        let motion = effects.into_iter().filter_map(|effect| match effect {
+            Effect::MouseMotion(is_on) => Some(is_on),
+            _ => None,
+        });
+        motion.collect()
+    };
+    output(&mut screen, id, b"\x1b[?1003h\x1b[?1006h");
+    assert_eq!(outer(&mut screen), [true]);
+    screen.text();
+    let moved = |column, row| {
+        Msg::Mouse(MouseEvent {
+            kind: MouseEventKind::Moved,
+            column,
+            row,
+            modifiers: KeyModifiers::NONE,
+        })
+    };
+    screen.send(moved(4, 15));
+    assert_eq!(sent(&mut screen), "\\x1b[<35;5;5M");
+    // Outside of the region it is nobody's, and it never draws a frame by itself.
+    screen.send(moved(4, 2));
+    assert_eq!(sent(&mut screen), "");
+    // Somebody else had the terminal meanwhile.
+    screen.send(Msg::Resumed);
+    assert_eq!(outer(&mut screen), [true]);
+    screen.keys("<ctrl-]>[");
+    assert_eq!(outer(&mut screen), [false]);
+    screen.keys("<esc>");
+    assert_eq!(outer(&mut screen), [true]);
+    screen.keys("<ctrl-]><tab>");
+    assert_eq!(outer(&mut screen), [false]);
+}
+
+#[test]
 fn a_synchronised_update_ends_by_itself() {
     let (mut screen, id) = shell(80, 24);
     output(&mut screen, id, b"\x1b[?2026hhidden");
@@ -616,7 +654,10 @@ fn check_hostile(pieces: &[&[u8]]) {
     for effect in effects {
         let is_known = matches!(
             effect,
-            Effect::SendTty { .. } | Effect::ReleaseTtySoon { .. } | Effect::CursorShape(_)
+            Effect::SendTty { .. }
+                | Effect::ReleaseTtySoon { .. }
+                | Effect::CursorShape(_)
+                | Effect::MouseMotion(_)
         );
         assert!(is_known, "{effect:?}");
     }

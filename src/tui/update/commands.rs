@@ -117,12 +117,17 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
         Cmd::NextMatch => find(model, true),
         Cmd::PreviousMatch => find(model, false),
         Cmd::Redraw => return vec![Effect::Redraw],
-        Cmd::Suspend => return vec![Effect::Suspend],
+        Cmd::Suspend => return suspend(model),
         Cmd::Shell => return terminal::ask(model, terminal::Ask::Shell),
         Cmd::Attach => return terminal::ask(model, terminal::Ask::Attach),
         Cmd::Terminal(cmd) => return terminal::run(model, cmd),
     }
     Vec::new()
+}
+
+pub(super) fn suspend(model: &mut Model) -> Vec<Effect> {
+    model.terms.outer_was_reset();
+    vec![Effect::Suspend]
 }
 
 /// Rows of the focused region.

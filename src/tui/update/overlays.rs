@@ -49,11 +49,7 @@ pub(super) fn on_paste(model: &mut Model, text: &str) -> Vec<Effect> {
             picker.selected = 0;
             Vec::new()
         }
-        None => {
-            editor::on_paste(model, text);
-            Vec::new()
-        }
-        _ => Vec::new(),
+        Some(Overlay::Confirm(_) | Overlay::Text(_)) | None => Vec::new(),
     }
 }
 

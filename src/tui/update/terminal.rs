@@ -125,24 +125,10 @@ pub(super) fn picked(model: &mut Model, index: usize) -> Vec<Effect> {
         ));
         return Vec::new();
     }
-    let size = size_for_next(model);
+    let size = model.next_terminal_size(false);
     let effect = model.terms.open(target, container, purpose, size);
     focus(model);
     vec![effect]
-}
-
-/// What the region will be once it is shown and has the focus.
-fn size_for_next(model: &Model) -> TerminalSize {
-    let split = crate::tui::layout::Split {
-        focus: Focus::Terminal,
-        is_zoomed: model.is_zoomed && model.focus == Focus::Terminal,
-        has_terminal: true,
-    };
-    let areas = crate::tui::layout::areas(model.screen, model.list.rows().len(), split);
-    size_of(content(areas.terminal)).unwrap_or(TerminalSize {
-        columns: 80,
-        rows: 24,
-    })
 }
 
 /// Below the title.
@@ -169,11 +155,14 @@ pub(super) fn focus(model: &mut Model) {
     model.focus = Focus::Terminal;
 }
 
-/// The list gets the keys.
+/// The list gets the keys, or the editor that is open.
 pub(super) fn leave(model: &mut Model) {
     model.terms.is_chord = false;
     model.is_zoomed = false;
-    model.focus = Focus::List;
+    model.focus = match model.editing.editor {
+        Some(_) => Focus::Inspector,
+        None => Focus::List,
+    };
 }
 
 pub(super) fn on_key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
@@ -282,17 +271,28 @@ fn detach(model: &mut Model) -> Vec<Effect> {
     if !session.is_alive() {
         return close(model);
     }
-    if session.purpose != Purpose::Shell {
-        model.say(format!("detached from {name}, which goes on"));
-        return close(model);
+    match session.purpose {
+        Purpose::Attach { .. } => {
+            model.say(format!("detached from {name}, which goes on"));
+            return close(model);
+        }
+        Purpose::Shell => model.say(format!("the shell in {name} goes on: s shows it again")),
+        Purpose::Editor => model.say(format!("{name} goes on: enter shows it again")),
     }
-    model.say(format!("the shell in {name} goes on: s shows it again"));
     model.terms.hide();
     leave(model);
     Vec::new()
 }
 
 fn close(model: &mut Model) -> Vec<Effect> {
+    if model
+        .terms
+        .active()
+        .is_some_and(|session| session.purpose == Purpose::Editor)
+    {
+        crate::tui::editor::ask_close_outside(model);
+        return Vec::new();
+    }
     let effects = model.terms.close();
     if !model.terms.is_shown() {
         leave(model);
