@@ -1,0 +1,548 @@
+use super::super::fixtures::{Box, Was, at, container, observation, pod, sidecar};
+use super::*;
+
+fn why(reason: &str) -> Why {
+    Why {
+        reason: reason.to_owned(),
+        message: format!("{reason} message"),
+    }
+}
+
+/// `state/lastState` of a container, short.
+fn short(status: &ContainerStatus) -> String {
+    let one = |state: Option<&ContainerState>| -> String {
+        let Some(state) = state else {
+            return String::new();
+        };
+        if let Some(waiting) = &state.waiting {
+            return format!("waiting:{}", waiting.reason.clone().unwrap_or_default());
+        }
+        if let Some(end) = &state.terminated {
+            let reason = end.reason.clone().unwrap_or_default();
+            return format!("{reason}:{}", end.exit_code);
+        }
+        "running".to_owned()
+    };
+    format!(
+        "{}/{} #{}",
+        one(status.state.as_ref()),
+        one(status.last_state.as_ref()),
+        status.restart_count
+    )
+}
+
+#[track_caller]
+fn check_container(policy: &str, list: &[Was], waiting: Option<&str>, ended: bool, expected: &str) {
+    let pod = pod(policy, vec![], &["a"]);
+    let history = History {
+        waiting: waiting
+            .map(|reason| ("a".to_owned(), why(reason)))
+            .into_iter()
+            .collect(),
+        terminated: ended,
+        ..History::default()
+    };
+    let seen = observation(Box::Ready, &[("a", list)]);
+    let status = pod_status(&pod, &seen, &Probes::default(), &history, at(100));
+    assert_eq!(
+        short(&status.container_statuses.unwrap()[0]),
+        expected,
+        "{policy} {list:?} {waiting:?}"
+    );
+}
+
+#[test]
+fn container_states() {
+    let first = &[Was::Exited(1, 90)];
+    check_container("Always", &[], None, false, "waiting:ContainerCreating/ #0");
+    check_container(
+        "Always",
+        &[],
+        Some("ErrImagePull"),
+        false,
+        "waiting:ErrImagePull/ #0",
+    );
+    check_container("Always", &[Was::Created], None, false, "waiting:/ #0");
+    check_container(
+        "Always",
+        &[Was::Starting, Was::Exited(1, 9)],
+        None,
+        false,
+        "waiting:ContainerCreating/Error:1 #1",
+    );
+    check_container("Always", &[Was::Running], None, false, "running/ #0");
+    check_container(
+        "Always",
+        &[Was::Running],
+        Some("CrashLoopBackOff"),
+        false,
+        "running/ #0",
+    );
+    check_container("Always", first, None, false, "Error:1/ #0");
+    check_container(
+        "Always",
+        first,
+        Some("CrashLoopBackOff"),
+        false,
+        "waiting:CrashLoopBackOff/Error:1 #0",
+    );
+    check_container(
+        "Never",
+        first,
+        Some("CrashLoopBackOff"),
+        false,
+        "Error:1/ #0",
+    );
+    check_container(
+        "OnFailure",
+        &[Was::Exited(0, 9)],
+        Some("CrashLoopBackOff"),
+        false,
+        "Completed:0/ #0",
+    );
+    check_container(
+        "Always",
+        &[Was::Exited(2, 95), Was::Exited(1, 90)],
+        Some("CrashLoopBackOff"),
+        false,
+        "waiting:CrashLoopBackOff/Error:2 #1",
+    );
+    check_container(
+        "Always",
+        &[Was::Running, Was::Exited(0, 9)],
+        None,
+        false,
+        "running/Completed:0 #1",
+    );
+    check_container(
+        "Always",
+        &[Was::OutOfMemory(137, 9)],
+        None,
+        false,
+        "OOMKilled:137/ #0",
+    );
+    check_container(
+        "Always",
+        &[Was::OutOfMemory(0, 9)],
+        None,
+        false,
+        "Completed:0/ #0",
+    );
+    check_container(
+        "Always",
+        &[Was::OutOfMemory(1, 9)],
+        None,
+        false,
+        "Error:1/ #0",
+    );
+    check_container(
+        "Always",
+        &[Was::Failed(9)],
+        None,
+        false,
+        "StartError:128/ #0",
+    );
+    check_container(
+        "Always",
+        &[Was::Failed(9)],
+        Some("RunContainerError"),
+        false,
+        "waiting:RunContainerError/StartError:128 #0",
+    );
+    check_container(
+        "Always",
+        &[Was::Lost(9)],
+        None,
+        false,
+        "ContainerStatusUnknown:137/ #0",
+    );
+    check_container("Always", &[], None, true, "ContainerStatusUnknown:137/ #0");
+    check_container(
+        "Always",
+        &[Was::Running],
+        None,
+        true,
+        "ContainerStatusUnknown:137/ #0",
+    );
+    check_container(
+        "Always",
+        first,
+        Some("CrashLoopBackOff"),
+        true,
+        "Error:1/ #0",
+    );
+}
+
+/// `i,s/a` states of a pod with init container `i`, sidecar `s` and application `a` that is over.
+#[track_caller]
+fn check_over(containers: &[(&str, &[Was])], expected: &str) {
+    let pod = pod("Always", vec![container("i"), sidecar("s")], &["a"]);
+    let history = History {
+        terminated: true,
+        ..History::default()
+    };
+    let seen = observation(Box::None, containers);
+    let status = pod_status(&pod, &seen, &Probes::default(), &history, at(100));
+    let words = |list: &[ContainerStatus]| -> Vec<String> {
+        let reason = |status: &ContainerStatus| {
+            let state = status.state.clone().unwrap();
+            state
+                .terminated
+                .and_then(|end| end.reason)
+                .or(state.waiting.and_then(|waiting| waiting.reason))
+                .unwrap()
+        };
+        list.iter().map(reason).collect()
+    };
+    let found = format!(
+        "{} {}/{}",
+        status.phase.unwrap(),
+        words(&status.init_container_statuses.unwrap()).join(","),
+        words(&status.container_statuses.unwrap()).join(",")
+    );
+    assert_eq!(found, expected, "{containers:?}");
+}
+
+#[test]
+fn only_what_was_begun_ends_unknown() {
+    let ok: &[Was] = &[Was::Exited(0, 9)];
+    let bad: &[Was] = &[Was::Exited(3, 9)];
+    let never = "PodInitializing";
+    let lost = "ContainerStatusUnknown";
+    check_over(&[], &format!("Failed {lost},{never}/{never}"));
+    check_over(&[("i", bad)], &format!("Failed Error,{never}/{never}"));
+    check_over(&[("i", ok)], &format!("Failed Completed,{never}/{never}"));
+    check_over(
+        &[("i", ok), ("s", &[Was::Lost(9)])],
+        &format!("Failed Completed,{lost}/{never}"),
+    );
+    check_over(
+        &[("i", ok), ("s", bad)],
+        &format!("Failed Completed,Error/{never}"),
+    );
+    check_over(
+        &[("i", ok), ("s", ok), ("a", ok)],
+        "Succeeded Completed,Completed/Completed",
+    );
+    check_over(
+        &[("i", ok), ("s", bad), ("a", ok)],
+        "Succeeded Completed,Error/Completed",
+    );
+    check_over(
+        &[("s", ok), ("a", bad)],
+        &format!("Failed {lost},Completed/Error"),
+    );
+}
+
+#[track_caller]
+fn check_phase(
+    policy: &str,
+    init: Vec<Container>,
+    containers: &[(&str, &[Was])],
+    waiting: &[&str],
+    ended: bool,
+    expected: &str,
+) {
+    let pod = pod(policy, init, &["a", "b"]);
+    let history = History {
+        waiting: waiting
+            .iter()
+            .map(|&name| (name.to_owned(), why("CrashLoopBackOff")))
+            .collect(),
+        terminated: ended,
+        ..History::default()
+    };
+    let seen = observation(Box::Ready, containers);
+    let status = pod_status(&pod, &seen, &Probes::default(), &history, at(100));
+    assert_eq!(
+        status.phase.as_deref(),
+        Some(expected),
+        "{policy} {containers:?} waiting {waiting:?} ended {ended}"
+    );
+}
+
+const RUN: &[Was] = &[Was::Running];
+const OK: &[Was] = &[Was::Exited(0, 90)];
+const BAD: &[Was] = &[Was::Exited(1, 90)];
+
+#[test]
+fn phases_of_app_containers() {
+    let check = |policy: &str, list: &[(&str, &[Was])], waiting: &[&str], expected: &str| {
+        check_phase(policy, vec![], list, waiting, false, expected);
+    };
+    check("Always", &[], &[], PENDING);
+    check("Always", &[("a", RUN)], &[], PENDING);
+    check(
+        "Always",
+        &[("a", RUN), ("b", &[Was::Created])],
+        &[],
+        PENDING,
+    );
+    check("Always", &[("a", RUN), ("b", RUN)], &[], RUNNING);
+    check("Always", &[("a", RUN), ("b", BAD)], &[], RUNNING);
+    check("Always", &[("a", OK), ("b", BAD)], &[], RUNNING);
+    check("Always", &[("a", BAD), ("b", BAD)], &["a", "b"], RUNNING);
+    check("Always", &[("a", OK), ("b", OK)], &[], RUNNING);
+    check("OnFailure", &[("a", OK), ("b", OK)], &[], SUCCEEDED);
+    check("OnFailure", &[("a", OK), ("b", RUN)], &[], RUNNING);
+    check("OnFailure", &[("a", OK), ("b", BAD)], &[], RUNNING);
+    check("OnFailure", &[("a", OK), ("b", BAD)], &["b"], RUNNING);
+    check("Never", &[("a", OK), ("b", OK)], &[], SUCCEEDED);
+    check("Never", &[("a", OK), ("b", BAD)], &[], FAILED);
+    check("Never", &[("a", BAD), ("b", RUN)], &[], RUNNING);
+    check("Never", &[("a", BAD)], &[], PENDING);
+    check("Never", &[("a", OK), ("b", &[Was::Lost(9)])], &[], FAILED);
+}
+
+#[test]
+fn phases_at_the_end_of_a_deletion() {
+    let check = |list: &[(&str, &[Was])], expected: &str| {
+        check_phase("Always", vec![], list, &[], true, expected);
+    };
+    check(&[("a", OK), ("b", OK)], SUCCEEDED);
+    check(&[("a", OK), ("b", BAD)], FAILED);
+    check(&[("a", OK)], FAILED);
+    check(&[], FAILED);
+}
+
+#[test]
+fn phases_with_init_containers() {
+    let check = |policy: &str, list: &[(&str, &[Was])], expected: &str| {
+        check_phase(
+            policy,
+            vec![sidecar("s"), container("i")],
+            list,
+            &[],
+            false,
+            expected,
+        );
+    };
+    check("Always", &[], PENDING);
+    check("Always", &[("s", RUN), ("i", RUN)], PENDING);
+    check("Always", &[("s", RUN), ("i", BAD)], PENDING);
+    check("Never", &[("s", RUN), ("i", BAD)], PENDING);
+    check("Never", &[("s", OK), ("i", BAD)], FAILED);
+    check("Always", &[("s", RUN), ("i", OK)], PENDING);
+    check(
+        "Always",
+        &[("s", RUN), ("i", OK), ("a", RUN), ("b", RUN)],
+        RUNNING,
+    );
+    // A sidecar that ended does not count; its exit code never decides.
+    check(
+        "Always",
+        &[("s", BAD), ("i", OK), ("a", RUN), ("b", RUN)],
+        RUNNING,
+    );
+    check(
+        "Never",
+        &[("s", BAD), ("i", OK), ("a", OK), ("b", OK)],
+        SUCCEEDED,
+    );
+}
+
+#[test]
+fn a_terminal_phase_waits_for_the_last_container_and_never_goes_back() {
+    let mut deadline = pod("Always", vec![], &["a"]);
+    deadline.status = Some(PodStatus {
+        phase: Some(RUNNING.to_owned()),
+        ..PodStatus::default()
+    });
+    let history = History {
+        failed: Some(why("DeadlineExceeded")),
+        ..History::default()
+    };
+    let running = observation(Box::Ready, &[("a", RUN)]);
+    let status = pod_status(&deadline, &running, &Probes::default(), &history, at(100));
+    assert_eq!(
+        (status.phase.as_deref(), status.reason),
+        (Some(RUNNING), None)
+    );
+    assert_eq!(
+        condition(status.conditions.as_deref(), "Ready"),
+        "False PodFailed"
+    );
+
+    let ended = observation(Box::None, &[("a", BAD)]);
+    let status = pod_status(&deadline, &ended, &Probes::default(), &history, at(100));
+    assert_eq!(status.phase.as_deref(), Some(FAILED));
+    assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
+
+    // Reason and message stay while the phase does not change, whatever is seen.
+    deadline.status = Some(status);
+    let status = pod_status(
+        &deadline,
+        &running,
+        &Probes::default(),
+        &History::default(),
+        at(200),
+    );
+    assert_eq!(status.phase.as_deref(), Some(FAILED));
+    assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
+    assert_eq!(status.message.as_deref(), Some("DeadlineExceeded message"));
+}
+
+fn condition(list: Option<&[k8s_openapi::api::core::v1::PodCondition]>, kind: &str) -> String {
+    let found = list
+        .unwrap_or_default()
+        .iter()
+        .find(|condition| condition.type_ == kind)
+        .unwrap();
+    [
+        Some(found.status.clone()),
+        found.reason.clone(),
+        found.message.clone(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>()
+    .join(" ")
+}
+
+#[track_caller]
+fn check_conditions(
+    init: Vec<Container>,
+    sandbox: Box,
+    containers: &[(&str, &[Was])],
+    expected: [&str; 4],
+) {
+    let pod = pod("Never", init, &["b", "a"]);
+    let seen = observation(sandbox, containers);
+    let status = pod_status(
+        &pod,
+        &seen,
+        &Probes::default(),
+        &History::default(),
+        at(100),
+    );
+    let list = status.conditions.as_deref();
+    let found = [
+        "PodReadyToStartContainers",
+        "Initialized",
+        "Ready",
+        "ContainersReady",
+    ]
+    .map(|kind| condition(list, kind));
+    assert_eq!(found, expected.map(str::to_owned), "{containers:?}");
+    assert_eq!(condition(list, "PodScheduled"), "True");
+}
+
+#[test]
+fn conditions() {
+    let unready =
+        |names: &str| format!("False ContainersNotReady containers with unready status: [{names}]");
+    check_conditions(
+        vec![],
+        Box::None,
+        &[],
+        ["False", "True", &unready("b a"), &unready("b a")],
+    );
+    check_conditions(
+        vec![],
+        Box::Ready,
+        &[("a", RUN)],
+        ["True", "True", &unready("b"), &unready("b")],
+    );
+    check_conditions(
+        vec![],
+        Box::Ready,
+        &[("a", RUN), ("b", RUN)],
+        ["True", "True", "True", "True"],
+    );
+    check_conditions(
+        vec![],
+        Box::None,
+        &[("a", OK), ("b", OK)],
+        [
+            "False",
+            "True PodCompleted",
+            "False PodCompleted",
+            "False PodCompleted",
+        ],
+    );
+    check_conditions(
+        vec![],
+        Box::None,
+        &[("a", OK), ("b", BAD)],
+        ["False", "True", "False PodFailed", "False PodFailed"],
+    );
+    check_conditions(
+        vec![container("i"), sidecar("s")],
+        Box::Ready,
+        &[],
+        [
+            "True",
+            "False ContainersNotInitialized containers with incomplete status: [i s]",
+            &unready("s b a"),
+            &unready("s b a"),
+        ],
+    );
+    check_conditions(
+        vec![container("i"), sidecar("s")],
+        Box::Ready,
+        &[("i", OK), ("s", RUN), ("a", RUN), ("b", RUN)],
+        ["True", "True", "True", "True"],
+    );
+}
+
+#[test]
+fn transition_times_move_only_with_the_status() {
+    let mut pod = pod("Always", vec![], &["a"]);
+    let first = pod_status(
+        &pod,
+        &observation(Box::None, &[]),
+        &Probes::default(),
+        &History::default(),
+        at(10),
+    );
+    pod.status = Some(first);
+    let seen = observation(Box::Ready, &[("a", RUN)]);
+    let second = pod_status(&pod, &seen, &Probes::default(), &History::default(), at(20));
+    let moved = |kind: &str| {
+        second
+            .conditions
+            .iter()
+            .flatten()
+            .find(|condition| condition.type_ == kind)
+            .and_then(|condition| condition.last_transition_time.clone())
+            .unwrap()
+            .0
+            .as_second()
+    };
+    assert_eq!((moved("PodScheduled"), moved("Ready")), (10, 20));
+}
+
+#[test]
+fn statuses_are_sorted_by_name_and_survive_a_round_trip() {
+    let pod = pod("Always", vec![], &["b", "a"]);
+    let seen = observation(
+        Box::Ready,
+        &[
+            ("a", &[Was::Running, Was::Exited(3, 50)]),
+            ("b", &[Was::Exited(1, 90)]),
+        ],
+    );
+    let history = History {
+        waiting: [("b".to_owned(), why("CrashLoopBackOff"))].into(),
+        ..History::default()
+    };
+    let status = pod_status(&pod, &seen, &Probes::default(), &history, at(100));
+    let names: Vec<_> = status
+        .container_statuses
+        .iter()
+        .flatten()
+        .map(|status| status.name.as_str())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+
+    let mut read = super::super::observe::Instances::from_status(&status);
+    read.outlive_sandbox(at(100));
+    let found: Vec<_> = read
+        .all()
+        .map(|(name, instance)| (name, instance.attempt, instance.exit_code()))
+        .collect();
+    assert_eq!(
+        found,
+        [("a", 1, Some(137)), ("a", 0, Some(3)), ("b", 0, Some(1))]
+    );
+}
