@@ -3,9 +3,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{data, defaults, metadata, pod, preset, update, warnings};
+use super::{data, defaults, metadata, part, pod, preset, update, warnings};
 use crate::base::Uid;
-use crate::model::{FieldError, Object};
+use crate::model::{FieldError, Object, Subresource};
 
 /// Proof that a value went through this room. There is no other way to make one.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +95,37 @@ pub(crate) fn admit_update(old: &Object, mut new: Object, _context: &Context) ->
     });
     count_generation(old, &mut new);
     finish(new, errors)
+}
+
+/// Makes the successor of `old` with one part of what a user sent.
+pub(crate) fn admit_part(old: &Object, mut new: Object, part: Subresource) -> Admission {
+    defaults::apply(&mut new);
+    let (Object::Pod(before), Object::Pod(wanted)) = (old, &new) else {
+        let path = part.as_str();
+        let detail = format!("a {} has no such part", old.kind().as_str());
+        return Err(vec![FieldError::forbidden(path, detail)]);
+    };
+    let (pod, errors, warnings) = match part {
+        Subresource::Status => part::status(before, wanted),
+        Subresource::EphemeralContainers => {
+            let (pod, errors) = part::ephemeral_containers(before, wanted);
+            (pod, errors, Vec::new())
+        }
+        Subresource::Resize => {
+            let (pod, mut errors) = part::resize(before, wanted);
+            if errors.is_empty() {
+                let detail = "not supported yet: the resources of a running pod cannot be changed";
+                errors.push(FieldError::forbidden("spec", detail));
+            }
+            (pod, errors, Vec::new())
+        }
+    };
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut object = Object::Pod(Arc::new(pod));
+    count_generation(old, &mut object);
+    Ok((Admitted::new(object), warnings))
 }
 
 fn finish(object: Object, errors: Vec<FieldError>) -> Admission {

@@ -18,17 +18,44 @@ struct Pod<'a> {
     grace: i64,
 }
 
+impl<'a> Pod<'a> {
+    fn of(spec: &'a PodSpec, volumes: &'a Volumes<'a>) -> Self {
+        Self {
+            volumes,
+            restart_policy: text(&spec.restart_policy),
+            host_users: spec.host_users != Some(false),
+            grace: spec
+                .termination_grace_period_seconds
+                .unwrap_or(pod::DEFAULT_GRACE_SECONDS),
+        }
+    }
+}
+
 pub(super) fn containers(errors: &mut Errors, spec: &PodSpec, volumes: &Volumes<'_>) {
-    let pod = Pod {
-        volumes,
-        restart_policy: text(&spec.restart_policy),
-        host_users: spec.host_users != Some(false),
-        grace: spec
-            .termination_grace_period_seconds
-            .unwrap_or(pod::DEFAULT_GRACE_SECONDS),
-    };
+    let pod = Pod::of(spec, volumes);
     app_containers(errors, spec, &pod);
     init_containers(errors, spec, &pod);
+}
+
+/// An ephemeral container, as far as it is like others.
+pub(super) fn ephemeral(
+    errors: &mut Errors,
+    path: &str,
+    container: &Container,
+    spec: &PodSpec,
+    volumes: &Volumes<'_>,
+) {
+    let pod = Pod::of(spec, volumes);
+    let plain = Container {
+        // Refused as a whole, so what is wrong inside is of no interest.
+        ports: None,
+        resources: None,
+        resize_policy: None,
+        restart_policy: None,
+        restart_policy_rules: None,
+        ..container.clone()
+    };
+    common(errors, path, &plain, &pod);
 }
 
 fn app_containers(errors: &mut Errors, spec: &PodSpec, pod: &Pod<'_>) {

@@ -58,6 +58,11 @@ fn default_spec(spec: &mut PodSpec) {
     for container in init.chain(&mut spec.containers) {
         default_container(container, host_network);
     }
+    for ephemeral in spec.ephemeral_containers.iter_mut().flatten() {
+        let mut container = pod::as_container(ephemeral);
+        default_container(&mut container, host_network);
+        *ephemeral = pod::as_ephemeral(container, ephemeral.target_container_name.take());
+    }
     for volume in spec.volumes.iter_mut().flatten() {
         default_volume(volume);
     }

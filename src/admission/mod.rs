@@ -5,7 +5,9 @@
 //!
 //! The steps of a create are: defaults ([`defaults`]), then validation ([`metadata`], [`pod`], [`data`]), then
 //! warnings ([`warnings`]). Before that a new pod is given what its service account brings
-//! ([`use_service_account`]), and before that what the presets of its namespace bring ([`use_presets`]). An update keeps what the server owns, then checks what may change ([`update`]).
+//! ([`use_service_account`]), and before that what the presets of its namespace bring ([`use_presets`]). An
+//! update keeps what the server owns, then checks what may change ([`update`]); a write of one part of a pod
+//! takes that part and nothing else ([`part`]).
 //! Deletion is a decision about the object as it is ([`delete`]). Nothing here reads the store: whether the
 //! namespace exists, or the name is taken, is for the caller to see.
 
@@ -18,6 +20,7 @@ mod env;
 mod field;
 mod metadata;
 mod os;
+mod part;
 mod pod;
 mod preset;
 mod probe;
@@ -32,7 +35,7 @@ mod warnings;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use admit::{Admitted, Context, admit_create, admit_update};
+pub(crate) use admit::{Admitted, Context, admit_create, admit_part, admit_update};
 pub(crate) use delete::{DeletePlan, plan_delete};
 pub(crate) use preset::use_presets;
 pub(crate) use service_account::{default_service_account, use_service_account, wanted_account};

@@ -52,7 +52,7 @@ fn may_overcommit(name: &str) -> bool {
     is_native(name) && !is_huge_page(name)
 }
 
-type Quantities = BTreeMap<String, Quantity>;
+pub(super) type Quantities = BTreeMap<String, Quantity>;
 
 pub(super) fn container(errors: &mut Errors, path: &str, container: &Container) {
     if let Some(resources) = &container.resources {

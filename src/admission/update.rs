@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::field::Errors;
@@ -89,7 +90,7 @@ pub(super) fn pod(old: &Pod, new: &Pod) -> Errors {
     }
     let allowed = with_allowed_changes(old, new);
     if allowed != *new {
-        let difference = difference(&allowed, new);
+        let difference = difference_of("spec", &allowed, new);
         errors.push(FieldError::forbidden(
             "spec",
             format!("{ONLY}\n{difference}"),
@@ -213,10 +214,10 @@ fn node_selector(errors: &mut Errors, old: &PodSpec, new: &PodSpec) {
 }
 
 /// One line per place: `- path: old`, `+ path: new`.
-fn difference(old: &PodSpec, new: &PodSpec) -> String {
-    let value = |spec: &PodSpec| serde_json::to_value(spec).unwrap_or_default();
+pub(super) fn difference_of<T: Serialize>(path: &str, old: &T, new: &T) -> String {
+    let value = |part: &T| serde_json::to_value(part).unwrap_or_default();
     let mut lines = String::new();
-    compare("spec", &value(old), &value(new), &mut lines);
+    compare(path, &value(old), &value(new), &mut lines);
     lines
 }
 

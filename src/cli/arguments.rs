@@ -104,6 +104,8 @@ pub(crate) enum Command {
     Edit(verbs::EditArgs),
     /// Replace objects by the manifests
     Replace(verbs::ReplaceArgs),
+    /// Change single fields of objects
+    Patch(verbs::PatchArgs),
     /// Delete objects by name, selector or manifest
     Delete(verbs::DeleteArgs),
     /// Show objects in a table or another format
@@ -118,6 +120,8 @@ pub(crate) enum Command {
     Exec(verbs::ExecArgs),
     /// Connect to the main process of a container
     Attach(verbs::AttachArgs),
+    /// Look into a running pod with a container of your own
+    Debug(verbs::DebugArgs),
     /// Wait until objects meet a condition
     Wait(verbs::WaitArgs),
     /// Run one image as a pod

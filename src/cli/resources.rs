@@ -2,7 +2,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use crate::client::{Client, ListOptions};
-use crate::model::{Kind, Object, ObjectKey};
+use crate::model::{Kind, Object, ObjectKey, Subresource};
 
 /// `-l`, `--field-selector`, `-A`: which objects of a kind.
 #[derive(Clone, Debug, Default, Args)]
@@ -127,6 +127,14 @@ pub(super) fn parse_pod(word: &str) -> Result<String, Failure> {
             _ => Err(Failure::local(format!("{word} is not a pod"))),
         },
     }
+}
+
+/// `--subresource`.
+pub(super) fn parse_subresource(text: &str) -> Result<Subresource, String> {
+    Subresource::parse(text).ok_or_else(|| {
+        let known = Subresource::ALL.map(Subresource::as_str).join(" ");
+        format!("invalid subresource value: \"{text}\". Must be one of [{known}]")
+    })
 }
 
 /// Objects that were found, and what went wrong with the others.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::base::{SessionStream, TerminalSize, Uid};
-use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
+use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion, Subresource};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WriteOptions {
@@ -16,6 +16,8 @@ pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     /// Unknown and duplicate fields: refuse (default), warn, or drop.
     pub(crate) field_validation: FieldValidation,
+    /// Write only this part; `None` writes the object. Has no meaning for a create.
+    pub(crate) subresource: Option<Subresource>,
 }
 
 /// Query parameter `fieldValidation` of the Kubernetes API.

@@ -6,20 +6,12 @@ use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodSpec};
 use super::observe::SandboxView;
 use super::restart::{Role, containers};
 use super::status::{FAILED, SUCCEEDED, has_started, time};
+use crate::model::pod::is_engine_condition;
 
 /// A restart of all containers is under way.
 pub(super) const RESTARTING_ALL: &str = "AllContainersRestarting";
 
 const DISRUPTION: &str = "DisruptionTarget";
-
-const OWNED: [&str; 6] = [
-    "PodReadyToStartContainers",
-    "Initialized",
-    "Ready",
-    "ContainersReady",
-    "PodScheduled",
-    RESTARTING_ALL,
-];
 
 pub(super) struct Inputs<'a> {
     pub(super) spec: &'a PodSpec,
@@ -78,7 +70,7 @@ pub(super) fn of(inputs: &Inputs<'_>, old: &[PodCondition], now: Timestamp) -> V
     ];
     let mut conditions: Vec<PodCondition> = old
         .iter()
-        .filter(|condition| !OWNED.contains(&condition.type_.as_str()))
+        .filter(|condition| condition.type_ == DISRUPTION || !is_engine_condition(&condition.type_))
         .cloned()
         .collect();
     for (kind, verdict) in verdicts {
@@ -177,7 +169,7 @@ fn containers_ready(inputs: &Inputs<'_>) -> Verdict {
     let mut unready = Vec::new();
     for (container, role) in containers(inputs.spec) {
         let list = match role {
-            Role::Init => continue,
+            Role::Init | Role::Ephemeral => continue,
             Role::Sidecar => inputs.init,
             Role::App => inputs.app,
         };
@@ -238,7 +230,7 @@ fn initialized(inputs: &Inputs<'_>) -> Verdict {
             .iter()
             .find(|status| status.name == container.name);
         let done = match (role, status) {
-            (Role::App, _) => continue,
+            (Role::App | Role::Ephemeral, _) => continue,
             (_, None) => {
                 unknown.push(container.name.as_str());
                 continue;

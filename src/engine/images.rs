@@ -12,7 +12,7 @@ use super::recorder::Level;
 use super::status::is_terminal;
 use crate::base::chain;
 use crate::image::{ImageError, ImageRecord, disk_bytes};
-use crate::model::pod::all_containers;
+use crate::model::pod::every_container;
 
 /// The kubelet's period (`ImageGCPeriod`).
 const PERIOD: Duration = Duration::from_secs(300);
@@ -96,16 +96,16 @@ impl Machine {
                 meta.name.as_deref().unwrap_or_default()
             );
             let spec = pod.spec.as_ref();
-            let containers = spec.into_iter().flat_map(all_containers);
+            let containers = spec.into_iter().flat_map(every_container);
             let volumes = spec
                 .into_iter()
                 .flat_map(|spec| spec.volumes.iter().flatten());
             let sources = volumes.filter_map(|volume| volume.image.as_ref());
             let wanted = containers
-                .filter_map(|container| container.image.as_deref())
-                .chain(sources.filter_map(|source| source.reference.as_deref()));
+                .filter_map(|container| container.image.clone())
+                .chain(sources.filter_map(|source| source.reference.clone()));
             for wanted in wanted {
-                if let Ok(Some(id)) = self.images.known(wanted) {
+                if let Ok(Some(id)) = self.images.known(&wanted) {
                     users.entry(id).or_default().insert(name.clone());
                 }
             }

@@ -251,6 +251,7 @@ impl Instances {
             .init_container_statuses
             .iter()
             .chain(&status.container_statuses)
+            .chain(&status.ephemeral_container_statuses)
             .flatten();
         for status in statuses {
             for instance in instances_of(status) {

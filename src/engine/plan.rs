@@ -13,6 +13,7 @@ use super::restart::{
 };
 use super::translate::container_hash;
 use crate::base::ContainerId;
+use crate::model::pod::{as_container, find_ephemeral};
 use crate::model::restarts::asked_at;
 use crate::probe::{ProbeKind, Probes};
 
@@ -198,6 +199,7 @@ impl<'a> Planner<'a> {
                 return;
             }
             InitSequence::Runs(work) => {
+                self.start_ephemeral();
                 self.carry_out(work);
                 return;
             }
@@ -213,10 +215,23 @@ impl<'a> Planner<'a> {
             self.plan.actions.push(PodAction::StopSandbox);
             return;
         }
+        self.start_ephemeral();
         self.carry_out(Work {
             kills: [init.kills, app.kills].concat(),
             starts: [init.starts, app.starts].concat(),
         });
+    }
+
+    /// Ephemeral containers wait for nothing, and none is begun a second time.
+    fn start_ephemeral(&mut self) {
+        for ephemeral in self.spec().ephemeral_containers.iter().flatten() {
+            let newest = self.observation.instances.newest(&ephemeral.name);
+            let is_begun = newest
+                .is_some_and(|instance| instance.phase != Phase::Created || !instance.current);
+            if !is_begun {
+                self.start(&as_container(ephemeral), Role::Ephemeral);
+            }
+        }
     }
 
     /// Kills come first; init containers are begun before application containers.
@@ -465,7 +480,9 @@ impl<'a> Planner<'a> {
                 "Container {} failed {name} probe, will be restarted",
                 container.name
             ),
-            Role::App => format!("Container {} failed {name} probe", container.name),
+            Role::App | Role::Ephemeral => {
+                format!("Container {} failed {name} probe", container.name)
+            }
             Role::Sidecar | Role::Init => {
                 format!("Init container {} failed {name} probe", container.name)
             }
@@ -610,7 +627,8 @@ pub(super) fn will_start(pod: &Pod, observation: &PodObservation, name: &str) ->
     }
     let Some((container, role)) = containers(spec).find(|(container, _)| container.name == name)
     else {
-        return false;
+        return find_ephemeral(spec, name).is_some()
+            && observation.instances.newest(name).is_none();
     };
     match observation.instances.newest(name) {
         None => true,

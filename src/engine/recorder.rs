@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use tokio::sync::mpsc;
 
 use crate::base::{Clock, chain};
+use crate::model::pod::find_ephemeral;
 use crate::store::StatusWriter;
 
 /// Events are kept this long (`--event-ttl` of the API server).
@@ -70,8 +71,15 @@ pub(super) fn field_path(pod: &Pod, container: &str) -> String {
         .iter()
         .flat_map(|spec| spec.init_containers.iter().flatten())
         .any(|init| init.name == container);
+    let is_ephemeral = || {
+        pod.spec
+            .as_ref()
+            .is_some_and(|spec| find_ephemeral(spec, container).is_some())
+    };
     let list = if is_init {
         "initContainers"
+    } else if is_ephemeral() {
+        "ephemeralContainers"
     } else {
         "containers"
     };

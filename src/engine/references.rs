@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, Node, Pod, Secret, Servic
 use super::machine::Machine;
 use super::tokens::Bearer;
 use crate::base::Uid;
-use crate::model::pod::all_containers;
+use crate::model::pod::every_container;
 use crate::model::{Kind, ObjectKey, Resource, ResourceVersion};
 use crate::store::WatchEvent;
 use crate::volume::Objects;
@@ -70,7 +70,7 @@ pub(super) fn references(pod: &Pod) -> BTreeSet<ObjectKey> {
         keys: BTreeSet::new(),
     };
     if let Some(spec) = &pod.spec {
-        all_containers(spec).for_each(|container| found.container(container));
+        every_container(spec).for_each(|container| found.container(&container));
         spec.volumes
             .iter()
             .flatten()

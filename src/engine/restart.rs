@@ -54,6 +54,8 @@ pub(super) enum Role {
     /// Init container with `restartPolicy: Always`.
     Sidecar,
     App,
+    /// Added to the running pod, never begun a second time, and of no account for anything else.
+    Ephemeral,
 }
 
 /// Role of an entry of `spec.initContainers`.
@@ -65,7 +67,7 @@ pub(super) fn init_role(container: &Container) -> Role {
     }
 }
 
-/// All containers of the pod with their roles: init containers first, each list in spec order.
+/// All containers of the pod but the ephemeral ones, with their roles: init containers first, each list in spec order.
 pub(super) fn containers(spec: &PodSpec) -> impl Iterator<Item = (&Container, Role)> {
     spec.init_containers
         .iter()
@@ -89,6 +91,7 @@ pub(super) fn effective_policy(spec: &PodSpec, container: &Container, role: Role
         Role::Init if policy == RestartPolicy::Always => RestartPolicy::OnFailure,
         Role::Init | Role::App => policy,
         Role::Sidecar => RestartPolicy::Always,
+        Role::Ephemeral => RestartPolicy::Never,
     }
 }
 

@@ -15,6 +15,7 @@ use super::conditions;
 use super::observe::{ID_PREFIX, Instance, LOST_EXIT_CODE, Phase, PodObservation, Removed};
 use super::plan::{restarts_all, will_start};
 use super::restart::{Role, containers, init_role, restarts_after};
+use crate::model::pod::as_container;
 use crate::probe::Probes;
 use crate::wire::ExitRecord;
 
@@ -87,6 +88,7 @@ pub(super) fn pod_status(
         history,
     );
     let mut app = statuses(pod, &spec.containers, false, observation, probes, history);
+    let ephemeral = ephemeral_statuses(pod, spec, observation, probes, history);
     if history.terminated {
         mark_unknown_ends(spec, &mut init, &mut app);
     }
@@ -175,6 +177,7 @@ pub(super) fn pod_status(
         conditions: Some(conditions),
         container_statuses: (!rejected).then(|| sorted_by_name(app)),
         init_container_statuses: (!rejected && !init.is_empty()).then_some(init),
+        ephemeral_container_statuses: (!rejected && !ephemeral.is_empty()).then_some(ephemeral),
         host_ip: history.host_addresses.first().cloned(),
         host_ips: Some(
             history
@@ -212,7 +215,7 @@ fn mark_unknown_ends(spec: &PodSpec, init: &mut [ContainerStatus], app: &mut [Co
             .last()
             .is_some_and(|(container, status)| match init_role(container) {
                 Role::Sidecar => status.started == Some(true),
-                Role::Init | Role::App => status.ready,
+                Role::Init | Role::App | Role::Ephemeral => status.ready,
             });
     let begun = init
         .iter()
@@ -241,6 +244,22 @@ fn mark_unknown_ends(spec: &PodSpec, init: &mut [ContainerStatus], app: &mut [Co
 fn sorted_by_name(mut statuses: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
     statuses.sort_by(|a, b| a.name.cmp(&b.name));
     statuses
+}
+
+fn ephemeral_statuses(
+    pod: &Pod,
+    spec: &PodSpec,
+    observation: &PodObservation,
+    probes: &Probes,
+    history: &History,
+) -> Vec<ContainerStatus> {
+    let list = spec.ephemeral_containers.iter().flatten();
+    list.map(|ephemeral| {
+        let container = as_container(ephemeral);
+        let role = Role::Ephemeral;
+        container_status(pod, &container, role, observation, probes, history)
+    })
+    .collect()
 }
 
 fn statuses(
@@ -312,8 +331,9 @@ fn container_status(
         ready: match role {
             Role::Init => succeeded,
             Role::Sidecar | Role::App => ready,
+            Role::Ephemeral => false,
         },
-        started: Some(started),
+        started: (role != Role::Ephemeral).then_some(started),
         restart_count: newest.map_or(0, |instance| {
             i32::try_from(instance.attempt).unwrap_or(i32::MAX)
         }),
@@ -487,6 +507,7 @@ pub(super) fn phase(
             Role::Init => count_init(&mut counts, spec, container, status),
             Role::Sidecar => count_sidecar(&mut counts, status),
             Role::App => count_app(&mut counts, spec, container, status),
+            Role::Ephemeral => {}
         }
     }
     let initialized = app.iter().any(has_started);

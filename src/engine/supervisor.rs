@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -18,7 +18,7 @@ use super::recorder::Level;
 use super::references;
 use super::worker::{Desired, Found, PodWorker};
 use crate::base::Uid;
-use crate::model::pod::{is_terminal, node_name};
+use crate::model::pod::{is_engine_condition, is_terminal, node_name};
 use crate::model::{Kind, Resource};
 use crate::runtime::{Discovered, RuntimeError, RuntimeEvent};
 use crate::store::{WatchEvent, Watcher};
@@ -325,6 +325,13 @@ fn uid_of(state: &SandboxState) -> Uid {
     )
 }
 
+/// Conditions that the engine does not write itself.
+fn others_conditions(pod: &Pod) -> impl Iterator<Item = &PodCondition> {
+    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
+    let all = conditions.flatten();
+    all.filter(|condition| !is_engine_condition(&condition.type_))
+}
+
 /// Whether the new object differs in what a worker acts on; its own status writes come back through the
 /// watch and must not wake it.
 fn asks_for_more(old: &Pod, new: &Pod) -> bool {
@@ -334,4 +341,5 @@ fn asks_for_more(old: &Pod, new: &Pod) -> bool {
         || old.metadata.deletion_grace_period_seconds != new.metadata.deletion_grace_period_seconds
         || old.metadata.labels != new.metadata.labels
         || old.metadata.annotations != new.metadata.annotations
+        || !others_conditions(old).eq(others_conditions(new))
 }

@@ -29,6 +29,7 @@ mod pod_preset;
 pub(crate) mod quantity;
 pub(crate) mod restarts;
 pub(crate) mod selector;
+mod subresource;
 mod unsupported;
 
 pub(crate) use api_error::{ApiError, Cause, Reason};
@@ -38,4 +39,5 @@ pub(crate) use key::{ObjectKey, ResourceVersion};
 pub(crate) use kind::Kind;
 pub(crate) use object::{Object, Resource};
 pub(crate) use pod_preset::PodPreset;
+pub(crate) use subresource::Subresource;
 pub(crate) use unsupported::{Support, unsupported};

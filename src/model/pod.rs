@@ -1,8 +1,11 @@
 //! Questions about one pod that several rooms ask.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, ResourceRequirements};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStatus, EphemeralContainer, Pod, PodSpec, ResourceRequirements,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::quantity::ParsedQuantity;
@@ -41,6 +44,110 @@ pub(crate) fn all_containers(spec: &PodSpec) -> impl Iterator<Item = &Container>
 /// An app or init container by name.
 pub(crate) fn find_container<'a>(spec: &'a PodSpec, name: &str) -> Option<&'a Container> {
     all_containers(spec).find(|container| container.name == name)
+}
+
+/// Every container: [`all_containers`] and then the ephemeral ones.
+pub(crate) fn every_container(spec: &PodSpec) -> impl Iterator<Item = Cow<'_, Container>> {
+    let ephemeral = spec.ephemeral_containers.iter().flatten();
+    all_containers(spec)
+        .map(Cow::Borrowed)
+        .chain(ephemeral.map(|container| Cow::Owned(as_container(container))))
+}
+
+/// A container of any kind by name.
+pub(crate) fn find_any_container<'a>(spec: &'a PodSpec, name: &str) -> Option<Cow<'a, Container>> {
+    every_container(spec).find(|container| container.name == name)
+}
+
+/// An ephemeral container by name.
+pub(crate) fn find_ephemeral<'a>(spec: &'a PodSpec, name: &str) -> Option<&'a EphemeralContainer> {
+    let mut list = spec.ephemeral_containers.iter().flatten();
+    list.find(|container| container.name == name)
+}
+
+/// The same fields in the type of the other containers, without the target.
+pub(crate) fn as_container(ephemeral: &EphemeralContainer) -> Container {
+    let ephemeral = ephemeral.clone();
+    Container {
+        args: ephemeral.args,
+        command: ephemeral.command,
+        env: ephemeral.env,
+        env_from: ephemeral.env_from,
+        image: ephemeral.image,
+        image_pull_policy: ephemeral.image_pull_policy,
+        lifecycle: ephemeral.lifecycle,
+        liveness_probe: ephemeral.liveness_probe,
+        name: ephemeral.name,
+        ports: ephemeral.ports,
+        readiness_probe: ephemeral.readiness_probe,
+        resize_policy: ephemeral.resize_policy,
+        resources: ephemeral.resources,
+        restart_policy: ephemeral.restart_policy,
+        restart_policy_rules: ephemeral.restart_policy_rules,
+        security_context: ephemeral.security_context,
+        startup_probe: ephemeral.startup_probe,
+        stdin: ephemeral.stdin,
+        stdin_once: ephemeral.stdin_once,
+        termination_message_path: ephemeral.termination_message_path,
+        termination_message_policy: ephemeral.termination_message_policy,
+        tty: ephemeral.tty,
+        volume_devices: ephemeral.volume_devices,
+        volume_mounts: ephemeral.volume_mounts,
+        working_dir: ephemeral.working_dir,
+    }
+}
+
+/// The way back.
+pub(crate) fn as_ephemeral(container: Container, target: Option<String>) -> EphemeralContainer {
+    EphemeralContainer {
+        args: container.args,
+        command: container.command,
+        env: container.env,
+        env_from: container.env_from,
+        image: container.image,
+        image_pull_policy: container.image_pull_policy,
+        lifecycle: container.lifecycle,
+        liveness_probe: container.liveness_probe,
+        name: container.name,
+        ports: container.ports,
+        readiness_probe: container.readiness_probe,
+        resize_policy: container.resize_policy,
+        resources: container.resources,
+        restart_policy: container.restart_policy,
+        restart_policy_rules: container.restart_policy_rules,
+        security_context: container.security_context,
+        startup_probe: container.startup_probe,
+        stdin: container.stdin,
+        stdin_once: container.stdin_once,
+        target_container_name: target,
+        termination_message_path: container.termination_message_path,
+        termination_message_policy: container.termination_message_policy,
+        tty: container.tty,
+        volume_devices: container.volume_devices,
+        volume_mounts: container.volume_mounts,
+        working_dir: container.working_dir,
+    }
+}
+
+/// `PodResizePending`: a resize waits, or can never be.
+pub(crate) const RESIZE_PENDING: &str = "PodResizePending";
+/// `PodResizeInProgress`: a resize was taken on and is not done.
+pub(crate) const RESIZE_IN_PROGRESS: &str = "PodResizeInProgress";
+
+/// Conditions that the engine writes. All others belong to somebody else and are kept as they are.
+pub(crate) fn is_engine_condition(type_: &str) -> bool {
+    matches!(
+        type_,
+        RESIZE_PENDING
+            | RESIZE_IN_PROGRESS
+            | "PodReadyToStartContainers"
+            | "Initialized"
+            | "Ready"
+            | "ContainersReady"
+            | "PodScheduled"
+            | "AllContainersRestarting"
+            | "DisruptionTarget"
+    )
 }
 
 /// An init container that keeps running beside the app containers (`restartPolicy: Always`). Only meaningful

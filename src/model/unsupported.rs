@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::{
     Container, Pod, PodSecurityContext, PodSpec, SecurityContext, Volume,
 };
 
+use super::pod::as_container;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Support {
     /// The pod runs as if the field were absent.
@@ -105,11 +107,10 @@ impl List {
             }
             self.container(&path, container);
         }
-        self.blocks(
-            spec.ephemeral_containers.given(),
-            "spec.ephemeralContainers",
-            "ephemeral containers are not started, so the pod is held",
-        );
+        for (index, container) in spec.ephemeral_containers.iter().flatten().enumerate() {
+            let path = format!("spec.ephemeralContainers[{index}]");
+            self.container(&path, &as_container(container));
+        }
         self.security(spec.security_context.as_ref());
         self.naming_and_identity(spec);
         self.scheduling(spec);
@@ -161,11 +162,6 @@ impl List {
             spec.priority_class_name.given(),
             "spec.priorityClassName",
             "the pod runs with priority 0 and is never preempted",
-        );
-        self.ignored(
-            spec.readiness_gates.given(),
-            "spec.readinessGates",
-            "nobody can set these conditions, so the pod does not become ready",
         );
         self.ignored(
             spec.runtime_class_name.given(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::own::{ENGINE_GROUP, IMAGE_GROUP, METRICS_GROUP, OWN_VERSION};
 use super::router::Shared;
-use crate::model::Kind;
+use crate::model::{Kind, Subresource};
 
 const PRESET_GROUP: &str = "settings.k8s.io";
 /// Groups beside the core group, each with its only version.
@@ -93,8 +93,15 @@ fn core_resources() -> Value {
     let mut resources = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| kind.group().is_empty()) {
         resources.push(kind_resource(kind));
-        if matches!(kind, Kind::Pod | Kind::Node | Kind::Namespace) {
+        if matches!(kind, Kind::Node | Kind::Namespace) {
             resources.push(subresource(kind, "status", kind.as_str(), &["get"]));
+        }
+        for part in Subresource::ALL
+            .into_iter()
+            .filter(|_| Subresource::is_of(kind))
+        {
+            let verbs = ["get", "patch", "update"];
+            resources.push(subresource(kind, part.as_str(), kind.as_str(), &verbs));
         }
     }
     resources.push(subresource(Kind::Pod, "log", "Pod", &["get"]));

@@ -12,7 +12,7 @@ use crate::base::Uid;
 use crate::client::{
     DeleteOptions, FieldValidation, ListOptions, Patch, Preconditions, WriteOptions,
 };
-use crate::model::{ApiError, Kind, Object, ObjectKey, Reason};
+use crate::model::{ApiError, Kind, Object, ObjectKey, Reason, Subresource};
 
 /// `/api/v1/pods`, `/api/v1/nodes`.
 pub(super) async fn collection(
@@ -101,6 +101,26 @@ pub(super) async fn namespaced_status(
     .await
 }
 
+/// `/api/v1/namespaces/default/pods/web/status`, `/ephemeralcontainers` and `/resize`.
+pub(super) async fn pod_part(
+    State(shared): State<Shared>,
+    Path((namespace, name, part)): Path<(String, String, String)>,
+    query: Query,
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let part = Subresource::parse(&part).ok_or_else(no_such_resource)?;
+    let key = key(Kind::Pod, &namespace, &name)?;
+    match method {
+        Method::PUT | Method::PATCH => {
+            write(&shared, &key, Some(part), &query, &method, &headers, body).await
+        }
+        Method::GET | Method::HEAD => read(&shared, &key).await,
+        _ => Err(no_such_method()),
+    }
+}
+
 fn namespaced(version: &ApiVersion, plural: &str) -> Result<Kind, Failure> {
     kind(version, plural).and_then(|kind| {
         kind.is_namespaced()
@@ -173,28 +193,7 @@ async fn on_item(
 ) -> Answer {
     match *method {
         Method::GET | Method::HEAD => read(shared, key).await,
-        Method::PUT => {
-            let manifest = body::read_json(headers, body).await?;
-            let manifest = addressed(
-                manifest,
-                key.kind,
-                key.namespace.as_deref(),
-                Some(&key.name),
-            )?;
-            let written = shared
-                .client
-                .replace(manifest, write_options(query)?)
-                .await?;
-            Ok(reply::written(StatusCode::OK, &written))
-        }
-        Method::PATCH => {
-            let patch = read_patch(headers, body).await?;
-            let written = shared
-                .client
-                .patch(key, patch, write_options(query)?)
-                .await?;
-            Ok(reply::written(StatusCode::OK, &written))
-        }
+        Method::PUT | Method::PATCH => write(shared, key, None, query, method, headers, body).await,
         Method::DELETE => {
             let options = delete_options(query, body).await?;
             let object = shared.client.delete(key, options).await?;
@@ -202,6 +201,30 @@ async fn on_item(
         }
         _ => Err(no_such_method()),
     }
+}
+
+/// A replacement (`PUT`) or a patch, of the object or of one part of it.
+async fn write(
+    shared: &Shared,
+    key: &ObjectKey,
+    part: Option<Subresource>,
+    query: &Query,
+    method: &Method,
+    headers: &HeaderMap,
+    body: Body,
+) -> Answer {
+    let mut options = write_options(query)?;
+    options.subresource = part;
+    let written = if *method == Method::PUT {
+        let manifest = body::read_json(headers, body).await?;
+        let namespace = key.namespace.as_deref();
+        let manifest = addressed(manifest, key.kind, namespace, Some(&key.name))?;
+        shared.client.replace(manifest, options).await?
+    } else {
+        let patch = read_patch(headers, body).await?;
+        shared.client.patch(key, patch, options).await?
+    };
+    Ok(reply::written(StatusCode::OK, &written))
 }
 
 async fn read(shared: &Shared, key: &ObjectKey) -> Answer {
@@ -315,6 +338,7 @@ fn write_options(query: &Query) -> Result<WriteOptions, ApiError> {
     Ok(WriteOptions {
         dry_run: is_dry_run(query.all("dryRun"))?,
         field_validation,
+        subresource: None,
     })
 }
 

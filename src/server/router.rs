@@ -28,6 +28,10 @@ pub(super) fn router(client: Arc<dyn Client>, shutdown: CancellationToken) -> Ro
         .merge(objects_below("/api/v1"))
         .merge(objects_below(PRESETS))
         .route(
+            "/api/v1/namespaces/{namespace}/pods/{name}/{part}",
+            any(objects::pod_part),
+        )
+        .route(
             "/api/v1/namespaces/{namespace}/pods/{name}/log",
             get(logs::log),
         )

@@ -21,7 +21,7 @@ use crate::client::{
     Client, DeleteOptions, ExecOptions, FieldValidation, ImageSource, ListOptions, LogOptions,
     Patch, Remote, WatchEvent, WriteOptions, channel,
 };
-use crate::model::{Kind, ObjectKey, Reason};
+use crate::model::{Kind, ObjectKey, Reason, Subresource};
 
 struct Served {
     fixture: Fixture,
@@ -185,7 +185,7 @@ async fn refusals_are_statuses() {
             "MethodNotAllowed",
         ),
         (
-            "PUT /api/v1/namespaces/default/pods/p/status",
+            "POST /api/v1/namespaces/default/pods/p/status",
             "{}",
             405,
             "MethodNotAllowed",
@@ -316,6 +316,7 @@ async fn remote_answers_like_local() {
     let warn = WriteOptions {
         dry_run: true,
         field_validation: FieldValidation::Warn,
+        subresource: None,
     };
     let warned = remote.create(unknown.clone(), warn.clone()).await.unwrap();
     assert_eq!(
@@ -329,6 +330,45 @@ async fn remote_answers_like_local() {
     assert_eq!(
         local.patch(&key, patch(), options()).await.unwrap(),
         patched
+    );
+    let part = |subresource| WriteOptions {
+        subresource: Some(subresource),
+        ..WriteOptions::default()
+    };
+    let gate = json!({"type": "example.com/gate", "status": "True"});
+    let gate = Patch::Strategic(
+        json!({"status": {"conditions": [gate]}, "metadata": {"labels": {"a": "c"}}}),
+    );
+    let opened = remote.patch(&key, gate, part(Subresource::Status)).await;
+    let opened = opened.unwrap().object.to_value();
+    assert_eq!(
+        opened["status"]["conditions"][0]["type"],
+        "example.com/gate"
+    );
+    assert_eq!(opened["metadata"]["labels"]["a"], "b");
+    assert_eq!(
+        opened["metadata"]["generation"],
+        patched.object.to_value()["metadata"]["generation"]
+    );
+    let mut shut = opened.clone();
+    shut["status"]["conditions"][0]["status"] = json!("False");
+    let shut = remote
+        .replace(shut, part(Subresource::Status))
+        .await
+        .unwrap();
+    assert_eq!(
+        shut.object.to_value()["status"]["conditions"][0]["status"],
+        "False"
+    );
+    let stale = remote.replace(opened, part(Subresource::Status)).await;
+    assert_eq!(stale.unwrap_err().reason, Reason::Conflict);
+    let helper = json!([{"name": "e", "image": "x"}]);
+    let helper = Patch::Strategic(json!({"spec": {"ephemeralContainers": helper}}));
+    let part = part(Subresource::EphemeralContainers);
+    let patched = remote.patch(&key, helper, part).await.unwrap();
+    assert_eq!(
+        patched.object.to_value()["spec"]["ephemeralContainers"][0]["name"],
+        "e"
     );
     let replaced = remote
         .replace(patched.object.to_value(), options())

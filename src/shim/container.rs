@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -112,6 +112,7 @@ impl Container {
         sandbox: &Sandbox,
         reactor: &Reactor,
         witness: &SingleThreaded,
+        target: Option<BorrowedFd<'_>>,
     ) -> Result<(), Fault> {
         let spec = &self.state.spec;
         let log = LogFile::open(&spec.log_path, spec.log_max_size, spec.log_max_files).at(
@@ -127,7 +128,7 @@ impl Container {
                 &sandbox::limits_of(&spec.limits),
             )
             .at(Stage::Cgroup, "make the container's cgroup")?;
-        let spawned = self.spawn(sandbox, &cgroup, witness, &mut notes);
+        let spawned = self.spawn(sandbox, &cgroup, witness, target, &mut notes);
         self.state.notes.extend(notes);
         let spawned = match spawned {
             Ok(spawned) => spawned,
@@ -174,6 +175,7 @@ impl Container {
         sandbox: &Sandbox,
         cgroup: &Cgroup,
         witness: &SingleThreaded,
+        target: Option<BorrowedFd<'_>>,
         notes: &mut Vec<String>,
     ) -> Result<Spawned, Fault> {
         let spec = &self.state.spec;
@@ -224,8 +226,8 @@ impl Container {
         let (reports, reporter) = init::channel().at(Stage::Clone, "make a pipe")?;
         let mut reporter = Some(reporter);
         let wanted = sandbox.spec.namespaces.pid;
-        let namespaces =
-            Namespaces::MOUNT.with_if(wanted == PidNamespace::Container, Namespaces::PID);
+        let own_pid = wanted == PidNamespace::Container && target.is_none();
+        let namespaces = Namespaces::MOUNT.with_if(own_pid, Namespaces::PID);
         let mut spawn = || {
             clone::spawn(witness, namespaces, cgroup.unified_dir(), || {
                 reporter
@@ -233,13 +235,17 @@ impl Container {
                     .map_or(1, |reporter| init::container(&plan, reporter))
             })
         };
-        let child = if wanted == PidNamespace::Sandbox {
-            sandbox
-                .own_pid
-                .children_in(pause.pidfd.as_fd(), &mut spawn)
-                .at(Stage::Namespaces, "enter the pid namespace of the sandbox")?
-        } else {
-            spawn()
+        let entered = match wanted {
+            PidNamespace::Sandbox => Some((pause.pidfd.as_fd(), "the sandbox")),
+            PidNamespace::Container => target.map(|target| (target, "the target container")),
+            PidNamespace::Host => None,
+        };
+        let child = match entered {
+            Some((pidfd, whose)) => sandbox.own_pid.children_in(pidfd, &mut spawn).at(
+                Stage::Namespaces,
+                format_args!("enter the pid namespace of {whose}"),
+            )?,
+            None => spawn(),
         };
         Ok(Spawned {
             child: child.at(Stage::Clone, "make the first process")?,

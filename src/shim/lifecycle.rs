@@ -194,6 +194,7 @@ impl Shim {
         let Some(container) = self.container_mut(key) else {
             return;
         };
+        let own_pid = own_pid && container.state.spec.pid_of.is_none();
         if container.exited(exit, own_pid) {
             return self.container_finished(key);
         }

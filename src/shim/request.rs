@@ -1,6 +1,6 @@
 //! What each frame of a client does.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use super::connection::Role;
@@ -17,8 +17,8 @@ use crate::linux::signal::Signal;
 use crate::wire::frame::Kind;
 use crate::wire::{
     AttachSpec, ContainerPhase, ContainerSpec, ContainerStats, ExecSpec, Fault, Hello,
-    OLDEST_PROTOCOL, PROTOCOL, Reply, Request, ResourceLimits, SandboxPhase, SandboxStats, Stage,
-    ToEngine, ToShim,
+    OLDEST_PROTOCOL, PROTOCOL, PidNamespace, Reply, Request, ResourceLimits, SandboxPhase,
+    SandboxStats, Stage, ToEngine, ToShim,
 };
 
 impl Shim {
@@ -152,13 +152,18 @@ impl Shim {
         let Some(key) = self.key_of(id) else {
             return Some(unknown());
         };
-        let container = self.containers.iter_mut().find(|found| found.key == key)?;
+        let container = self.container(key)?;
         if container.state.phase != ContainerPhase::Created {
             return Some(self.start_reply(key));
         }
         if container.running.is_none() {
-            let started = Self::witness()
-                .and_then(|witness| container.start(&self.sandbox, &self.reactor, &witness));
+            let target = self.target_of(container);
+            let container = self.containers.iter_mut().find(|found| found.key == key)?;
+            let started = target.and_then(|target| {
+                let target = target.as_ref().map(AsFd::as_fd);
+                let witness = Self::witness()?;
+                container.start(&self.sandbox, &self.reactor, &witness, target)
+            });
             self.dirty = true;
             if let Err(fault) = started {
                 self.container_failed(key, fault.clone());
@@ -167,6 +172,26 @@ impl Shim {
         }
         self.waiters.start.push((key, waiter));
         None
+    }
+
+    /// The first process of the container whose pid namespace this one joins.
+    fn target_of(&self, container: &Container) -> Result<Option<OwnedFd>, Fault> {
+        let Some(id) = &container.state.spec.pid_of else {
+            return Ok(None);
+        };
+        if self.sandbox.spec.namespaces.pid != PidNamespace::Container {
+            return Ok(None);
+        }
+        let target = self.key_of(id).and_then(|key| self.container(key));
+        let running = target
+            .filter(|target| !target.is_draining())
+            .and_then(|target| target.running.as_ref())
+            .ok_or_else(|| refuse(Stage::Request, "the target container is not running"))?;
+        let pidfd = running.child.pidfd.as_fd().try_clone_to_owned();
+        pidfd.map(Some).at(
+            Stage::Namespaces,
+            "hold the process of the target container",
+        )
     }
 
     fn stop(

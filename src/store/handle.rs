@@ -27,6 +27,14 @@ impl SpecWriter {
         self.0.durable(Write::Update(object.into_inner())).await
     }
 
+    /// Replaces the status and nothing else, with the same preconditions.
+    pub(crate) async fn update_status(
+        &self,
+        object: Admitted<Object>,
+    ) -> Result<Object, StoreError> {
+        self.0.durable(Write::Status(object.into_inner())).await
+    }
+
     /// Returns the last state.
     pub(crate) async fn remove(
         &self,

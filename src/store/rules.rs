@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use rand::RngExt;
 
@@ -11,6 +11,7 @@ use super::state::State;
 use super::task::Write;
 use super::{Change, StoreError};
 use crate::base::Uid;
+use crate::model::pod::is_engine_condition;
 use crate::model::{Object, ObjectKey, Resource, ResourceVersion};
 
 /// The characters of generated names: no vowels and no digits that look like them, so that no words arise
@@ -32,13 +33,15 @@ pub(super) fn decide(state: &State, write: Write, now: Timestamp) -> Result<Deci
     match write {
         Write::Create(object) => create(state, object, version, now),
         Write::Update(object) => update(state, object, version),
+        Write::Status(object) => update_status(state, &object, version),
         Write::Remove {
             key,
             uid,
             version: expected,
         } => remove(state, &key, uid.as_ref(), expected, version),
         Write::PodStatus { key, uid, status } => change_pod(state, &key, &uid, version, |pod| {
-            pod.status = Some(*status);
+            let before = pod.status.take().unwrap_or_default();
+            pod.status = Some(with_foreign_conditions(*status, before));
         }),
         Write::Bind {
             key,
@@ -87,25 +90,49 @@ fn create(
     }))
 }
 
-fn update(
-    state: &State,
-    mut object: Object,
-    version: ResourceVersion,
-) -> Result<Decision, StoreError> {
+/// The object as it is, provided the writer has seen exactly that.
+fn precondition<'a>(state: &'a State, object: &Object) -> Result<&'a Object, StoreError> {
     let key = object.key();
     let current = state.existing(&key)?;
     if !object.uid().as_str().is_empty() {
         check_uid(&key, current, &object.uid())?;
     }
-    if object
-        .meta()
-        .resource_version
-        .as_deref()
-        .is_some_and(|seen| !seen.is_empty())
+    let seen = object.meta().resource_version.as_deref();
+    if seen.is_some_and(|seen| !seen.is_empty())
         && object.resource_version() != current.resource_version()
     {
         return Err(StoreError::Conflict(key));
     }
+    Ok(current)
+}
+
+fn update_status(
+    state: &State,
+    object: &Object,
+    version: ResourceVersion,
+) -> Result<Decision, StoreError> {
+    let mut changed = precondition(state, object)?.clone();
+    let current = changed.clone();
+    keep_status(&mut changed, object);
+    Ok(replace(&current, changed, version))
+}
+
+/// The engine computed its status from conditions it saw a moment ago; those of others may be newer.
+fn with_foreign_conditions(mut status: PodStatus, before: PodStatus) -> PodStatus {
+    let own = status.conditions.take().into_iter().flatten();
+    let own = own.filter(|condition| is_engine_condition(&condition.type_));
+    let foreign = before.conditions.into_iter().flatten();
+    let foreign = foreign.filter(|condition| !is_engine_condition(&condition.type_));
+    status.conditions = Some(foreign.chain(own).collect());
+    status
+}
+
+fn update(
+    state: &State,
+    mut object: Object,
+    version: ResourceVersion,
+) -> Result<Decision, StoreError> {
+    let current = precondition(state, &object)?;
     keep_status(&mut object, current);
     let before = current.meta();
     let meta = object.meta_mut();

@@ -73,6 +73,8 @@ pub(super) enum Request {
 pub(super) enum Write {
     Create(Object),
     Update(Object),
+    /// The status of an object, by others than the engine.
+    Status(Object),
     Remove {
         key: ObjectKey,
         uid: Option<Uid>,

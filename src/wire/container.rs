@@ -16,6 +16,9 @@ pub(crate) struct ContainerSpec {
     pub(crate) cgroup_leaf: String,
     pub(crate) limits: ResourceLimits,
     pub(crate) oom_score_adj: i32,
+    /// Where every container has a pid namespace of its own: be born in that of this running container.
+    #[serde(default)]
+    pub(crate) pid_of: Option<ContainerId>,
 
     pub(crate) argv: Vec<String>,
     /// `NAME=value`, complete but for `HOME`, which the shim adds from the container's passwd file when

@@ -22,6 +22,7 @@ mod identity;
 mod init;
 mod isolation;
 mod lifecycle;
+mod parts;
 mod probes;
 mod sandbox;
 mod settings;

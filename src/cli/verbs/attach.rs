@@ -12,6 +12,7 @@ use crate::cli::follow::parse_duration;
 use crate::cli::resources::parse_pod;
 use crate::cli::session::{Outcome, SessionMode, pump, terminal_size};
 use crate::client::ExecOptions;
+use crate::model::pod::{find_any_container, find_ephemeral};
 
 #[derive(Debug, Args)]
 pub(crate) struct AttachArgs {
@@ -116,10 +117,18 @@ pub(super) async fn session(
             // As in kubectl: only a container that comes back can be attached to again.
             let comes_back = restart_policy(attachment.pod) == "Always";
             if interactive && comes_back && !attachment.quiet {
-                context.console.note(&format!(
-                    "Session ended, resume using 'podtui attach {name} -c {} -i -t' command when the pod is running",
-                    attachment.container
-                ));
+                let again = format!("'podtui attach {name} -c {} -i -t'", attachment.container);
+                let spec = attachment.pod.spec.as_ref();
+                let line = match spec.and_then(|spec| find_ephemeral(spec, attachment.container)) {
+                    Some(_) => format!(
+                        "Session ended, the ephemeral container will not be restarted but may be reattached using \
+                         {again} if it is still running"
+                    ),
+                    None => format!(
+                        "Session ended, resume using {again} command when the pod is running"
+                    ),
+                };
+                context.console.note(&line);
             }
             Ok(())
         }
@@ -135,9 +144,7 @@ fn restart_policy(pod: &Pod) -> &str {
 }
 
 fn container_tty(pod: &Pod, name: &str) -> bool {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let found = containers
-        .into_iter()
-        .find(|container| container.name == name);
+    let found = pod.spec.as_ref();
+    let found = found.and_then(|spec| find_any_container(spec, name));
     found.is_some_and(|container| container.tty == Some(true))
 }

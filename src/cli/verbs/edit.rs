@@ -9,12 +9,12 @@ use serde_json::Value;
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
 use crate::cli::files::{FileArgs, Validate, load};
-use crate::cli::resources::{Target, parse_targets};
+use crate::cli::resources::{Target, parse_subresource, parse_targets};
 use crate::client::{Client, Patch, WriteOptions};
 use crate::manifest;
 use crate::model::decode;
 use crate::model::patch::three_way;
-use crate::model::{ApiError, Object, ObjectKey, Reason};
+use crate::model::{ApiError, Object, ObjectKey, Reason, Subresource};
 
 #[derive(Debug, Args)]
 pub(crate) struct EditArgs {
@@ -35,6 +35,9 @@ pub(crate) struct EditArgs {
     /// What unknown fields are: errors (strict), warnings (warn) or nothing (ignore)
     #[arg(long, value_enum, default_value = "strict", num_args = 0..=1, default_missing_value = "strict", require_equals = true)]
     validate: Validate,
+    /// Edit only this part: status, resize or ephemeralcontainers
+    #[arg(long, value_name = "PART", value_parser = parse_subresource)]
+    subresource: Option<Subresource>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -288,6 +291,7 @@ async fn send(
     let options = WriteOptions {
         dry_run: false,
         field_validation: args.validate.on_server(),
+        subresource: args.subresource,
     };
     let written = client
         .patch(&live.key(), Patch::Strategic(patch), options)

@@ -5,8 +5,9 @@ use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
 use crate::cli::files::{FileArgs, Manifest, Validate, load};
 use crate::cli::follow::wait_gone;
+use crate::cli::resources::parse_subresource;
 use crate::client::{Client, DeleteOptions, Written};
-use crate::model::{ApiError, Reason};
+use crate::model::{ApiError, Reason, Subresource};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplaceArgs {
@@ -20,6 +21,9 @@ pub(crate) struct ReplaceArgs {
     /// Delete the object and create it anew
     #[arg(long)]
     force: bool,
+    /// Replace only this part: status, resize or ephemeralcontainers
+    #[arg(long, value_name = "PART", value_parser = parse_subresource, conflicts_with = "force")]
+    subresource: Option<Subresource>,
 }
 
 pub(crate) async fn replace(context: &mut Context, args: ReplaceArgs) -> Result<(), Failure> {
@@ -45,9 +49,9 @@ pub(crate) async fn replace(context: &mut Context, args: ReplaceArgs) -> Result<
         let result = if args.force {
             recreate(context, &*client, &args, manifest).await?
         } else {
-            client
-                .replace(manifest.value.clone(), args.write.options(args.validate))
-                .await
+            let mut options = args.write.options(args.validate);
+            options.subresource = args.subresource;
+            client.replace(manifest.value.clone(), options).await
         };
         match result {
             Ok(written) => {

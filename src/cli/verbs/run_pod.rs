@@ -39,7 +39,7 @@ impl Restart {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum PullPolicy {
+pub(super) enum PullPolicy {
     #[value(name = "Always")]
     Always,
     #[value(name = "IfNotPresent")]
@@ -114,7 +114,7 @@ impl RunArgs {
     }
 }
 
-fn pairs(texts: &[String], what: &str) -> Result<Map<String, Value>, Failure> {
+pub(super) fn pairs(texts: &[String], what: &str) -> Result<Map<String, Value>, Failure> {
     texts
         .iter()
         .map(|text| {
@@ -127,7 +127,7 @@ fn pairs(texts: &[String], what: &str) -> Result<Map<String, Value>, Failure> {
 }
 
 /// The grammar of image names (distribution/reference); what the name stands for is the engine's business.
-fn is_image_name(text: &str) -> bool {
+pub(super) fn is_image_name(text: &str) -> bool {
     const GRAMMAR: &str = concat!(
         r"^(?:(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+:[0-9]+|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?",
         r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*",

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::Local;
@@ -80,14 +82,14 @@ fn check_streams(options: &ExecOptions) -> Result<(), ApiError> {
 }
 
 /// The container named, or the only one. Guessing among several is the front end's business, as it is kubectl's.
-pub(super) fn choose<'a>(pod: &'a Pod, name: Option<&str>) -> Result<&'a Container, ApiError> {
+pub(super) fn choose<'a>(pod: &'a Pod, name: Option<&str>) -> Result<Cow<'a, Container>, ApiError> {
     let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
     let unknown = |name: &str| {
         ApiError::bad_request(format!("container {name} is not valid for pod {pod_name}"))
     };
     let spec = pod.spec.as_ref().ok_or_else(|| unknown(""))?;
     if let Some(name) = name.filter(|name| !name.is_empty()) {
-        return pods::find_container(spec, name).ok_or_else(|| unknown(name));
+        return pods::find_any_container(spec, name).ok_or_else(|| unknown(name));
     }
     let names = |containers: &[Container]| {
         let names: Vec<&str> = containers.iter().map(|c| c.name.as_str()).collect();
@@ -95,7 +97,7 @@ pub(super) fn choose<'a>(pod: &'a Pod, name: Option<&str>) -> Result<&'a Contain
     };
     let inits = pods::init_containers(spec);
     match (spec.containers.as_slice(), inits) {
-        ([only], _) => Ok(only),
+        ([only], _) => Ok(Cow::Borrowed(only)),
         (several, []) => Err(ApiError::bad_request(format!(
             "a container name must be specified for pod {pod_name}, choose one of: [{}]",
             names(several)

@@ -6,10 +6,12 @@ use tracing::warn;
 use super::Local;
 use super::errors::{store_error, uid_conflict};
 use super::{accounts, namespaces};
-use crate::admission::{Admitted, Context, admit_create, admit_update, use_presets};
+use crate::admission::{Admitted, Context, admit_create, admit_part, admit_update, use_presets};
 use crate::client::{FieldValidation, Patch, WriteOptions, Written};
 use crate::model::decode::decode;
-use crate::model::{ApiError, Object, ObjectKey, PodPreset, Reason, patch as patching};
+use crate::model::{
+    ApiError, Object, ObjectKey, PodPreset, Reason, Subresource, patch as patching,
+};
 use crate::store::StoreError;
 
 /// How often a write is tried again on a newer version when its user named none. The API server has the
@@ -133,13 +135,19 @@ async fn update(
         let current = local.object(key)?;
         let (object, mut warnings) = change(&current)?;
         check_preconditions(&current, &object)?;
-        let (admitted, more) = admit(local, &current, object)?;
+        let (admitted, more) = admit(local, &current, object, options.subresource)?;
         warnings.extend(more);
         if options.dry_run {
             let object = admitted.into_inner();
             return Ok(Written { object, warnings });
         }
-        match local.spec.update(admitted).await {
+        let written = match options.subresource {
+            Some(Subresource::Status) => local.spec.update_status(admitted).await,
+            Some(Subresource::EphemeralContainers | Subresource::Resize) | None => {
+                local.spec.update(admitted).await
+            }
+        };
+        match written {
             Ok(object) => return Ok(Written { object, warnings }),
             Err(StoreError::Conflict(_)) if attempt < ATTEMPTS => {}
             Err(error) => return Err(store_error(&error)),
@@ -153,11 +161,15 @@ fn admit(
     local: &Local,
     current: &Object,
     mut object: Object,
+    part: Option<Subresource>,
 ) -> Result<(Admitted<Object>, Vec<String>), ApiError> {
     let version = current.meta().resource_version.clone();
     object.meta_mut().resource_version = version;
-    admit_update(current, object, &context(local))
-        .map_err(|errors| ApiError::invalid(current.kind(), current.name(), &errors))
+    let admission = match part {
+        Some(part) => admit_part(current, object, part),
+        None => admit_update(current, object, &context(local)),
+    };
+    admission.map_err(|errors| ApiError::invalid(current.kind(), current.name(), &errors))
 }
 
 /// Uid and version are preconditions when they are given. A patched object has those of `current` unless the

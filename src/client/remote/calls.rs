@@ -66,6 +66,10 @@ impl Remote {
             FieldValidation::Warn => "Warn",
             FieldValidation::Ignore => "Ignore",
         };
+        let url = match options.subresource {
+            Some(part) => url.segment(part.as_str()),
+            None => url,
+        };
         let url = url
             .query("fieldValidation", validation)
             .query_text("dryRun", if options.dry_run { "All" } else { "" });

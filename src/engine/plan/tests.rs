@@ -1,6 +1,7 @@
 use super::super::fixtures::{Box, Was, at, container, observation, pod, sidecar};
 use super::super::restart::backoff_key;
 use super::*;
+use crate::model::pod::as_ephemeral;
 use k8s_openapi::api::core::v1::{
     ContainerRestartRule, ContainerRestartRuleOnExitCodes, PodCondition, PodStatus,
 };
@@ -621,4 +622,60 @@ fn active_deadline() {
     check_deadline(79, false, Some(1));
     check_deadline(80, true, None);
     check_deadline(200, true, None);
+}
+
+#[test]
+fn ephemeral_containers_start_at_once_and_only_once() {
+    let ephemeral = |policy, init: Vec<_>| {
+        let mut pod = pod(policy, init, &["a"]);
+        let list = ["e", "f"].map(|name| as_ephemeral(container(name), None));
+        pod.spec.as_mut().unwrap().ephemeral_containers = Some(list.to_vec());
+        pod
+    };
+    let always = ephemeral("Always", vec![]);
+    let running: &[Was] = &[Was::Running];
+    let ended: &[Was] = &[Was::Exited(1, 90)];
+    // A new sandbox begins without them.
+    check(&always, Box::None, &[], "sandbox#0 start:a");
+    check(&always, Box::Ready, &[], "start:e start:f start:a");
+    check(
+        &always,
+        Box::Ready,
+        &[("a", running), ("e", ended)],
+        "start:f",
+    );
+    check(
+        &always,
+        Box::Ready,
+        &[("a", running), ("e", &[Was::Failed(90)]), ("f", running)],
+        "",
+    );
+    check(
+        &always,
+        Box::Ready,
+        &[("a", running), ("e", &[Was::Created]), ("f", running)],
+        "resume:e-0",
+    );
+    // One of an earlier sandbox has had its run.
+    check(
+        &always,
+        Box::Ready,
+        &[
+            ("a", running),
+            ("e", &[Was::Earlier(1, 50)]),
+            ("f", running),
+        ],
+        "",
+    );
+    // The init sequence is not waited for.
+    let init = ephemeral("Always", vec![container("i")]);
+    check(&init, Box::Ready, &[("i", running)], "start:e start:f");
+    // They do not keep a pod alive.
+    let never = ephemeral("Never", vec![]);
+    check(
+        &never,
+        Box::Ready,
+        &[("a", ended), ("e", running), ("f", ended)],
+        "stop",
+    );
 }

@@ -1,5 +1,6 @@
 use super::super::fixtures::{Box, Was, at, container, observation, pod, sidecar};
 use super::*;
+use crate::model::pod::as_ephemeral;
 
 fn why(reason: &str) -> Why {
     Why {
@@ -545,4 +546,35 @@ fn statuses_are_sorted_by_name_and_survive_a_round_trip() {
         found,
         [("a", 1, Some(137)), ("a", 0, Some(3)), ("b", 0, Some(1))]
     );
+}
+
+#[test]
+fn ephemeral_containers_are_told_and_of_no_account() {
+    let mut pod = pod("Never", vec![], &["a"]);
+    let list = ["e", "f"].map(|name| as_ephemeral(container(name), None));
+    pod.spec.as_mut().unwrap().ephemeral_containers = Some(list.to_vec());
+    let history = History {
+        waiting: [("f".to_owned(), why("ErrImagePull"))].into(),
+        ..History::default()
+    };
+    let seen = observation(
+        Box::Ready,
+        &[("a", &[Was::Running]), ("e", &[Was::Exited(3, 90)])],
+    );
+    let status = pod_status(&pod, &seen, &Probes::default(), &history, at(100));
+    assert_eq!(status.phase.as_deref(), Some("Running"));
+    let told = status.ephemeral_container_statuses.unwrap();
+    assert_eq!(
+        told.iter().map(short).collect::<Vec<_>>(),
+        ["Error:3/ #0", "waiting:ErrImagePull/ #0"]
+    );
+    assert!(
+        told.iter()
+            .all(|status| !status.ready && status.started.is_none())
+    );
+    let conditions = status.conditions.unwrap();
+    let ready = conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready");
+    assert_eq!(ready.unwrap().status, "True");
 }

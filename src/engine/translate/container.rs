@@ -41,6 +41,8 @@ pub(in crate::engine) struct ContainerInputs<'a> {
     pub(in crate::engine) container: &'a Container,
     pub(in crate::engine) id: ContainerId,
     pub(in crate::engine) attempt: u32,
+    /// The running instance whose pid namespace it joins.
+    pub(in crate::engine) pid_of: Option<ContainerId>,
     pub(in crate::engine) image: &'a ImageRecord,
     pub(in crate::engine) variables: &'a env::Variables,
     /// Kernel host name of the sandbox.
@@ -134,6 +136,7 @@ pub(in crate::engine) fn container_spec(
     Ok(ContainerSpec {
         labels: labels(pod, container, image, inputs.attempt),
         cgroup_leaf: container.name.clone(),
+        pid_of: inputs.pid_of,
         limits: resources::container_limits(spec, container),
         oom_score_adj: resources::oom_score(spec, container, inputs.qos, inputs.node_memory),
         env: env::environment(container, &image.config, inputs.hostname, variables),

@@ -21,7 +21,7 @@ use crate::engine::translate::{
     ContainerInputs, SandboxInputs, TranslateError, container_spec, qos_totals, sandbox_spec,
 };
 use crate::image::ImageRecord;
-use crate::model::pod::qos_class;
+use crate::model::pod::{find_ephemeral, qos_class};
 use crate::network::Hostname;
 use crate::volume::Scratch;
 use crate::wire::ContainerSpec;
@@ -368,6 +368,8 @@ impl PodWorker {
         let hostname = self
             .hostname()
             .map_err(|text| refuse(self, TranslateError::Config(text)))?;
+        let pid_of = self.target_of(&container.name);
+        let pid_of = pid_of.map_err(|error| refuse(self, error))?;
         let work = FileWork {
             images,
             machine: Arc::clone(&self.machine),
@@ -395,6 +397,7 @@ impl PodWorker {
             container,
             id: ContainerId::random(),
             attempt,
+            pid_of,
             image,
             variables: &made.variables,
             hostname: &hostname.kernel,
@@ -408,6 +411,25 @@ impl PodWorker {
             seccomp: made.seccomp,
         })
         .map_err(|error| refuse(self, error))
+    }
+
+    /// The instance that an ephemeral container looks into.
+    fn target_of(&self, name: &str) -> Result<Option<ContainerId>, TranslateError> {
+        let spec = self.pod.spec.as_ref();
+        let target = spec
+            .and_then(|spec| find_ephemeral(spec, name))
+            .and_then(|ephemeral| ephemeral.target_container_name.as_deref())
+            .filter(|target| !target.is_empty());
+        let Some(target) = target else {
+            return Ok(None);
+        };
+        let seen = self.observation();
+        match seen.instances.newest(target) {
+            Some(instance) if instance.is_running() => Ok(Some(instance.id.clone())),
+            _ => Err(TranslateError::Config(format!(
+                "unable to find target container {target}"
+            ))),
+        }
     }
 
     fn addresses(&self) -> Vec<IpAddr> {

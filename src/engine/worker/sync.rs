@@ -261,7 +261,7 @@ impl PodWorker {
                 .pod
                 .spec
                 .as_ref()
-                .map_or(1, |spec| crate::model::pod::all_containers(spec).count());
+                .map_or(1, |spec| crate::model::pod::every_container(spec).count());
             let read = tokio::task::spawn_blocking(move || {
                 super::message::termination_message(
                     &container,

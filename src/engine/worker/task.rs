@@ -1,8 +1,9 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -19,7 +20,9 @@ use crate::engine::recorder::{KUBELET, Level, SCHEDULER};
 use crate::engine::references::references;
 use crate::engine::restart::{Backoffs, backoff_key};
 use crate::engine::status::{History, is_terminal, pod_status};
-use crate::model::pod::{all_containers, node_name, qos_class};
+use crate::model::pod::{
+    all_containers, find_any_container, is_engine_condition, node_name, qos_class,
+};
 use crate::model::{Object, Resource, Support, unsupported};
 use crate::probe::ProbeWorkers;
 use crate::runtime::RuntimeError;
@@ -311,7 +314,7 @@ impl PodWorker {
             Desired::ShutDown { stop: true } => Some(End::ShutDown),
             Desired::ShutDown { stop: false } => Some(End::Leave),
             Desired::Pod(pod) => {
-                let status = self.pod.status.take();
+                let status = with_others_conditions(self.pod.status.take(), &pod);
                 let same_spec = self.pod.spec == pod.spec;
                 self.pod = Pod::clone(&pod);
                 self.pod.status = status;
@@ -401,7 +404,7 @@ impl PodWorker {
 
     pub(super) fn find_container(&self, name: &str) -> Option<Container> {
         let spec = self.pod.spec.as_ref()?;
-        crate::model::pod::find_container(spec, name).cloned()
+        find_any_container(spec, name).map(Cow::into_owned)
     }
 
     /// The object as the store has it, if it is still this pod.
@@ -412,6 +415,17 @@ impl PodWorker {
             .as_ref()
             .is_some_and(|object| Object::uid(object) == self.uid)
     }
+}
+
+/// Our own status with the conditions that others have set meanwhile, readiness gates' for example.
+fn with_others_conditions(status: Option<PodStatus>, latest: &Pod) -> Option<PodStatus> {
+    let mut status = status?;
+    let conditions = latest.status.as_ref()?.conditions.iter().flatten();
+    let others = conditions.filter(|condition| !is_engine_condition(&condition.type_));
+    let own = status.conditions.take().into_iter().flatten();
+    let own = own.filter(|condition| is_engine_condition(&condition.type_));
+    status.conditions = Some(others.cloned().chain(own).collect());
+    Some(status)
 }
 
 /// Ends when the latest desired state asks for the end of the pod or of the engine.

@@ -6,6 +6,7 @@ use super::events::events;
 use super::others::Related;
 use super::text::{Text, clean};
 use super::volume::volumes;
+use crate::model::pod::as_container;
 use crate::printer::duration::{Moment, human_duration};
 
 pub(super) fn describe_pod(pod: &Pod, related: &Related, moment: &Moment) -> String {
@@ -140,20 +141,7 @@ fn all_containers(text: &mut Text, pod: &Pod, spec: &PodSpec, status: &PodStatus
         .ephemeral_containers
         .iter()
         .flatten()
-        .map(|container| Container {
-            name: container.name.clone(),
-            image: container.image.clone(),
-            command: container.command.clone(),
-            args: container.args.clone(),
-            env: container.env.clone(),
-            env_from: container.env_from.clone(),
-            ports: container.ports.clone(),
-            resources: container.resources.clone(),
-            security_context: container.security_context.clone(),
-            volume_mounts: container.volume_mounts.clone(),
-            volume_devices: container.volume_devices.clone(),
-            ..Container::default()
-        })
+        .map(as_container)
         .collect();
     if !ephemeral.is_empty() {
         let statuses = status

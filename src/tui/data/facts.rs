@@ -3,7 +3,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod}
 
 use super::Health;
 use crate::model::pod::{
-    all_containers, container_limit, is_deleting, is_limited, is_terminal, pod_limits,
+    container_limit, every_container, is_deleting, is_limited, is_terminal, pod_limits,
 };
 use crate::printer::{PodSummary, pod_summary};
 use crate::tui::sanitize::plain;
@@ -148,7 +148,9 @@ fn containers(pod: &Pod) -> Vec<ContainerFacts> {
             memory_limit: container_limit(container, "memory").map(|limit| limit.value()),
         }
     };
-    all_containers(spec).map(facts).collect()
+    every_container(spec)
+        .map(|container| facts(&container))
+        .collect()
 }
 
 fn ended(state: &ContainerStateTerminated) -> Option<End> {
