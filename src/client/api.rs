@@ -209,6 +209,8 @@ pub(crate) enum ImageSource {
     Import { path: PathBuf, name: String },
     /// An OCI layout directory or archive, or a docker archive; it brings its names.
     Load { path: PathBuf },
+    /// A docker daemon of this machine.
+    DockerDaemon { socket: PathBuf, name: String },
     /// A registry.
     Pull { name: String },
 }

@@ -207,6 +207,14 @@ impl EngineApi for FakeEngine {
         Ok(vec![format!("{name} from {}", tar.display())])
     }
 
+    async fn load_from_daemon(
+        &self,
+        socket: &Path,
+        name: &str,
+    ) -> Result<Vec<String>, EngineError> {
+        Ok(vec![format!("{name} from {}", socket.display())])
+    }
+
     async fn save_images(
         &self,
         names: &[String],

@@ -354,6 +354,15 @@ impl EngineApi for EngineHandle {
         image.map(|image| image.names).map_err(bad_image)
     }
 
+    async fn load_from_daemon(
+        &self,
+        socket: &Path,
+        name: &str,
+    ) -> Result<Vec<String>, EngineError> {
+        let loaded = self.machine.images.load_from_daemon(socket, name).await;
+        loaded.map_err(bad_image)
+    }
+
     async fn save_images(
         &self,
         names: &[String],

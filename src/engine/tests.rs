@@ -115,6 +115,13 @@ impl ImageService for FakeImages {
         Ok(image(name))
     }
 
+    async fn load_from_daemon(
+        &self,
+        _socket: &Path,
+        _name: &str,
+    ) -> Result<Vec<String>, ImageError> {
+        Ok(Vec::new())
+    }
     async fn save(
         &self,
         _names: &[String],

@@ -127,6 +127,8 @@ pub(crate) trait ImageService: Send + Sync + 'static {
     async fn import(&self, tar: &Path, name: &str) -> Result<ImageRecord, ImageError>;
     /// OCI layout (directory or archive) or docker archive; returns the names now present.
     async fn load(&self, path: &Path) -> Result<Vec<String>, ImageError>;
+    /// An image of the docker daemon that listens on `socket`; returns the names now present.
+    async fn load_from_daemon(&self, socket: &Path, name: &str) -> Result<Vec<String>, ImageError>;
     /// The images as one archive, an OCI layout and a docker archive at once. They keep their IDs; those
     /// given by name keep that name.
     async fn save(

@@ -161,6 +161,23 @@ impl ImageService for LocalImages {
         self.run(move |store| load::load(store, &path)).await
     }
 
+    async fn load_from_daemon(&self, socket: &Path, name: &str) -> Result<Vec<String>, ImageError> {
+        let (busy, archive) = self
+            .run(|store| {
+                let busy = store.busy()?;
+                let archive = store.temporary(&busy);
+                Ok((busy, archive))
+            })
+            .await?;
+        load::export(socket, name, archive.path()).await?;
+        self.run(move |store| {
+            let names = load::load(store, archive.path());
+            drop((archive, busy));
+            names
+        })
+        .await
+    }
+
     async fn save(
         &self,
         names: &[String],

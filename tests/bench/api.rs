@@ -532,7 +532,10 @@ fn directories(command: &mut Command, state: &Path, run: &Path) {
         .arg("--state-dir")
         .arg(state)
         .arg("--run-dir")
-        .arg(run);
+        .arg(run)
+        // Not the user's own, which may say anything.
+        .arg("--config-dir")
+        .arg(state.with_file_name("config"));
 }
 
 fn write_request(stream: &mut UnixStream, method: &str, path: &str, body: &str) {

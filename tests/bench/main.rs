@@ -17,6 +17,7 @@
 )]
 
 mod api;
+mod images;
 mod peers;
 mod table;
 
@@ -78,6 +79,9 @@ fn main() {
     }
     if wanted("crowd") {
         crowd(&mut table, &engine);
+    }
+    if wanted("images") {
+        images::images(&mut table, podman.as_ref(), scratch.path());
     }
     if wanted("calls") {
         calls(&mut table, &engine, scratch.path());

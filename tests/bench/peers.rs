@@ -177,6 +177,11 @@ impl Podman {
         time
     }
 
+    /// Something whose time the caller takes.
+    pub fn work(&self, arguments: &[&str]) {
+        self.timed(arguments);
+    }
+
     pub fn play_rounds(&self, rounds: usize) -> (Vec<Duration>, Vec<Duration>) {
         (0..rounds)
             .map(|round| {

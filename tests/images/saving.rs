@@ -144,3 +144,67 @@ fn what_cannot_be_saved_leaves_no_file() {
     unchanged();
     podtui.delete_all();
 }
+
+/// podman's service speaks docker's protocol.
+#[test]
+fn an_image_comes_from_a_daemon_or_from_standard_input() {
+    require_root!();
+    require_images!();
+    let podtui = Podtui::start();
+    Rootfs::new().load(&podtui, "daemon", json!({"Cmd": ["/bin/sh"]}));
+    let name = "localhost/daemon:latest";
+    let wanted = id(&podtui, name);
+    let file = podtui.path().join("daemon.tar");
+    podtui.ok(&["image", "save", "-o", &file.display().to_string(), name]);
+
+    podtui.ok(&["image", "rm", name]);
+    let loaded = podtui
+        .command(&["image", "load"])
+        .stdin(fs::File::open(&file).expect("open"))
+        .output()
+        .expect("podtui runs");
+    assert!(loaded.status.success(), "{loaded:?}");
+    assert_eq!(id(&podtui, name), wanted);
+
+    if !has("podman") {
+        println!("skipped: this part needs podman");
+        return podtui.delete_all();
+    }
+    podtui.ok(&["image", "rm", name]);
+    let storage = tempfile::tempdir_in("/tmp").expect("a directory");
+    let podman = || {
+        let mut podman = Command::new("podman");
+        podman
+            .args(["--storage-driver", "vfs", "--root"])
+            .arg(storage.path().join("root"))
+            .arg("--runroot")
+            .arg(storage.path().join("run"));
+        podman
+    };
+    run(podman().args(["load", "-q", "-i"]).arg(&file));
+    let socket = storage.path().join("api.sock");
+    let address = format!("unix://{}", socket.display());
+    let mut service = podman()
+        .args(["system", "service", "--time=0", &address])
+        .spawn()
+        .expect("podman starts");
+    podtui.wait("the service", || socket.exists().then_some(()));
+    let load = |from: &str| {
+        podtui
+            .command(&["image", "load", from])
+            .env("DOCKER_HOST", &address)
+            .output()
+            .expect("podtui runs")
+    };
+    let missing = load("docker-daemon:localhost/none:v1");
+    let found = load("docker-daemon:localhost/daemon:latest");
+    service.kill().expect("podman ends");
+    service.wait().expect("podman ends");
+    let text = String::from_utf8_lossy(&missing.stderr);
+    assert!(!missing.status.success(), "{text}");
+    assert!(text.contains("localhost/none"), "{text}");
+    assert!(found.status.success(), "{found:?}");
+    assert_eq!(id(&podtui, name), wanted);
+    run(podman().args(["rmi", "-a", "-f"]));
+    podtui.delete_all();
+}

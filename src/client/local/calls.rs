@@ -154,6 +154,9 @@ impl Client for Local {
         let names = match source {
             ImageSource::Import { path, name } => self.engine.import_image(&path, &name).await,
             ImageSource::Load { path } => self.engine.load_images(&path).await,
+            ImageSource::DockerDaemon { socket, name } => {
+                self.engine.load_from_daemon(&socket, &name).await
+            }
             ImageSource::Pull { name } => self.engine.pull_image(&name).await,
         };
         names.map_err(engine_error)

@@ -240,7 +240,7 @@ impl Client for Remote {
             ImageSource::Load { path } => ImageSource::Load {
                 path: absolute(&path)?,
             },
-            pull @ ImageSource::Pull { .. } => pull,
+            elsewhere @ (ImageSource::DockerDaemon { .. } | ImageSource::Pull { .. }) => elsewhere,
         };
         let body = json!({
             "kind": "Image",

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::load::Loading;
 use super::{housekeeping, pull, save};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
@@ -39,10 +40,9 @@ enum ImageVerb {
         )]
         output: Format,
     },
-    /// Read an OCI layout or archive, or a docker archive
+    /// Read an OCI layout or archive, a docker archive, or an image of the docker daemon
     Load {
-        /// The archive or layout directory
-        #[arg(required_unless_present = "input")]
+        /// The archive or layout directory, or docker-daemon:NAME; standard input when left out
         path: Option<PathBuf>,
         #[arg(short = 'i', long, conflicts_with = "path", value_name = "FILE")]
         input: Option<PathBuf>,
@@ -114,9 +114,9 @@ pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Res
             output,
         } => list(context, quiet, no_trunc, &output).await,
         ImageVerb::Load { path, input } => {
-            let path = path.or(input).unwrap_or_default();
-            let source = ImageSource::Load { path: full(&path)? };
-            add(context, source, "Loaded image").await
+            let path = path.or(input);
+            let loading = Loading::prepare(&mut context.console, path.as_deref())?;
+            add(context, loading.source.clone(), "Loaded image").await
         }
         ImageVerb::Save { names, output } => save::save(context, &names, output.as_deref()).await,
         ImageVerb::Import { tar, name } => {
@@ -142,7 +142,7 @@ pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Res
 }
 
 /// The engine works elsewhere, so it gets an absolute path; whether the file is there can be said at once.
-fn full(path: &Path) -> Result<PathBuf, Failure> {
+pub(super) fn full(path: &Path) -> Result<PathBuf, Failure> {
     std::fs::canonicalize(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             Failure::local(format!("the path \"{}\" does not exist", path.display()))
