@@ -95,6 +95,8 @@ pub(crate) struct LogOptions {
     pub(crate) timestamps: bool,
     pub(crate) tail_lines: Option<u64>,
     pub(crate) since: Option<Timestamp>,
+    /// No line that began later. `tail_lines` then counts back from there. Not part of the Kubernetes API.
+    pub(crate) until: Option<Timestamp>,
     pub(crate) limit_bytes: Option<u64>,
 }
 

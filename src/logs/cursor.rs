@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -15,10 +16,15 @@ const BLOCK: usize = 64 << 10;
 /// Our lines are at most a prefix and 16 KiB. What grows beyond this without a line feed is shown as it is,
 /// so that no file can make the reader hold more.
 const LONGEST_LINE: usize = 1 << 20;
+/// Lines of the file as podtui writes them are shorter.
+const LONGEST_PIECE: u64 = 17 << 10;
 /// The prefix of a line is shorter.
 const LONGEST_PREFIX: u64 = 64;
 /// `2026-01-02T03:04:05.000000006Z`, as podtui writes it.
 const TIME_LENGTH: usize = 30;
+
+/// Stands where output is missing because files were rotated away before they were read.
+pub(super) const OVERTAKEN: &str = "podtui: the log was rotated away faster than it was read; output before this line may be missing";
 
 /// A place in a log and what is needed to go on from there. All of it blocks.
 pub(super) struct Cursor {
@@ -30,8 +36,14 @@ pub(super) struct Cursor {
     unfinished: Vec<u8>,
     /// Streams in the middle of a line of output.
     open_lines: [bool; 2],
-    /// Lines before `since` may still come.
-    skipping: bool,
+    since: Option<Bound>,
+    until: Option<Bound>,
+    /// Streams in the middle of a line that began before `since`.
+    skipped_lines: [bool; 2],
+    /// A line after `until` was met; only the ends of lines that had begun may still come.
+    is_past_end: bool,
+    /// Files were removed before they were read.
+    is_overtaken: bool,
     left: Option<u64>,
     buffer: Vec<u8>,
 }
@@ -56,24 +68,28 @@ impl Cursor {
             file: None,
             unfinished: Vec::new(),
             open_lines: [false; 2],
-            skipping: query.since.is_some(),
+            since: query.since.map(Bound::new),
+            until: query.until.map(Bound::new),
+            skipped_lines: [false; 2],
+            is_past_end: false,
+            is_overtaken: false,
             left: query.limit_bytes,
             buffer: vec![0; CHUNK],
             query,
         };
         cursor.file = match cursor.query.tail_lines {
             Some(lines) => cursor.open_tail(lines)?,
-            None => cursor.open_first()?,
+            None => cursor.open_since()?,
         };
         Ok(cursor)
     }
 
     /// Reads on, through rotated files, until there is text to show or nothing more to read.
     pub(super) fn step(&mut self) -> io::Result<Step> {
-        if self.left == Some(0) {
-            return Ok(Step::Full);
-        }
         loop {
+            if self.left == Some(0) || (self.is_past_end && self.open_lines == [false; 2]) {
+                return Ok(Step::Full);
+            }
             let count = match &mut self.file {
                 Some(open) => open.file.read(&mut self.buffer)?,
                 None => 0,
@@ -124,23 +140,27 @@ impl Cursor {
     }
 
     fn show(&mut self, raw: &[u8], text: &mut Vec<u8>) {
-        let Ok(line) = read_line(raw, self.skipping) else {
+        let Ok(line) = read_line(raw) else {
             // Not ours, but somebody may want to see it.
-            text.extend_from_slice(raw);
-            text.push(b'\n');
+            if !self.is_past_end {
+                text.extend_from_slice(raw);
+                text.push(b'\n');
+            }
             return;
         };
-        if self.skipping {
-            if line
-                .at
-                .zip(self.query.since)
-                .is_some_and(|(at, since)| at < since)
-            {
-                return;
-            }
-            self.skipping = false;
+        let stream = usize::from(line.stream == Stream::Stderr);
+        if !self.is_wanted(&line, stream) {
+            return;
         }
-        let open = &mut self.open_lines[usize::from(line.stream == Stream::Stderr)];
+        let open = &mut self.open_lines[stream];
+        if std::mem::take(&mut self.is_overtaken) {
+            if self.query.timestamps {
+                text.extend_from_slice(line.time);
+                text.push(b' ');
+            }
+            text.extend_from_slice(OVERTAKEN.as_bytes());
+            text.push(b'\n');
+        }
         if self.query.timestamps && !*open {
             text.extend_from_slice(line.time);
             text.push(b' ');
@@ -150,6 +170,31 @@ impl Cursor {
         if !*open {
             text.push(b'\n');
         }
+    }
+
+    /// Whether a line of the file is between the times that are asked for. A line of output belongs where it
+    /// began, with all its pieces.
+    fn is_wanted(&mut self, line: &Shown<'_>, stream: usize) -> bool {
+        if self.open_lines[stream] {
+            return true;
+        }
+        if self.is_past_end {
+            return false;
+        }
+        if let Some(since) = &self.since {
+            let is_early = since.of_line(line.time) == Some(Ordering::Less);
+            if is_early || self.skipped_lines[stream] {
+                self.skipped_lines[stream] = line.tag == Tag::Partial;
+                return false;
+            }
+            if self.skipped_lines == [false; 2] {
+                self.since = None;
+            }
+        }
+        let until = self.until.as_ref();
+        self.is_past_end =
+            until.is_some_and(|until| until.of_line(line.time) == Some(Ordering::Greater));
+        !self.is_past_end
     }
 
     /// Goes to the next file of the log; false when this is the newest one.
@@ -169,9 +214,10 @@ impl Cursor {
         let next = match place {
             Some(place) if place + 1 == files.len() => return Ok(false),
             Some(place) => place + 1,
-            // It was the oldest and has been removed; go on with what is the oldest now.
+            // It has been removed; go on with what is the oldest now.
             None => 0,
         };
+        let is_gone = place.is_none() && !files.is_empty();
         // The writer has left this file, but it may have done so after our last read.
         let mut rest = [0; 1];
         let position = current.file.stream_position()?;
@@ -186,8 +232,34 @@ impl Cursor {
             return Ok(false);
         };
         self.unfinished.clear();
+        self.is_overtaken |= is_gone;
         self.file = Some(open);
         Ok(true)
+    }
+
+    /// The file and a place in it before which nothing is asked for.
+    fn open_since(&self) -> io::Result<Option<OpenFile>> {
+        let Some(since) = &self.since else {
+            return self.open_first();
+        };
+        let is_early = |line: &[u8]| since.of_line(line).map(|order| order == Ordering::Less);
+        for path in log_files(&self.path)?.iter().rev() {
+            let Some(mut open) = open_file(path)? else {
+                continue;
+            };
+            let length = open.file.metadata()?.len();
+            let start = boundary(&open.file, length, is_early)?;
+            if start > 0 {
+                // Pieces of a line that began here are told from others by their beginning.
+                let near = match start.checked_sub(2 * LONGEST_PIECE) {
+                    Some(near) => next_line(&open.file, near, start)?.unwrap_or(start),
+                    None => 0,
+                };
+                open.file.seek(SeekFrom::Start(near))?;
+                return Ok(Some(open));
+            }
+        }
+        self.open_first()
     }
 
     fn open_first(&self) -> io::Result<Option<OpenFile>> {
@@ -207,7 +279,14 @@ impl Cursor {
             let Some(mut open) = open_file(path)? else {
                 continue;
             };
-            let (start, found) = tail_start(&open.file, wanted)?;
+            let length = open.file.metadata()?.len();
+            let end = match &self.until {
+                Some(until) => boundary(&open.file, length, |line| {
+                    until.of_line(line).map(|order| order != Ordering::Greater)
+                })?,
+                None => length,
+            };
+            let (start, found) = tail_start(&open.file, end, wanted)?;
             open.file.seek(SeekFrom::Start(start))?;
             if found >= wanted {
                 return Ok(Some(open));
@@ -252,10 +331,110 @@ fn open_file(path: &Path) -> io::Result<Option<OpenFile>> {
     }
 }
 
-/// Where the last `wanted` lines of output begin, and how many there are from there on. Lines of the file that
+/// An instant that the times of lines are compared with: as text, where both have the form podtui writes,
+/// because reading a time costs more than all the rest.
+struct Bound {
+    at: Timestamp,
+    text: String,
+}
+
+impl Bound {
+    fn new(at: Timestamp) -> Self {
+        Self {
+            at,
+            text: format!("{at:.9}"),
+        }
+    }
+
+    /// How the time in front of a line compares with this one; `None` when there is none.
+    fn of_line(&self, raw: &[u8]) -> Option<Ordering> {
+        let own_form = |text: &[u8]| text.len() >= TIME_LENGTH && text[TIME_LENGTH - 1] == b'Z';
+        if own_form(raw) && self.text.len() == TIME_LENGTH && raw[10] == b'T' {
+            return Some(raw[..TIME_LENGTH].cmp(self.text.as_bytes()));
+        }
+        let end = memchr::memchr(b' ', raw).unwrap_or(raw.len());
+        let at: Timestamp = std::str::from_utf8(&raw[..end]).ok()?.parse().ok()?;
+        Some(at.cmp(&self.at))
+    }
+}
+
+/// Where the first line begins that `is_early` says no of; times only grow within a file. Lines without a time
+/// belong to the one before.
+fn boundary(file: &File, length: u64, is_early: impl Fn(&[u8]) -> Option<bool>) -> io::Result<u64> {
+    // Lines that begin before `low` are early, those from `high` on are not.
+    let (mut low, mut high) = (0, length);
+    while high - low > BLOCK as u64 {
+        let middle = low + (high - low) / 2;
+        let Some((begin, early)) = first_time(file, middle, high, &is_early)? else {
+            break;
+        };
+        if early {
+            low = begin;
+        } else {
+            high = begin;
+        }
+    }
+    let mut at = low;
+    while let Some(end) = next_line(file, at, high)? {
+        let line = prefix_of(file, at, end)?;
+        if is_early(&line) == Some(false) {
+            return Ok(at);
+        }
+        at = end;
+    }
+    // What is left has no line feed yet, or is the line at `high`.
+    let rest = prefix_of(file, at, high)?;
+    Ok(if is_early(&rest) == Some(false) {
+        at
+    } else {
+        high
+    })
+}
+
+/// The first line with a time that begins in this range (not the one `from` may be in the middle of).
+fn first_time(
+    file: &File,
+    from: u64,
+    to: u64,
+    is_early: &impl Fn(&[u8]) -> Option<bool>,
+) -> io::Result<Option<(u64, bool)>> {
+    let mut at = from;
+    while let Some(begin) = next_line(file, at, to)?.filter(|begin| *begin < to) {
+        if let Some(early) = is_early(&prefix_of(file, begin, to)?) {
+            return Ok(Some((begin, early)));
+        }
+        at = begin;
+    }
+    Ok(None)
+}
+
+/// Where the line after the one at `from` begins, if its line feed is before `to`.
+fn next_line(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
+    let mut at = from;
+    let mut block = [0; 4096];
+    while at < to {
+        let size = usize::try_from(to - at).map_or(block.len(), |rest| rest.min(block.len()));
+        file.read_exact_at(&mut block[..size], at)?;
+        if let Some(feed) = memchr::memchr(b'\n', &block[..size]) {
+            return Ok(Some(at + feed as u64 + 1));
+        }
+        at += size as u64;
+    }
+    Ok(None)
+}
+
+/// The bytes of a line that hold its time.
+fn prefix_of(file: &File, begin: u64, end: u64) -> io::Result<Vec<u8>> {
+    let size = (end - begin).min(LONGEST_PREFIX);
+    let mut prefix = vec![0; usize::try_from(size).unwrap_or(0)];
+    file.read_exact_at(&mut prefix, begin)?;
+    Ok(prefix)
+}
+
+/// Where the last `wanted` lines of output begin before `end`, and how many there are from there on. Lines of the file that
 /// are pieces of one line of output count once; what has no line feed yet does not count.
-fn tail_start(file: &File, wanted: u64) -> io::Result<(u64, u64)> {
-    let mut block_start = file.metadata()?.len();
+fn tail_start(file: &File, end: u64, wanted: u64) -> io::Result<(u64, u64)> {
+    let mut block_start = end;
     let mut tail = Tail {
         start: block_start,
         found: 0,
@@ -295,10 +474,8 @@ struct Tail {
 impl Tail {
     /// Takes the line of the file between these places; true when it is one too many.
     fn add(&mut self, file: &File, begin: u64, end: u64) -> io::Result<bool> {
-        let size = (end - begin).min(LONGEST_PREFIX);
-        let mut prefix = vec![0; usize::try_from(size).unwrap_or(0)];
-        file.read_exact_at(&mut prefix, begin)?;
-        if read_line(&prefix, false).is_ok_and(|line| line.tag == Tag::Partial) {
+        let prefix = prefix_of(file, begin, end)?;
+        if read_line(&prefix).is_ok_and(|line| line.tag == Tag::Partial) {
             self.start = begin;
             return Ok(false);
         }
@@ -312,27 +489,21 @@ impl Tail {
 }
 
 struct Shown<'a> {
-    /// Only when it was asked for: reading it costs more than all the rest.
-    at: Option<Timestamp>,
     time: &'a [u8],
     stream: Stream,
     tag: Tag,
     text: &'a [u8],
 }
 
-fn read_line(raw: &[u8], with_time: bool) -> Result<Shown<'_>, FormatError> {
-    if !with_time && let Some(line) = read_quickly(raw) {
+fn read_line(raw: &[u8]) -> Result<Shown<'_>, FormatError> {
+    if let Some(line) = read_quickly(raw) {
         return Ok(line);
     }
     let Line {
-        at,
-        stream,
-        tag,
-        text,
+        stream, tag, text, ..
     } = parse(raw)?;
     let end = memchr::memchr(b' ', raw).unwrap_or(raw.len());
     Ok(Shown {
-        at: Some(at),
         time: &raw[..end],
         stream,
         tag,
@@ -352,7 +523,6 @@ fn read_quickly(raw: &[u8]) -> Option<Shown<'_>> {
         _ => return None,
     };
     (time[TIME_LENGTH - 1] == b'Z').then_some(Shown {
-        at: None,
         time,
         stream,
         tag,

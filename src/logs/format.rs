@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 /// Longest text of one line of the file; a longer line of output becomes several pieces.
 pub(crate) const MAX_TEXT: usize = 16 * 1024;
@@ -14,15 +14,6 @@ pub(crate) const MAX_TEXT: usize = 16 * 1024;
 pub(crate) enum Stream {
     Stdout,
     Stderr,
-}
-
-impl Stream {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Stdout => "stdout",
-            Self::Stderr => "stderr",
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,67 +91,155 @@ impl Encoder {
         }
     }
 
-    /// Appends the lines that `output` completes to `file`. All of them get the time `now`.
-    pub(crate) fn encode(&mut self, output: &[u8], now: Timestamp, file: &mut Vec<u8>) {
-        let prefix = self.prefix(now);
+    /// Appends the lines that `output`, read at `now`, completes to `file`.
+    pub(crate) fn encode(
+        &mut self,
+        output: &[u8],
+        now: Timestamp,
+        stamps: &mut Stamps,
+        file: &mut Vec<u8>,
+    ) {
+        stamps.begin(now);
         let mut rest = output;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let line = &rest[..end];
             rest = &rest[end + 1..];
             if self.unfinished.is_empty() {
-                put_line(&prefix, line, file);
+                self.put_line(stamps, line, file);
             } else {
-                self.extend(&prefix, line, file);
-                put(&prefix, Tag::Full, &self.unfinished, file);
+                self.extend(stamps, line, file);
+                put(stamps, self.stream, Tag::Full, &self.unfinished, file);
                 self.unfinished.clear();
             }
         }
-        self.extend(&prefix, rest, file);
+        self.extend(stamps, rest, file);
     }
 
     /// The output has ended: what is left is a line although no line feed came.
-    pub(crate) fn finish(&mut self, now: Timestamp, file: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, now: Timestamp, stamps: &mut Stamps, file: &mut Vec<u8>) {
         if !self.unfinished.is_empty() {
-            put(&self.prefix(now), Tag::Full, &self.unfinished, file);
+            stamps.begin(now);
+            put(stamps, self.stream, Tag::Full, &self.unfinished, file);
         }
         self.unfinished = Vec::new();
     }
 
-    fn prefix(&self, now: Timestamp) -> Vec<u8> {
-        format!("{now:.9} {} ", self.stream.name()).into_bytes()
-    }
-
     /// Adds to the unfinished line, writing pieces as it grows too long.
-    fn extend(&mut self, prefix: &[u8], mut more: &[u8], file: &mut Vec<u8>) {
+    fn extend(&mut self, stamps: &mut Stamps, mut more: &[u8], file: &mut Vec<u8>) {
         while self.unfinished.len() + more.len() > MAX_TEXT {
             let (fits, rest) = more.split_at(MAX_TEXT - self.unfinished.len());
             self.unfinished.extend_from_slice(fits);
-            put(prefix, Tag::Partial, &self.unfinished, file);
+            put(stamps, self.stream, Tag::Partial, &self.unfinished, file);
             self.unfinished.clear();
             more = rest;
         }
         self.unfinished.extend_from_slice(more);
     }
-}
 
-fn put_line(prefix: &[u8], mut line: &[u8], file: &mut Vec<u8>) {
-    while line.len() > MAX_TEXT {
-        let (piece, rest) = line.split_at(MAX_TEXT);
-        put(prefix, Tag::Partial, piece, file);
-        line = rest;
+    fn put_line(&self, stamps: &mut Stamps, mut line: &[u8], file: &mut Vec<u8>) {
+        while line.len() > MAX_TEXT {
+            let (piece, rest) = line.split_at(MAX_TEXT);
+            put(stamps, self.stream, Tag::Partial, piece, file);
+            line = rest;
+        }
+        put(stamps, self.stream, Tag::Full, line, file);
     }
-    put(prefix, Tag::Full, line, file);
 }
 
-fn put(prefix: &[u8], tag: Tag, text: &[u8], file: &mut Vec<u8>) {
-    file.reserve(prefix.len() + text.len() + 3);
-    file.extend_from_slice(prefix);
-    file.extend_from_slice(match tag {
-        Tag::Full => b"F ",
-        Tag::Partial => b"P ",
+fn put(stamps: &mut Stamps, stream: Stream, tag: Tag, text: &[u8], file: &mut Vec<u8>) {
+    let time = stamps.take();
+    file.reserve(time.len() + text.len() + 11);
+    file.extend_from_slice(&time);
+    file.extend_from_slice(match (stream, tag) {
+        (Stream::Stdout, Tag::Full) => b" stdout F ",
+        (Stream::Stdout, Tag::Partial) => b" stdout P ",
+        (Stream::Stderr, Tag::Full) => b" stderr F ",
+        (Stream::Stderr, Tag::Partial) => b" stderr P ",
     });
     file.extend_from_slice(text);
     file.push(b'\n');
+}
+
+/// The times of the lines of one log. Lines that were read at once differ by a nanosecond, so that a time is
+/// the place of one line: readers go on from it, forwards and backwards, without a gap and without a
+/// repetition.
+#[derive(Debug, Default)]
+pub(crate) struct Stamps {
+    /// RFC 3339 with nine digits of the second: the next line's time.
+    text: Vec<u8>,
+    /// The time `text` began with, and how often it has been counted up since.
+    begun: Option<(Timestamp, i64)>,
+}
+
+impl Stamps {
+    /// A clock that is set back by more than this sets the lines back too: their times stay true.
+    const STEP: SignedDuration = SignedDuration::from_secs(1);
+
+    fn begin(&mut self, now: Timestamp) {
+        let free = self.begun.and_then(|(from, count)| {
+            let free = from.checked_add(SignedDuration::from_nanos(count)).ok()?;
+            (free > now && free.duration_since(now) < Self::STEP).then_some(free)
+        });
+        // The text shows the next free time already.
+        if free.is_none() {
+            self.text = format!("{now:.9}").into_bytes();
+            self.begun = Some((now, 0));
+        }
+    }
+
+    /// The time of the next line. Lines are many and formatting a time is dear, so its digits are counted up.
+    fn take(&mut self) -> StampText {
+        let time = StampText::of(&self.text);
+        if let Some((from, count)) = &mut self.begun {
+            *count += 1;
+            if !count_up(&mut self.text) {
+                let next = from.checked_add(SignedDuration::from_nanos(*count));
+                self.text = format!("{:.9}", next.unwrap_or(*from)).into_bytes();
+            }
+        }
+        time
+    }
+}
+
+/// A time as text, `Z` at its end, however long its year is.
+struct StampText {
+    bytes: [u8; 40],
+    length: usize,
+}
+
+impl StampText {
+    fn of(text: &[u8]) -> Self {
+        let mut bytes = [0; 40];
+        let length = text.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&text[..length]);
+        Self { bytes, length }
+    }
+}
+
+impl std::ops::Deref for StampText {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// Adds a nanosecond; false when that is beyond the second.
+fn count_up(text: &mut [u8]) -> bool {
+    let Some((_, digits)) = text
+        .split_last_mut()
+        .and_then(|(_, text)| text.split_at_mut_checked(text.len().checked_sub(9)?))
+    else {
+        return false;
+    };
+    for digit in digits.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return true;
+        }
+        *digit = b'0';
+    }
+    false
 }
 
 /// The name a full log file gets: `<name>.<date>-<time>.<nanoseconds>` in UTC. Names of one log file sort
@@ -212,13 +291,15 @@ mod tests {
     const NOW: &str = "2026-01-02T03:04:05.000000006Z";
 
     fn encode(chunks: &[&[u8]]) -> Vec<(Tag, Vec<u8>)> {
-        let now = NOW.parse().unwrap();
+        let now: Timestamp = NOW.parse().unwrap();
         let mut encoder = Encoder::new(Stream::Stderr);
+        let mut stamps = Stamps::default();
         let mut file = Vec::new();
         for chunk in chunks {
-            encoder.encode(chunk, now, &mut file);
+            encoder.encode(chunk, now, &mut stamps, &mut file);
         }
-        encoder.finish(now, &mut file);
+        encoder.finish(now, &mut stamps, &mut file);
+        let mut expected = now;
         assert!(file.is_empty() || file.ends_with(b"\n"));
         file.strip_suffix(b"\n")
             .map(|lines| lines.split(|byte| *byte == b'\n'))
@@ -226,7 +307,8 @@ mod tests {
             .flatten()
             .map(|line| {
                 let line = parse(line).unwrap();
-                assert_eq!((line.at, line.stream), (now, Stream::Stderr));
+                assert_eq!((line.at, line.stream), (expected, Stream::Stderr));
+                expected += SignedDuration::from_nanos(1);
                 (line.tag, line.text.to_vec())
             })
             .collect()
@@ -274,6 +356,41 @@ mod tests {
         let chunks: Vec<&[u8]> = ended.chunks(777).collect();
         check(&chunks, &expected);
         check(&[piece, b"\n"], &[(Tag::Full, piece)]);
+    }
+
+    #[test]
+    fn every_line_has_a_time_of_its_own() {
+        let mut encoders = [Encoder::new(Stream::Stdout), Encoder::new(Stream::Stderr)];
+        let mut stamps = Stamps::default();
+        let mut file = Vec::new();
+        for (stream, now) in [
+            (0, "2026-01-02T03:04:05.999999998Z"),
+            // Read within the same nanosecond, and by a clock that runs back a little.
+            (1, "2026-01-02T03:04:05.999999998Z"),
+            (0, "2026-01-02T03:04:05.9Z"),
+            (1, "2026-01-02T03:04:07Z"),
+            // The clock is set.
+            (0, "2026-01-02T02:00:00Z"),
+        ] {
+            encoders[stream].encode(b"a\nb\n", now.parse().unwrap(), &mut stamps, &mut file);
+        }
+        let text = String::from_utf8(file).unwrap();
+        let times: Vec<&str> = text.lines().map(|line| &line[11..30]).collect();
+        assert_eq!(
+            times,
+            [
+                "03:04:05.999999998Z",
+                "03:04:05.999999999Z",
+                "03:04:06.000000000Z",
+                "03:04:06.000000001Z",
+                "03:04:06.000000002Z",
+                "03:04:06.000000003Z",
+                "03:04:07.000000000Z",
+                "03:04:07.000000001Z",
+                "02:00:00.000000000Z",
+                "02:00:00.000000001Z",
+            ]
+        );
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(crate) struct LogQuery {
     /// Only so many lines at the end.
     pub(crate) tail_lines: Option<u64>,
     pub(crate) since: Option<Timestamp>,
+    /// No line that began later; the lines at the end are counted back from here.
+    pub(crate) until: Option<Timestamp>,
     /// The text ends after so many bytes, if need be within a line.
     pub(crate) limit_bytes: Option<u64>,
 }
@@ -99,6 +101,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::logs::cursor::OVERTAKEN;
 
     fn raw(second: u32, stream: &str, tag: &str, text: &str) -> String {
         format!("2026-01-02T03:04:{second:02}.000000006Z {stream} {tag} {text}\n")
@@ -120,6 +123,110 @@ mod tests {
             text.extend_from_slice(&part.unwrap());
         }
         String::from_utf8(text).unwrap()
+    }
+
+    /// `tail` lines between two seconds, as `a b c`.
+    #[track_caller]
+    fn check_range(
+        path: &Path,
+        tail_lines: Option<u64>,
+        since: Option<u32>,
+        until: Option<u32>,
+        expected: &str,
+    ) {
+        let time = |second: u32| format!("2026-01-02T03:04:{second:02}.000000006Z");
+        let time = |second: Option<u32>| second.map(|second| time(second).parse().unwrap());
+        let query = LogQuery {
+            tail_lines,
+            since: time(since),
+            until: time(until),
+            ..LogQuery::default()
+        };
+        let text = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(text(path, query));
+        assert_eq!(text.replace('\n', " ").trim_end(), expected);
+    }
+
+    #[test]
+    fn times_select_across_files() {
+        let line = |second: u32| raw(second, "stdout", "F", &second.to_string());
+        let (_directory, path) = log(&[
+            ("0.log.20260102-030401.000000000", &[line(1), line(2)]),
+            ("0.log.20260102-030405.000000000", &[line(3), line(5)]),
+            (
+                "0.log",
+                &[
+                    line(6),
+                    raw(7, "stdout", "P", "long"),
+                    raw(8, "stderr", "F", "8"),
+                    raw(9, "stdout", "F", "er"),
+                    line(10),
+                ],
+            ),
+        ]);
+        check_range(&path, None, None, None, "1 2 3 5 6 long8 er 10");
+        check_range(&path, None, None, Some(3), "1 2 3");
+        check_range(&path, None, Some(2), Some(5), "2 3 5");
+        check_range(&path, None, Some(4), Some(4), "");
+        check_range(&path, Some(2), None, Some(4), "2 3");
+        check_range(&path, Some(2), None, Some(2), "1 2");
+        check_range(&path, Some(9), None, Some(0), "");
+        check_range(&path, Some(1), None, Some(10), "10");
+        // A line that has begun is shown to its end; one whose beginning is not asked for is not shown.
+        check_range(&path, None, Some(6), Some(7), "6 longer");
+        check_range(&path, None, Some(8), None, "8 10");
+    }
+
+    #[test]
+    fn times_are_found_in_big_files() {
+        let at = |number: u32| {
+            let base: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
+            base + jiff::SignedDuration::from_millis(i64::from(number))
+        };
+        let line = |number: u32| {
+            let padding = "x".repeat((number as usize * 7919) % 300);
+            format!("{:.9} stdout F {number} {padding}\n", at(number))
+        };
+        let lines = |from: u32, to: u32| (from..to).map(line).collect::<Vec<_>>();
+        let (_directory, path) = log(&[
+            ("0.log.20260102-030401.000000000", &lines(0, 20_000)),
+            ("0.log", &lines(20_000, 30_000)),
+        ]);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        for number in [0, 1, 777, 10_000, 19_999, 20_000, 20_001, 29_999] {
+            let query = LogQuery {
+                since: Some(at(number)),
+                until: Some(at(number + 2)),
+                ..LogQuery::default()
+            };
+            let found = runtime.block_on(text(&path, query));
+            let expected: Vec<String> = (number..(number + 3).min(30_000))
+                .map(|number| number.to_string())
+                .collect();
+            let found: Vec<&str> = found
+                .lines()
+                .filter_map(|line| line.split(' ').next())
+                .collect();
+            assert_eq!(found, expected, "{number}");
+            let query = LogQuery {
+                tail_lines: Some(2),
+                until: Some(at(number)),
+                ..LogQuery::default()
+            };
+            let found = runtime.block_on(text(&path, query));
+            let first: Vec<&str> = found
+                .lines()
+                .filter_map(|line| line.split(' ').next())
+                .collect();
+            let expected: Vec<String> = (number.saturating_sub(1)..=number)
+                .map(|number| number.to_string())
+                .collect();
+            assert_eq!(first, expected, "before {number}");
+        }
     }
 
     fn tail(lines: u64) -> LogQuery {
@@ -255,6 +362,24 @@ mod tests {
         end.send(()).unwrap();
         assert_eq!(next(&mut stream).await.unwrap(), "last\n");
         assert_eq!(next(&mut stream).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_rotation_overtakes_says_so() {
+        let (directory, path) = log(&[("0.log", &[raw(1, "stdout", "F", "a")])]);
+        let ended = Box::pin(std::future::pending());
+        let mut stream = read(&path, LogQuery::default(), Some(ended)).await.unwrap();
+        assert_eq!(next(&mut stream).await.unwrap(), "a\n");
+        // Before the reader looks again its file and the next ones are gone. (The open file keeps its inode.)
+        fs::remove_file(&path).unwrap();
+        let rotated = directory.path().join("0.log.20260102-030406.000000000");
+        fs::write(rotated, raw(4, "stdout", "F", "d")).unwrap();
+        fs::write(&path, raw(5, "stdout", "F", "e")).unwrap();
+        let mut seen = String::new();
+        while !seen.ends_with("e\n") {
+            seen += &next(&mut stream).await.unwrap();
+        }
+        assert_eq!(seen, format!("{OVERTAKEN}\nd\ne\n"));
     }
 
     #[tokio::test]

@@ -59,6 +59,7 @@ fn log_options(query: &Query, now: Timestamp) -> Result<LogOptions, ApiError> {
         timestamps: query.flag("timestamps"),
         tail_lines: query.number("tailLines")?,
         since,
+        until: query.number("untilTime")?,
         limit_bytes: query.number("limitBytes")?,
     })
 }

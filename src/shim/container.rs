@@ -21,7 +21,7 @@ use crate::linux::proc::{self, CStringArray};
 use crate::linux::seccomp::Program;
 use crate::linux::signal::Signal;
 use crate::linux::{ns, path};
-use crate::logs::format::{Encoder, Stream};
+use crate::logs::format::{Encoder, Stamps, Stream};
 use crate::wire::{
     ContainerPhase, ContainerSpec, ContainerState, EffectiveUser, ExitRecord, Fault, MountSource,
     Namespace, PidNamespace, Propagation, Stage,
@@ -56,6 +56,7 @@ pub(super) struct Running {
     pub(super) filter: Option<Program>,
     log: LogFile,
     encoders: [Encoder; 2],
+    stamps: Stamps,
     oom: Option<OomWatch>,
     oom_recheck: Option<(Instant, usize)>,
     exit: Option<(Exit, Timestamp)>,
@@ -157,6 +158,7 @@ impl Container {
             filter: spawned.filter,
             log,
             encoders: [Encoder::new(Stream::Stdout), Encoder::new(Stream::Stderr)],
+            stamps: Stamps::default(),
             oom,
             oom_recheck: None,
             exit: None,
@@ -350,6 +352,7 @@ impl Container {
                     running.encoders[usize::from(stream.min(1))].encode(
                         &buffer[..length],
                         now,
+                        &mut running.stamps,
                         lines,
                     );
                     let trouble = running.log.write(lines, now);
@@ -378,7 +381,7 @@ impl Container {
         let now = Timestamp::now();
         lines.clear();
         for encoder in &mut running.encoders {
-            encoder.finish(now, lines);
+            encoder.finish(now, &mut running.stamps, lines);
         }
         pumped
             .notes

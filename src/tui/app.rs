@@ -27,7 +27,8 @@ use super::screenshot;
 use super::tasks::{
     LogRequest, TtyInput, WatchRequest, apply, check, create, edit_outside, editor_command,
     expand_home, follow_kind, follow_logs, follow_personal, keep_drafts, list_paths, poll_metrics,
-    read_manifest, read_personal, release_later, run_terminal, terminal_input, watch_signals,
+    read_logs, read_manifest, read_personal, release_later, run_terminal, save_logs,
+    terminal_input, watch_signals,
 };
 use super::term::SessionId;
 use super::terminal::{self, FrameBackend, TerminalGuard};
@@ -200,6 +201,7 @@ type ClientSlot = watch::Receiver<Option<Arc<dyn Client>>>;
 struct Running {
     watches: HashMap<crate::model::Kind, AbortOnDropHandle<()>>,
     logs: Vec<AbortOnDropHandle<()>>,
+    log_read: Option<AbortOnDropHandle<()>>,
     metrics: Option<AbortOnDropHandle<()>>,
     terminals: HashMap<SessionId, RunningTerminal>,
     check: Option<AbortOnDropHandle<()>>,
@@ -385,6 +387,14 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                     .with_client(move |client, messages| follow_logs(client, request, messages));
                 self.running.logs.retain(|task| !task.is_finished());
                 self.running.logs.push(task);
+            }
+            Effect::ReadLogs(read) => {
+                let task =
+                    self.with_client(move |client, messages| read_logs(client, *read, messages));
+                self.running.log_read = Some(task);
+            }
+            Effect::SaveLogs { path, read } => {
+                self.reply_from(move |client| save_logs(client, *read, path));
             }
             Effect::PollMetrics(scope) => {
                 self.running.metrics = scope.map(|scope| {

@@ -3,7 +3,7 @@
 use crate::client::DeleteOptions;
 use crate::model::{Kind, ObjectKey};
 
-use super::logs::{Opening, Target};
+use super::logs::{LogRead, Opening, Target};
 use super::term::{CursorShape, Purpose, SessionId};
 use crate::base::TerminalSize;
 
@@ -22,6 +22,13 @@ pub(super) enum Effect {
         generation: u64,
         target: Target,
         opening: Opening,
+    },
+    /// Read a part of the logs from the files; takes the place of a reading that has not ended.
+    ReadLogs(Box<LogRead>),
+    /// Write logs to a new file.
+    SaveLogs {
+        path: String,
+        read: Box<LogRead>,
     },
     /// Read usage every two seconds, or stop.
     PollMetrics(Option<MetricsScope>),

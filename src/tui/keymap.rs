@@ -62,7 +62,45 @@ pub(super) enum Cmd {
     Suspend,
     Shell,
     Attach,
+    Log(LogCmd),
     Terminal(TermCmd),
+}
+
+/// What the log pane can do beside moving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogCmd {
+    Filter,
+    Mute,
+    Solo,
+    NextContainer,
+    PreviousContainer,
+    Shape,
+    /// The instance before.
+    Previous,
+    GoTo,
+    GoToTime,
+    Select,
+    Copy,
+    Save,
+}
+
+impl LogCmd {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Filter => "log-filter",
+            Self::Mute => "log-mute",
+            Self::Solo => "log-solo",
+            Self::NextContainer => "log-next-container",
+            Self::PreviousContainer => "log-previous-container",
+            Self::Shape => "log-fields",
+            Self::Previous => "log-previous-instance",
+            Self::GoTo => "log-go-to",
+            Self::GoToTime => "log-time",
+            Self::Select => "log-select",
+            Self::Copy => "log-copy",
+            Self::Save => "log-save",
+        }
+    }
 }
 
 /// What can be asked of a terminal; everything else goes to its program.
@@ -170,6 +208,7 @@ impl Cmd {
             Self::Suspend => "suspend",
             Self::Shell => "shell",
             Self::Attach => "attach",
+            Self::Log(cmd) => cmd.name(),
             Self::Terminal(cmd) => cmd.name(),
         };
         fixed.to_owned()
@@ -365,12 +404,24 @@ const TABLE: &[Row] = &[
     (Cmd::Copy, Place::Anywhere, "c", None, "copy name, row, command line or YAML to the clipboard"),
     (Cmd::Reveal, Place::Anywhere, "x", None, "show the values of the selected secret, or hide them"),
     (Cmd::Follow, Place::Logs, "f", Some("follow"), "follow new lines, or stop following"),
+    (Cmd::Log(LogCmd::Filter), Place::Logs, "&", Some("only"), "only lines with: text, !without, /regex/"),
+    (Cmd::Log(LogCmd::Previous), Place::Logs, "p", Some("previous"), "the instance before the last restart, or the newest"),
     (Cmd::Container, Place::Logs, "o", Some("container"), "choose one container, or all merged"),
+    (Cmd::Log(LogCmd::NextContainer), Place::Logs, ".", None, "next container, for mute and solo"),
+    (Cmd::Log(LogCmd::PreviousContainer), Place::Logs, ",", None, "container before, for mute and solo"),
+    (Cmd::Log(LogCmd::Mute), Place::Logs, "space", None, "mute the container that is chosen with , and ., or hear it again"),
+    (Cmd::Log(LogCmd::Solo), Place::Logs, "S", None, "only the chosen container, or all again"),
     (Cmd::Wrap, Place::Logs, "w", Some("wrap"), "wrap long lines, or cut them"),
     (Cmd::Timestamps, Place::Logs, "t", Some("time"), "timestamps: short, full, off"),
     (Cmd::Filter, Place::Logs, "/", Some("search"), "search in the logs"),
-    (Cmd::NextMatch, Place::Logs, "n", None, "next match"),
-    (Cmd::PreviousMatch, Place::Logs, "N", None, "previous match"),
+    (Cmd::NextMatch, Place::Logs, "n", None, "next match, also in the files"),
+    (Cmd::PreviousMatch, Place::Logs, "N", None, "previous match, also in the files"),
+    (Cmd::Log(LogCmd::GoTo), Place::Logs, "T", None, "go to a time, to the first line, or show only the last lines"),
+    (Cmd::Log(LogCmd::GoToTime), Place::Logs, "@", None, "go to a time that is typed: 5m, 12:04, 2026-01-02 12:04"),
+    (Cmd::Log(LogCmd::Shape), Place::Logs, "J", None, "JSON and logfmt lines: raw, message, fields"),
+    (Cmd::Log(LogCmd::Select), Place::Logs, "v", None, "mark lines (also with the mouse), or stop"),
+    (Cmd::Log(LogCmd::Copy), Place::Logs, "c", None, "copy the marked lines; without any: name, row, YAML ..."),
+    (Cmd::Log(LogCmd::Save), Place::Logs, "W", None, "save the log to a file, from the first line on"),
     (Cmd::NextProblem, Place::List, "!", Some("problem"), "select the next object in trouble"),
     (Cmd::FaultsOnly, Place::List, "f", Some("faults"), "only objects in trouble, or all"),
     (Cmd::Mark, Place::List, "space", Some("mark"), "mark the object, for actions on several"),

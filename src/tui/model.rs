@@ -237,6 +237,21 @@ impl Model {
         }
     }
 
+    /// Where the lines of the logs are: below the row that says what is shown of them.
+    pub(super) fn log_lines(&self) -> Rect {
+        let area = self.inspector_content();
+        let head = u16::from(self.shows_log_state());
+        Rect {
+            y: area.y + head,
+            height: area.height - head,
+            ..area
+        }
+    }
+
+    pub(super) fn shows_log_state(&self) -> bool {
+        self.inspector_content().height >= 4 && self.inspector.logs.has_state()
+    }
+
     pub(super) fn shows_why(&self) -> bool {
         let has_room = self.areas().inspector.height >= 4;
         let selected = self.list.selected();

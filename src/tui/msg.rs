@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::logs::LogEntry;
+use super::logs::{LogEntry, LogPage};
 use super::personal::PersonalFiles;
 use super::term::SessionId;
 use crate::base::SessionEnd;
@@ -45,6 +45,11 @@ pub(super) enum Msg {
         source: usize,
         news: LogNews,
     },
+    /// A part of the logs was read from the files.
+    LogPage {
+        id: u64,
+        page: Box<LogPage>,
+    },
     /// The terminal of the user has the focus, or has lost it.
     Focus(bool),
     Tty {
@@ -71,6 +76,13 @@ pub(super) enum WatchNews {
 #[derive(Clone, Debug)]
 pub(super) enum LogNews {
     Lines(Vec<LogEntry>),
+    /// So many lines did not pass the filter; the time of the last one that was read.
+    Hidden {
+        lines: u64,
+        newest: Option<Timestamp>,
+    },
+    /// The stream was too fast: it goes on with the line of this time, those before are in the files.
+    Skipped(Timestamp),
     /// With the reason when it did not end in order.
     Ended(Option<String>),
 }
@@ -123,4 +135,6 @@ pub(super) enum Reply {
     Editor(super::editor::EditorReply),
     /// A file was written, or was not.
     Saved(String, Result<(), String>),
+    /// Lines of logs were written to a file, or were not.
+    LogSaved(String, Result<u64, String>),
 }

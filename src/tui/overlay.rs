@@ -33,6 +33,10 @@ pub(super) enum PromptKind {
     Palette,
     Filter,
     Search,
+    /// Which lines of the logs are shown.
+    LogFilter,
+    /// Where in the logs to go to.
+    LogTime,
     /// In the shown terminal.
     TerminalSearch,
     CreatePath,
@@ -47,6 +51,8 @@ impl PromptKind {
         match self {
             Self::Palette => ":",
             Self::Filter | Self::Search | Self::TerminalSearch => "/",
+            Self::LogFilter => "&",
+            Self::LogTime => "go to time: ",
             Self::CreatePath => "create from file: ",
             Self::EditPath => "edit a copy of file: ",
             Self::RunLine => "docker run line: ",
@@ -113,6 +119,8 @@ pub(super) enum PickAction {
     Run(Cmd),
     /// Show one container's log, or all merged.
     Container(Option<usize>),
+    /// Show the logs from there.
+    LogRange(super::logs::Range),
     /// A terminal in one of the containers that are offered.
     Terminal(usize),
     New(NewFrom),

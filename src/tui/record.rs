@@ -64,10 +64,17 @@ fn summary(msg: &Msg) -> String {
         } => {
             let news = match news {
                 LogNews::Lines(lines) => format!("{} lines", lines.len()),
+                LogNews::Hidden { lines, .. } => format!("{lines} hidden"),
+                LogNews::Skipped(from) => format!("skipped to {from}"),
                 LogNews::Ended(problem) => format!("ended {problem:?}"),
             };
             format!("logs #{generation}/{source}: {news}")
         }
+        Msg::LogPage { id, page } => format!(
+            "logs read #{id}: {} lines, {} hidden",
+            page.entries.len(),
+            page.hidden
+        ),
         Msg::Focus(is_focused) => format!("focus {is_focused}"),
         Msg::Tty { id, news } => {
             let news = match news {
@@ -95,6 +102,7 @@ fn summary(msg: &Msg) -> String {
         }
         Msg::Reply(reply) => match reply {
             Reply::Restarted(what, result) => format!("restarted {what}: {result:?}"),
+            Reply::LogSaved(path, result) => format!("saved logs to {path}: {result:?}"),
             Reply::Deleted(key, result) => format!("deleted {key}: {result:?}"),
             Reply::Created {
                 created, problems, ..

@@ -8,7 +8,7 @@ use ratatui::style::{Color, Modifier, Style};
 use unicode_width::UnicodeWidthChar;
 
 /// A log line longer than this is cut; the cut is named in the text.
-const MAX_LINE_BYTES: usize = 16 * 1024;
+pub(super) const MAX_LINE_BYTES: usize = 16 * 1024;
 /// Combining marks on one character beyond this are dropped: a cell of kilobytes slows the terminal down.
 const MAX_COMBINING: u8 = 8;
 const TAB: usize = 8;
@@ -40,8 +40,14 @@ pub(super) fn lines(text: &str) -> Vec<String> {
 
 /// For one line of container output, without its line break.
 pub(super) fn output_line(bytes: &[u8]) -> SafeLine {
-    let kept = &bytes[..bytes.len().min(MAX_LINE_BYTES)];
-    if kept.len() == bytes.len() && kept.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+    output_line_within(bytes, MAX_LINE_BYTES, 0)
+}
+
+/// The same with another limit; `left_out` bytes of the line are missing already.
+pub(super) fn output_line_within(bytes: &[u8], limit: usize, left_out: usize) -> SafeLine {
+    let kept = &bytes[..bytes.len().min(limit)];
+    let cut = bytes.len() - kept.len() + left_out;
+    if cut == 0 && kept.iter().all(|byte| (0x20..0x7f).contains(byte)) {
         return SafeLine {
             text: String::from_utf8_lossy(kept).into(),
             styles: Box::default(),
@@ -54,8 +60,7 @@ pub(super) fn output_line(bytes: &[u8]) -> SafeLine {
     for character in String::from_utf8_lossy(kept).chars() {
         cleaner.push(character);
     }
-    if bytes.len() > kept.len() {
-        let cut = bytes.len() - kept.len();
+    if cut > 0 {
         cleaner.text.push_str(&format!("… [{cut} more bytes]"));
     }
     SafeLine {

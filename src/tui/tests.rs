@@ -3,6 +3,8 @@
 mod actions;
 mod app;
 mod behaviour;
+mod log_files;
+mod logs;
 mod properties;
 mod screens;
 mod terminals;

@@ -3,6 +3,7 @@
 
 mod commands;
 mod delete;
+mod logs;
 mod menu;
 mod mouse;
 mod overlays;
@@ -110,8 +111,15 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
             if generation == logs.generation {
                 match news {
                     LogNews::Lines(lines) => logs.add(lines),
+                    LogNews::Hidden { lines, newest } => logs.add_hidden(source, lines, newest),
+                    LogNews::Skipped(from) => logs.skipped(from),
                     LogNews::Ended(problem) => logs.ended(source, problem),
                 }
+            }
+        }
+        Msg::LogPage { id, page } => {
+            if let Some(word) = model.inspector.logs.take_page(id, *page) {
+                model.say(word);
             }
         }
         Msg::Metrics(Ok(readings)) => {
@@ -175,6 +183,9 @@ fn on_watch(model: &mut Model, kind: Kind, generation: u64, news: WatchNews) {
         WatchNews::Lost(problem) => {
             collection.liveness = Liveness::Broken(super::sanitize::plain(&problem));
         }
+    }
+    if kind == Kind::Event {
+        model.inspector.logs.events_are_known = false;
     }
     model.pending.is_list_stale |= kind == model.list.kind;
     model.pending.is_describe_stale = true;

@@ -247,6 +247,7 @@ fn options(args: &LogsArgs) -> LogOptions {
         timestamps: args.timestamps,
         tail_lines: u64::try_from(tail).ok(),
         since,
+        until: None,
         limit_bytes: args.limit_bytes,
     }
 }

@@ -42,6 +42,7 @@ pub(super) async fn logs(
         timestamps: options.timestamps,
         tail_lines: options.tail_lines,
         since: options.since,
+        until: options.until,
         limit_bytes: options.limit_bytes,
     };
     let failed = move |error: std::io::Error| {

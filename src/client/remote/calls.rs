@@ -177,7 +177,7 @@ impl Client for Remote {
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
         let number = |value: Option<u64>| value.map(|n| n.to_string()).unwrap_or_default();
-        let since = options.since.map(|at| at.to_string()).unwrap_or_default();
+        let time = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
         let url = Url::object(&ObjectKey::pod(namespace, pod))
             .segment("log")
             .query_text(
@@ -189,7 +189,8 @@ impl Client for Remote {
             .query_flag("timestamps", options.timestamps)
             .query_text("tailLines", &number(options.tail_lines))
             .query_text("limitBytes", &number(options.limit_bytes))
-            .query_text("sinceTime", &since);
+            .query_text("sinceTime", &time(options.since))
+            .query_text("untilTime", &time(options.until));
         let response = self.connector.get(url).await?;
         Ok(watch::bytes(response.into_body()))
     }

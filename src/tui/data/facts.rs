@@ -19,6 +19,8 @@ pub(in crate::tui) struct PodFacts {
     pub(in crate::tui) why: Option<Why>,
     /// Init containers first, in the order of the spec.
     pub(in crate::tui) containers: Vec<ContainerFacts>,
+    /// Grows with every change of the spec.
+    pub(in crate::tui) generation: Option<i64>,
     /// False for pods of which nothing runs or will run.
     pub(in crate::tui) is_active: bool,
 }
@@ -48,6 +50,7 @@ impl Why {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::tui) struct ContainerFacts {
     pub(in crate::tui) name: String,
+    pub(in crate::tui) image: String,
     pub(in crate::tui) restarts: i32,
     pub(in crate::tui) started_at: Option<Timestamp>,
     pub(in crate::tui) is_running: bool,
@@ -85,6 +88,7 @@ impl PodFacts {
             memory_limit: limit("memory").map(|limit| limit.value()),
             why: why(pod),
             containers: containers(pod),
+            generation: pod.metadata.generation,
             is_active: !is_terminal(pod),
             summary,
         }
@@ -137,6 +141,7 @@ fn containers(pod: &Pod) -> Vec<ContainerFacts> {
         };
         ContainerFacts {
             name: plain(&container.name),
+            image: plain(container.image.as_deref().unwrap_or_default()),
             restarts: status.map_or(0, |status| status.restart_count),
             started_at: running
                 .and_then(|running| running.started_at.as_ref())

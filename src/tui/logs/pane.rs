@@ -1,14 +1,14 @@
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::buffer::{LogBuffer, LogEntry, Origin};
-use super::row_starts;
+use super::history::Seek;
+use super::markers::Markers;
+use super::pattern::Pattern;
+use super::select::Selection;
+use super::shape::Shape;
 use crate::base::Uid;
 use crate::model::ObjectKey;
 use crate::tui::data::{ContainerFacts, PodFacts};
-use crate::tui::sanitize::output_line;
-
-/// Width of a container's name in merged logs.
-const MAX_NAME: usize = 14;
 
 /// The pod whose logs are shown. Another pod of the same name is another target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,15 +27,20 @@ pub(in crate::tui) enum SourceState {
     Failed(String),
 }
 
-/// The stream of one container.
+/// The log of one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::tui) struct Source {
     pub(in crate::tui) name: String,
     pub(in crate::tui) state: SourceState,
+    pub(in crate::tui) is_muted: bool,
     /// The container as it was last seen.
-    seen: Option<ContainerFacts>,
+    pub(super) seen: Option<ContainerFacts>,
     /// The stream ended although the container runs: open it again.
-    is_broken: bool,
+    pub(super) is_broken: bool,
+    /// The last line that was read of it, shown or hidden.
+    pub(super) newest: Option<Timestamp>,
+    /// Its lines are not all in the ring: they came while it was muted.
+    pub(super) has_gap: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,26 +58,87 @@ pub(in crate::tui) enum Position {
     At(u64),
 }
 
+/// The stretch of the log that is in memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Window {
+    pub(super) buffer: LogBuffer,
+    /// Lines up to this instant are in the files alone; `None` = there are none.
+    pub(super) older: Option<Timestamp>,
+    /// Lines from this instant on are in the files alone; `None` = it reaches up to the present.
+    pub(super) newer: Option<Timestamp>,
+}
+
+/// What was in memory when the filter was set: it may hold lines of instances whose files are gone.
+#[derive(Clone, Debug)]
+pub(super) struct Unfiltered {
+    window: Window,
+    /// Up to where each container had been read.
+    newest: Vec<Option<Timestamp>>,
+}
+
 #[derive(Clone, Debug)]
 pub(in crate::tui) struct LogPane {
     pub(in crate::tui) target: Option<Target>,
     /// Tells the messages of the present streams from those of earlier ones.
     pub(in crate::tui) generation: u64,
     pub(in crate::tui) sources: Vec<Source>,
-    /// One container, or all merged.
+    /// One container alone, or all that are not muted.
     pub(in crate::tui) choice: Option<usize>,
+    /// The container that mute and solo are about.
+    pub(in crate::tui) current: usize,
     pub(in crate::tui) wrap: bool,
     pub(in crate::tui) timestamps: Timestamps,
+    pub(in crate::tui) shape: Shape,
     pub(in crate::tui) position: Position,
     /// Columns scrolled to the right, when lines are not wrapped.
     pub(in crate::tui) left: usize,
     /// What is searched for; empty is nothing.
     pub(in crate::tui) search: String,
+    pub(super) pattern: Option<Pattern>,
+    /// Only lines with this are read.
+    pub(in crate::tui) filter: Option<Pattern>,
+    /// Lines the filter has hidden among those that were read.
+    pub(in crate::tui) hidden: u64,
+    pub(in crate::tui) selection: Option<Selection>,
+    /// The line where a mouse button went down.
+    pub(in crate::tui) pressed: Option<u64>,
+    /// The instance before is shown instead of the newest.
+    pub(in crate::tui) is_previous: bool,
     pub(in crate::tui) per_second: u64,
-    received: u64,
+    /// More is written than can be followed: only the newest lines are shown.
+    pub(in crate::tui) is_skipping: bool,
+    pub(super) skipped_at_tick: bool,
+    pub(super) received: u64,
     /// Since when this target is shown.
-    opened: Option<Timestamp>,
-    buffer: LogBuffer,
+    pub(super) opened: Option<Timestamp>,
+    pub(super) window: Window,
+    pub(super) unfiltered: Option<Box<Unfiltered>>,
+    pub(super) markers: Markers,
+    /// No event of the pod has come since they were looked at.
+    pub(in crate::tui) events_are_known: bool,
+    pub(super) reads: Reads,
+}
+
+/// What is being read from the files.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reads {
+    /// Number of the last one; answers to others are late.
+    pub(super) last: u64,
+    pub(super) running: Option<Seek>,
+    /// To be read next, in place of what runs.
+    pub(super) wanted: Option<Seek>,
+    /// The end of the window that is being continued; a page for another end does not fit any more.
+    pub(super) from: Option<Timestamp>,
+    /// A stream has moved on; its lines come next.
+    pub(super) is_refilling: bool,
+    /// The last reading failed; tried again after a second.
+    pub(super) has_failed: bool,
+    /// The streams are open or to be opened.
+    pub(super) is_live: bool,
+    /// The streams that run are to be closed.
+    pub(super) is_stale: bool,
+    /// Lines read at the opening.
+    pub(super) tail: Option<usize>,
 }
 
 impl Default for LogPane {
@@ -82,25 +148,40 @@ impl Default for LogPane {
             generation: 0,
             sources: Vec::new(),
             choice: None,
+            current: 0,
             wrap: true,
             timestamps: Timestamps::Short,
+            shape: Shape::Raw,
             position: Position::Follow,
             left: 0,
             search: String::new(),
+            pattern: None,
+            filter: None,
+            hidden: 0,
+            selection: None,
+            pressed: None,
+            is_previous: false,
             per_second: 0,
+            is_skipping: false,
+            skipped_at_tick: false,
             received: 0,
             opened: None,
-            buffer: LogBuffer::default(),
+            window: Window::default(),
+            unfiltered: None,
+            markers: Markers::default(),
+            events_are_known: false,
+            reads: Reads::default(),
         }
     }
 }
 
 /// A stream to open: index and name of the container, and the line after which to go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::tui) struct Opening {
     pub(in crate::tui) source: usize,
     pub(in crate::tui) container: String,
     pub(in crate::tui) after: Option<Timestamp>,
+    pub(in crate::tui) filter: Option<Pattern>,
     /// The last stream broke; leave it some time.
     pub(in crate::tui) is_retry: bool,
 }
@@ -113,296 +194,216 @@ impl LogPane {
         facts: Option<&PodFacts>,
         now: Timestamp,
     ) {
-        self.generation += 1;
         self.opened = Some(now);
         self.target = target;
         self.choice = None;
-        self.position = Position::Follow;
+        self.current = 0;
         self.left = 0;
-        self.per_second = 0;
-        self.received = 0;
-        self.buffer.clear();
+        self.filter = None;
+        self.unfiltered = None;
+        self.is_previous = false;
+        self.markers = Markers::default();
+        self.events_are_known = false;
         let containers = facts.map_or(&[][..], |facts| &facts.containers);
         let source = |container: &ContainerFacts| Source {
             name: container.name.clone(),
             state: SourceState::Idle,
+            is_muted: false,
             seen: None,
             is_broken: false,
+            newest: None,
+            has_gap: false,
         };
         self.sources = containers.iter().map(source).collect();
-    }
-
-    /// Compares the streams with the pod as it is now: marks what happened and says which streams to open.
-    pub(in crate::tui) fn observe(&mut self, facts: &PodFacts) -> Vec<Opening> {
-        let mut openings = Vec::new();
-        let mut markers = Vec::new();
-        for (index, source) in self.sources.iter_mut().enumerate() {
-            let Some(now) = facts
-                .containers
-                .iter()
-                .find(|known| known.name == source.name)
-            else {
-                continue;
-            };
-            let is_new = source.seen.as_ref() != Some(now);
-            let can_open = source.state != SourceState::Open && now.has_output();
-            if is_new {
-                markers.extend(markers_between(index, source.seen.as_ref(), now));
-                source.seen = Some(now.clone());
-            }
-            if can_open && (is_new || source.is_broken) {
-                source.state = SourceState::Open;
-                openings.push(Opening {
-                    source: index,
-                    container: now.name.clone(),
-                    after: self.buffer.newest_of(index),
-                    is_retry: std::mem::take(&mut source.is_broken),
-                });
-            }
-        }
-        if !markers.is_empty() {
-            self.buffer.extend(markers);
-        }
-        openings
-    }
-
-    pub(in crate::tui) fn add(&mut self, batch: Vec<LogEntry>) {
-        // What was written before the pane opened says nothing about how much is written now.
-        let is_new = |entry: &&LogEntry| entry.at.is_none_or(|at| Some(at) >= self.opened);
-        self.received += batch.iter().filter(is_new).count() as u64;
-        self.buffer.extend(batch);
-        if let Position::At(number) = self.position {
-            self.position = Position::At(number.max(self.buffer.first_number()));
-        }
-    }
-
-    /// The stream of a container is at its end. The next [`observe`](Self::observe) opens it again if the
-    /// container runs.
-    pub(in crate::tui) fn ended(&mut self, source: usize, problem: Option<String>) {
-        if let Some(source) = self.sources.get_mut(source) {
-            source.state = problem.map_or(SourceState::Ended, SourceState::Failed);
-            source.is_broken = source.seen.as_ref().is_some_and(|seen| seen.is_running);
-        }
+        self.reads.tail = None;
+        self.window = Window::default();
+        self.reload();
     }
 
     /// Once per second.
     pub(in crate::tui) fn tick(&mut self) -> bool {
+        self.reads.has_failed = false;
         let rate = std::mem::take(&mut self.received);
-        std::mem::replace(&mut self.per_second, rate) != rate
+        let skips = std::mem::take(&mut self.skipped_at_tick);
+        let is_changed = self.is_skipping != skips || self.per_second != rate;
+        self.is_skipping = skips;
+        self.per_second = rate;
+        is_changed
     }
 
-    pub(in crate::tui) fn dropped(&self) -> u64 {
-        self.buffer.dropped()
-    }
-
-    pub(in crate::tui) fn is_merged(&self) -> bool {
-        self.choice.is_none() && self.sources.len() > 1
-    }
-
-    /// Columns of a container's name in front of each line; 0 when it is not shown.
-    pub(in crate::tui) fn name_width(&self) -> usize {
-        if !self.is_merged() {
-            return 0;
-        }
-        let longest = self.sources.iter().map(|source| source.name.len()).max();
-        longest.unwrap_or(0).min(MAX_NAME)
-    }
-
-    /// Columns in front of the text; 0 where they would leave no room for it.
-    pub(in crate::tui) fn prefix_width(&self, width: usize) -> usize {
-        let time = match self.timestamps {
-            Timestamps::Off => 0,
-            Timestamps::Short => 9,
-            Timestamps::Full => 25,
-        };
-        let name = match self.name_width() {
-            0 => 0,
-            name => name + 1,
-        };
-        let prefix = time + name;
-        if prefix + 10 > width { 0 } else { prefix }
-    }
-
-    fn is_visible(&self, entry: &LogEntry) -> bool {
-        self.choice.is_none_or(|choice| choice == entry.source)
-    }
-
-    /// Visible lines from `from` on, with their numbers.
-    pub(in crate::tui) fn lines_from(&self, from: u64) -> impl Iterator<Item = (u64, &LogEntry)> {
-        (from..self.buffer.end_number())
-            .filter_map(|number| Some((number, self.buffer.get(number)?)))
-            .filter(|(_, entry)| self.is_visible(entry))
-    }
-
-    fn lines_before(&self, before: u64) -> impl Iterator<Item = (u64, &LogEntry)> {
-        (self.buffer.first_number()..before.min(self.buffer.end_number()))
-            .rev()
-            .filter_map(|number| Some((number, self.buffer.get(number)?)))
-            .filter(|(_, entry)| self.is_visible(entry))
-    }
-
-    fn rows_of(&self, entry: &LogEntry, width: usize) -> usize {
-        if !self.wrap {
-            return 1;
-        }
-        row_starts(&entry.line.text, width - self.prefix_width(width)).len()
-    }
-
-    /// The first line in view and how many of its rows are above the view.
-    pub(in crate::tui) fn window(&self, width: usize, height: usize) -> (u64, usize) {
-        match self.position {
-            Position::At(number) => (number, 0),
-            Position::Follow => self.window_at_end(width, height),
+    pub(in crate::tui) fn is_visible_source(&self, source: usize) -> bool {
+        match (self.choice, self.sources.get(source)) {
+            // What is said of the pod.
+            (_, None) => true,
+            (Some(choice), _) => choice == source,
+            (None, Some(known)) => !known.is_muted,
         }
     }
 
-    fn window_at_end(&self, width: usize, height: usize) -> (u64, usize) {
-        let mut rows = 0;
-        let mut first = self.buffer.end_number();
-        for (number, entry) in self.lines_before(self.buffer.end_number()) {
-            if rows >= height {
-                break;
+    pub(super) fn is_visible(&self, entry: &LogEntry) -> bool {
+        self.is_visible_source(entry.source)
+    }
+
+    /// Chooses the next or previous container for mute and solo.
+    pub(in crate::tui) fn step_container(&mut self, forward: bool) {
+        let count = self.sources.len().max(1);
+        let step = if forward { 1 } else { count - 1 };
+        self.current = (self.current + step) % count;
+    }
+
+    pub(in crate::tui) fn toggle_mute(&mut self) {
+        let before = self.visible_sources();
+        if let Some(source) = self.sources.get_mut(self.current) {
+            source.is_muted ^= true;
+            self.choice = None;
+            self.visibility_changed(&before);
+        }
+    }
+
+    pub(in crate::tui) fn toggle_solo(&mut self) {
+        let before = self.visible_sources();
+        let current = (self.current < self.sources.len()).then_some(self.current);
+        self.choice = current.filter(|_| self.choice != current);
+        self.visibility_changed(&before);
+    }
+
+    /// One container alone, or all.
+    pub(in crate::tui) fn choose(&mut self, choice: Option<usize>) {
+        let before = self.visible_sources();
+        self.choice = choice;
+        if let Some(choice) = choice {
+            self.current = choice;
+        } else {
+            for source in &mut self.sources {
+                source.is_muted = false;
             }
-            rows += self.rows_of(entry, width);
-            first = number;
         }
-        (first, rows.saturating_sub(height))
+        self.visibility_changed(&before);
     }
 
-    /// Moves the view by lines; at the end it follows again.
-    pub(in crate::tui) fn scroll(&mut self, lines: isize, width: usize, height: usize) {
-        let (end_first, end_skip) = self.window_at_end(width, height);
-        let (first, _) = self.window(width, height);
-        let target = if lines < 0 {
-            let mut before = self.lines_before(first);
-            let target = before
-                .nth(lines.unsigned_abs() - 1)
-                .map(|(number, _)| number);
-            target.unwrap_or_else(|| {
-                self.lines_from(self.buffer.first_number())
-                    .next()
-                    .map_or(first, |(number, _)| number)
-            })
-        } else {
-            let mut after = self.lines_from(first);
-            after
-                .nth(lines.unsigned_abs())
-                .map_or(u64::MAX, |(number, _)| number)
-        };
-        let is_past_end = target > end_first || (target == end_first && end_skip == 0);
-        let fits = end_first == self.buffer.first_number() && end_skip == 0;
-        self.position = if (lines > 0 && is_past_end) || fits {
-            Position::Follow
-        } else {
-            Position::At(target)
-        };
-    }
-
-    pub(in crate::tui) fn scroll_to_top(&mut self, width: usize, height: usize) {
-        self.position = Position::At(self.buffer.first_number());
-        self.scroll(-1, width, height);
-    }
-
-    pub(in crate::tui) fn toggle_follow(&mut self, width: usize, height: usize) {
-        self.position = match self.position {
-            Position::Follow => Position::At(self.window(width, height).0),
-            Position::At(_) => Position::Follow,
-        };
-    }
-
-    /// Where the search text is in a line. Lower-case text finds any case.
-    pub(in crate::tui) fn matches(&self, text: &str) -> Vec<std::ops::Range<usize>> {
-        if self.search.is_empty() {
-            return Vec::new();
-        }
-        let any_case = !self.search.contains(char::is_uppercase);
-        // ASCII folding keeps byte offsets; other letters must match as they are.
-        let (text, search) = if any_case {
-            (text.to_ascii_lowercase(), self.search.to_ascii_lowercase())
-        } else {
-            (text.to_owned(), self.search.clone())
-        };
-        text.match_indices(&search)
-            .map(|(start, found)| start..start + found.len())
+    fn visible_sources(&self) -> Vec<bool> {
+        (0..self.sources.len())
+            .map(|source| self.is_visible_source(source))
             .collect()
     }
 
-    /// Moves the view to the next line (or the one before) with the search text; false when there is none.
-    pub(in crate::tui) fn find(&mut self, forward: bool, width: usize, height: usize) -> bool {
-        let (first, _) = self.window(width, height);
-        let is_match = |(_, entry): &(u64, &LogEntry)| !self.matches(&entry.line.text).is_empty();
-        let found = if forward && self.position != Position::Follow {
-            self.lines_from(first + 1).find(is_match)
-        } else {
-            let before = match self.position {
-                Position::Follow => self.buffer.end_number(),
-                Position::At(first) => first,
-            };
-            self.lines_before(before).find(is_match)
+    /// Streams of hidden containers are closed. One that comes back goes on where it was, unless what is in
+    /// memory has moved without it.
+    fn visibility_changed(&mut self, before: &[bool]) {
+        self.selection = None;
+        let after = self.visible_sources();
+        let is_live = self.reads.is_live;
+        let misses = |((source, was_visible), is_visible): ((&Source, &bool), &bool)| {
+            *is_visible && !*was_visible && (source.has_gap || !is_live)
         };
-        let found = found.map(|(number, _)| number);
-        if let Some(number) = found {
-            self.position = Position::At(number);
+        let mut changes = self.sources.iter().zip(before).zip(&after);
+        if changes.any(misses) {
+            self.reload_here();
+        } else {
+            self.restart_streams();
         }
-        found.is_some()
     }
-}
 
-/// Where the end of a container stands among its lines. Times of a status have whole seconds, so the last
-/// lines before the end are later than it says; the next start, if there was one, bounds them.
-fn end_of_output(at: Timestamp, next_start: Option<Timestamp>) -> Timestamp {
-    if at.subsec_nanosecond() != 0 {
-        return at;
+    /// The window moves: what hidden containers say is not in it.
+    pub(super) fn note_gaps(&mut self) {
+        let visible = self.visible_sources();
+        for (source, is_visible) in self.sources.iter_mut().zip(visible) {
+            source.has_gap |= !is_visible;
+        }
     }
-    let last = at
-        .checked_add(SignedDuration::from_millis(999))
-        .unwrap_or(at);
-    next_start
-        .filter(|&start| start >= at)
-        .map_or(last, |start| last.min(start))
-}
 
-fn markers_between(
-    source: usize,
-    before: Option<&ContainerFacts>,
-    now: &ContainerFacts,
-) -> Vec<LogEntry> {
-    let marker = |at: Timestamp, text: String| LogEntry {
-        at: Some(at),
-        source,
-        origin: Origin::Marker,
-        line: output_line(text.as_bytes()),
-    };
-    let mut markers = Vec::new();
-    let name = &now.name;
-    if let Some(end) = now
-        .ended
-        .as_ref()
-        .filter(|end| before.and_then(|before| before.ended.as_ref()) != Some(end))
-    {
-        let text = if end.reason == "OOMKilled" {
-            let limit = now.memory_limit.and_then(|limit| u64::try_from(limit).ok());
-            let limit = limit.map_or_else(String::new, |limit| {
-                format!(", limit {}", crate::tui::columns::bytes(limit))
-            });
-            format!(
-                "!OOM   {name} killed: out of memory{limit}, exit {}",
-                end.exit_code
-            )
+    /// Shows the instance before, or the newest again.
+    pub(in crate::tui) fn toggle_previous(&mut self) {
+        self.is_previous ^= true;
+        self.unfiltered = None;
+        self.reload();
+    }
+
+    /// Reads only lines with this from now on. Where the view is stays in view.
+    pub(in crate::tui) fn set_filter(&mut self, filter: Option<Pattern>) {
+        if filter == self.filter {
+            return;
+        }
+        self.hidden = 0;
+        self.selection = None;
+        let here = self.time_in_view();
+        let saved = self.unfiltered.take().map_or_else(
+            || Unfiltered {
+                window: std::mem::take(&mut self.window),
+                newest: self.sources.iter().map(|source| source.newest).collect(),
+            },
+            |saved| *saved,
+        );
+        self.filter = filter;
+        for (source, newest) in self.sources.iter_mut().zip(&saved.newest) {
+            source.newest = *newest;
+        }
+        if self.filter.is_some() {
+            self.window = saved.window.clone();
+            self.unfiltered = Some(Box::new(saved));
         } else {
-            format!("!EXIT  {name} {} exit {}", end.reason, end.exit_code)
-        };
-        markers.push(marker(end_of_output(end.at, now.started_at), text));
+            self.window = saved.window;
+        }
+        let filter = self.filter.as_ref();
+        let buffer = &mut self.window.buffer;
+        buffer.retain(|entry| entry.origin == Origin::Output);
+        let all = buffer.len();
+        buffer.retain(|entry| entry.passes(filter));
+        self.hidden = (all - buffer.len()) as u64;
+        self.markers.place_anew(&mut self.window);
+        match here {
+            Some(at) if !self.window.holds(at) => self.reload_around(at),
+            Some(at) => {
+                let number = self.window.buffer.number_at(at);
+                self.position = Position::At(number);
+                self.resume();
+            }
+            None if self.window.newer.is_some() || self.is_previous => self.reload(),
+            None => {
+                self.position = Position::Follow;
+                self.resume();
+            }
+        }
     }
-    if let Some(at) = now
-        .started_at
-        .filter(|at| before.and_then(|before| before.started_at) != Some(*at))
-    {
-        let text = match now.restarts {
-            0 => format!("!START {name}"),
-            count => format!("!START {name} restart {count}"),
-        };
-        markers.push(marker(at, text));
+
+    /// After the window was replaced: its streams go on if it reaches up to the present.
+    fn resume(&mut self) {
+        self.reads.last += 1;
+        self.reads.running = None;
+        self.reads.is_live = self.window.newer.is_none() && !self.is_previous;
+        self.restart_streams();
     }
-    markers
+
+    pub(in crate::tui) fn set_search(&mut self, text: &str) {
+        text.clone_into(&mut self.search);
+        self.pattern = Pattern::search(text);
+    }
+
+    /// The instant of the first line in view; `None` while following.
+    pub(super) fn time_in_view(&self) -> Option<Timestamp> {
+        match self.position {
+            Position::Follow => None,
+            Position::At(number) => self.lines_from(number).find_map(|(_, entry)| entry.at),
+        }
+    }
+
+    pub(in crate::tui) fn is_live(&self) -> bool {
+        self.reads.is_live
+    }
+
+    /// What is being read, in words.
+    pub(in crate::tui) fn reading(&self) -> Option<&'static str> {
+        match self.reads.running.as_ref()? {
+            Seek::Find { .. } => Some("searching"),
+            Seek::End | Seek::Start | Seek::Back | Seek::Forward | Seek::Around(_) => {
+                Some("reading")
+            }
+        }
+    }
+}
+
+impl Window {
+    pub(super) fn holds(&self, at: Timestamp) -> bool {
+        self.older.is_none_or(|older| at > older) && self.newer.is_none_or(|newer| at < newer)
+    }
 }

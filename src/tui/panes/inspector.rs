@@ -123,9 +123,6 @@ fn state_parts(model: &Model) -> Vec<String> {
         return Vec::new();
     }
     let mut parts = Vec::new();
-    if let Some(choice) = logs.choice.and_then(|choice| logs.sources.get(choice)) {
-        parts.push(choice.name.clone());
-    }
     let failed = logs.sources.iter().find_map(|source| match &source.state {
         SourceState::Failed(problem) => Some(format!("{}: {problem}", source.name)),
         SourceState::Idle | SourceState::Open | SourceState::Ended => None,
@@ -135,22 +132,25 @@ fn state_parts(model: &Model) -> Vec<String> {
         .sources
         .iter()
         .any(|source| source.state == SourceState::Open);
-    parts.push(match logs.position {
-        Position::Follow if is_open => "follow".to_owned(),
-        Position::Follow => "end".to_owned(),
-        Position::At(_) => "paused (f follows)".to_owned(),
-    });
+    let position = match logs.position {
+        Position::Follow if is_open => "follow",
+        Position::Follow => "end",
+        Position::At(_) if logs.is_live() => "paused (f follows)",
+        Position::At(_) => "history (f follows)",
+    };
+    parts.push(logs.reading().unwrap_or(position).to_owned());
+    if logs.is_skipping {
+        // The lines between are in the files: scrolling back shows them.
+        parts.push("newest only".to_owned());
+    }
     if logs.per_second > 0 {
         parts.push(format!("{}/s", short(logs.per_second)));
-    }
-    if logs.dropped() > 0 {
-        parts.push(format!("{} dropped", short(logs.dropped())));
     }
     parts
 }
 
 /// `312`, `24k`, `1.2M`.
-fn short(count: u64) -> String {
+pub(super) fn short(count: u64) -> String {
     match count {
         0..10_000 => count.to_string(),
         10_000..1_000_000 => format!("{}k", count / 1000),

@@ -15,7 +15,7 @@ mod watch;
 pub(super) use create::create;
 pub(super) use edit::{apply, check, keep_drafts, read_manifest};
 pub(super) use input::{terminal_input, watch_signals};
-pub(super) use logs::{LogRequest, follow_logs};
+pub(super) use logs::{LogRequest, follow_logs, read_logs, save_logs};
 pub(super) use metrics::poll_metrics;
 pub(super) use outside::{edit_outside, editor_command};
 pub(super) use paths::{expand_home, list_paths};

@@ -1,5 +1,6 @@
 //! The loop with a fake engine, on tokio's paused clock.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -33,7 +34,9 @@ type Feed<T> = mpsc::Sender<Result<T, ApiError>>;
 
 /// An engine with pods only. Its watches and logs are fed by the test.
 #[derive(Default)]
-struct FakeEngine {
+pub(super) struct FakeEngine {
+    /// Lines in the log files, by container and whether it is the previous instance, at seconds.
+    pub(super) files: Mutex<BTreeMap<(String, bool), Vec<(i64, String)>>>,
     pods: Mutex<Vec<Object>>,
     lists: AtomicUsize,
     watch: Mutex<Option<Feed<WatchEvent>>>,
@@ -45,6 +48,51 @@ struct FakeEngine {
 
 fn unused<T>() -> Result<T, ApiError> {
     Err(ApiError::bad_request("not part of this test"))
+}
+
+impl FakeEngine {
+    fn read_files(
+        &self,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
+        let key = (
+            options.container.clone().unwrap_or_default(),
+            options.previous,
+        );
+        let files = self.files.lock().unwrap();
+        let Some(lines) = files.get(&key) else {
+            return if options.previous {
+                unused()
+            } else {
+                Ok(stream::empty().boxed())
+            };
+        };
+        let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
+        let is_inside = |second: i64| {
+            options.since.is_none_or(|since| at(second) >= since)
+                && options.until.is_none_or(|until| at(second) <= until)
+        };
+        let mut inside: Vec<_> = lines
+            .iter()
+            .filter(|(second, _)| is_inside(*second))
+            .collect();
+        if let Some(tail) = options.tail_lines {
+            let most = usize::try_from(tail).unwrap();
+            inside.drain(..inside.len().saturating_sub(most));
+        }
+        let text: String = inside
+            .iter()
+            .map(|(second, text)| format!("{} {text}\n", at(*second)))
+            .collect();
+        // In pieces that end anywhere.
+        let pieces: Vec<_> = text
+            .as_bytes()
+            .chunks(1000)
+            .map(Bytes::copy_from_slice)
+            .map(Ok)
+            .collect();
+        Ok(stream::iter(pieces).boxed())
+    }
 }
 
 #[async_trait]
@@ -103,8 +151,8 @@ impl Client for FakeEngine {
         _: &str,
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
-        if options.previous {
-            return unused();
+        if !options.follow {
+            return self.read_files(&options);
         }
         let (feed, chunks) = mpsc::channel(1024);
         *self.logs.lock().unwrap() = Some(feed);

@@ -8,7 +8,7 @@ use crate::model::Kind;
 use crate::tui::msg::{LogNews, Msg, Reply, WatchNews};
 use crate::tui::testing::{Screen, crashing, parse_keys, running};
 
-const KEYS: &str = "jkgGldnDowtf/NnzZ0wSRCMA123[]:?q hello!<tab><shift-tab><enter><esc><up><down><left>\
+const KEYS: &str = "jkgGldnDowtf/NnzZ0wSRCMA123[]:?q hello!&.,pvcTJ@ <tab><shift-tab><enter><esc><up><down><left>\
     <right><pgup><pgdn><home><end><backspace><del><ctrl-u><ctrl-d><ctrl-c><ctrl-w><ctrl-l>y";
 
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-use super::{delete, menu, palette, restart, secrets, terminal};
+use super::{delete, logs, menu, palette, restart, secrets, terminal};
 use crate::config::OnExit;
 use crate::model::Kind;
 use crate::tui::actions::changes_something;
@@ -85,7 +85,7 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
         Cmd::Wide => model.list.wide ^= true,
         Cmd::Zoom => model.is_zoomed ^= true,
         Cmd::Follow => {
-            let area = model.inspector_content();
+            let area = model.log_lines();
             let logs = &mut model.inspector.logs;
             logs.toggle_follow(area.width.into(), area.height.into());
         }
@@ -120,6 +120,7 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
         Cmd::Suspend => return suspend(model),
         Cmd::Shell => return terminal::ask(model, terminal::Ask::Shell),
         Cmd::Attach => return terminal::ask(model, terminal::Ask::Attach),
+        Cmd::Log(cmd) => return logs::run(model, cmd),
         Cmd::Terminal(cmd) => return terminal::run(model, cmd),
     }
     Vec::new()
@@ -152,7 +153,12 @@ pub(super) fn move_by(model: &mut Model, lines: isize) {
 }
 
 pub(super) fn scroll_inspector(model: &mut Model, lines: isize) {
-    let area = model.inspector_content();
+    let is_log = model.tab() == Tab::Logs;
+    let area = if is_log {
+        model.log_lines()
+    } else {
+        model.inspector_content()
+    };
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let inspector = &mut model.inspector;
     let scroll = |top: usize, all: usize| {
@@ -162,7 +168,11 @@ pub(super) fn scroll_inspector(model: &mut Model, lines: isize) {
     match inspector.tab(model.list.kind) {
         Tab::Logs => match lines {
             0 => {}
-            lines if lines < -1_000_000 => inspector.logs.scroll_to_top(width, height),
+            lines if inspector.logs.selection.is_some() => {
+                inspector.logs.move_selection(lines, width, height);
+            }
+            lines if lines < -1_000_000 => inspector.logs.go_to_start(),
+            lines if lines > 1_000_000 => inspector.logs.follow(),
             lines => inspector.logs.scroll(lines, width, height),
         },
         Tab::Events => {
@@ -221,8 +231,7 @@ fn back(model: &mut Model) {
         if model.areas().inspector.height == 0 {
             model.focus = Focus::List;
         }
-    } else if model.focus == Focus::Inspector && !model.inspector.logs.search.is_empty() {
-        model.inspector.logs.search.clear();
+    } else if model.focus == Focus::Inspector && model.tab() == Tab::Logs && logs::back(model) {
     } else if model.focus != Focus::List {
         model.focus = Focus::List;
     } else if model.list.clear_marks() {
@@ -388,12 +397,23 @@ fn choose_container(model: &mut Model) {
     model.overlays.push(Overlay::Picker(picker));
 }
 
+/// A search that has just been typed: in what was said before, and only if there is nothing, in what follows.
+pub(super) fn find_first(model: &mut Model) {
+    let area = model.log_lines();
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let logs = &mut model.inspector.logs;
+    if !logs.find(false, width, height) && !logs.find(true, width, height) {
+        let text = format!("no match of {:?}", logs.search);
+        model.say(text);
+    }
+}
+
 pub(super) fn find(model: &mut Model, forward: bool) {
     if model.focus == Focus::Terminal {
         terminal::find(model, None, forward);
         return;
     }
-    let area = model.inspector_content();
+    let area = model.log_lines();
     let logs = &mut model.inspector.logs;
     if logs.search.is_empty() {
         model.say("nothing to search for: / starts a search");

@@ -4,6 +4,7 @@ use ratatui::layout::Position;
 use super::{commands, overlays, terminal};
 use crate::tui::editor;
 use crate::tui::effect::Effect;
+use crate::tui::inspector::Tab;
 use crate::tui::model::Model;
 use crate::tui::overlay::Focus;
 use crate::tui::panes::tab_at;
@@ -25,6 +26,9 @@ pub(super) fn on_mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
         MouseEventKind::Down(MouseButton::Left) if model.overlays.is_empty() => {
             click(model, position)
         }
+        MouseEventKind::Drag(MouseButton::Left) if model.overlays.is_empty() => {
+            drag(model, position);
+        }
         // Motion and other buttons change nothing that could be seen.
         _ => {}
     }
@@ -45,12 +49,38 @@ fn wheel(model: &mut Model, position: Position, lines: isize) {
     }
 }
 
+/// The number of the log line at this place.
+fn log_line_at(model: &Model, position: Position) -> Option<u64> {
+    let area = model.log_lines();
+    let is_log = model.tab() == Tab::Logs && area.contains(position);
+    let row = usize::from(position.y.checked_sub(area.y)?);
+    let logs = &model.inspector.logs;
+    is_log.then(|| logs.line_at(row, area.width.into(), area.height.into()))?
+}
+
+/// Marks lines of the logs.
+fn drag(model: &mut Model, position: Position) {
+    if model.focus != Focus::Inspector {
+        return;
+    }
+    if let Some(number) = log_line_at(model, position) {
+        let area = model.log_lines();
+        let logs = &mut model.inspector.logs;
+        let pressed = logs.pressed.unwrap_or(number);
+        logs.hold(area.width.into(), area.height.into());
+        logs.select(pressed, false);
+        logs.select(number, true);
+    }
+}
+
 fn click(model: &mut Model, position: Position) {
     let areas = model.areas();
     let Some(focus) = areas.focus_at(position) else {
         return;
     };
     model.focus = focus;
+    model.inspector.logs.pressed = log_line_at(model, position);
+    model.inspector.logs.selection = None;
     match focus {
         Focus::List if position.y > areas.list.y => {
             let row = model.list.top + usize::from(position.y - areas.list.y - 1);

@@ -1,6 +1,6 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{commands, delete, menu, palette, restart, terminal};
+use super::{commands, delete, logs, menu, palette, restart, terminal};
 use crate::tui::editor;
 use crate::tui::effect::Effect;
 use crate::tui::keymap::{Cmd, Key, Place};
@@ -78,8 +78,10 @@ fn pop(model: &mut Model) {
             model.list.filter = prompt.before;
             model.pending.is_list_stale = true;
         }
-        PromptKind::Search => model.inspector.logs.search = prompt.before,
+        PromptKind::Search => model.inspector.logs.set_search(&prompt.before),
         PromptKind::Palette
+        | PromptKind::LogFilter
+        | PromptKind::LogTime
         | PromptKind::CreatePath
         | PromptKind::EditPath
         | PromptKind::RunLine
@@ -122,10 +124,13 @@ fn prompt_changed(model: &mut Model) -> Vec<Effect> {
             Vec::new()
         }
         PromptKind::Search => {
-            model.inspector.logs.search = text;
+            model.inspector.logs.set_search(&text);
             Vec::new()
         }
-        PromptKind::TerminalSearch | PromptKind::RunLine => Vec::new(),
+        PromptKind::TerminalSearch
+        | PromptKind::RunLine
+        | PromptKind::LogFilter
+        | PromptKind::LogTime => Vec::new(),
         PromptKind::CreatePath | PromptKind::EditPath => {
             prompt.is_waiting = false;
             vec![Effect::ListPaths(text)]
@@ -147,7 +152,19 @@ fn submit(model: &mut Model) -> Vec<Effect> {
         PromptKind::Search => {
             model.overlays.pop();
             if !text.is_empty() {
-                commands::find(model, false);
+                commands::find_first(model);
+            }
+            Vec::new()
+        }
+        PromptKind::LogFilter => {
+            if logs::filter_typed(model, &text) {
+                model.overlays.pop();
+            }
+            Vec::new()
+        }
+        PromptKind::LogTime => {
+            if logs::go_to_typed(model, &text) {
+                model.overlays.pop();
             }
             Vec::new()
         }
@@ -203,7 +220,11 @@ fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 Some(PickAction::Run(cmd)) => commands::run(model, cmd),
                 Some(PickAction::New(from)) => commands::create_from(model, from),
                 Some(PickAction::Container(choice)) => {
-                    model.inspector.logs.choice = choice;
+                    model.inspector.logs.choose(choice);
+                    Vec::new()
+                }
+                Some(PickAction::LogRange(range)) => {
+                    logs::go_to(model, range);
                     Vec::new()
                 }
                 Some(PickAction::Terminal(index)) => terminal::picked(model, index),

@@ -1,6 +1,6 @@
 //! The `:` palette: what can be typed there, how it is completed and what it does.
 
-use super::{commands, overlays};
+use super::{commands, logs, overlays};
 use crate::model::Kind;
 use crate::tui::actions::changes_something;
 use crate::tui::columns::ColumnId;
@@ -18,6 +18,7 @@ enum Verb {
     Theme,
     Create,
     Screenshot,
+    SaveLogs,
     Record,
     Sort,
     Messages,
@@ -121,6 +122,12 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         "show the values of the selected secret, or hide them",
     ),
     (
+        "save",
+        Verb::SaveLogs,
+        "FILE",
+        "save the logs that are shown, from the first line on",
+    ),
+    (
         "screenshot",
         Verb::Screenshot,
         "FILE.svg|FILE.txt",
@@ -198,7 +205,7 @@ pub(super) fn path_argument(text: &str) -> Option<&str> {
     let (verb, argument) = text.trim_start().split_once(' ')?;
     let takes_path = matches!(
         verb_of(verb),
-        Ok(Verb::Create | Verb::Screenshot | Verb::Record)
+        Ok(Verb::Create | Verb::Screenshot | Verb::SaveLogs | Verb::Record)
     );
     takes_path.then(|| argument.trim_start())
 }
@@ -375,6 +382,12 @@ fn run(model: &mut Model, verb: Verb, argument: &str) -> Result<Vec<Effect>, Str
             }
             model.overlays.pop();
             return Ok(vec![Effect::Screenshot(path)]);
+        }
+        Verb::SaveLogs => {
+            let path = file("save")?;
+            let effects = logs::save(model, &path)?;
+            model.overlays.pop();
+            return Ok(effects);
         }
         Verb::Record => {
             let path = file("record")?;

@@ -22,6 +22,11 @@ pub(super) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         Reply::Paths { typed, found } => on_paths(model, &typed, found),
         Reply::Editor(reply) => return editor::on_reply(model, reply),
         Reply::Saved(path, Ok(())) => model.say(format!("saved {path}")),
+        Reply::LogSaved(path, Ok(1)) => model.say(format!("saved 1 line to {path}")),
+        Reply::LogSaved(path, Ok(lines)) => model.say(format!("saved {lines} lines to {path}")),
+        Reply::LogSaved(path, Err(problem)) => {
+            model.complain(format!("{path} is not saved: {problem}"));
+        }
         Reply::Saved(path, Err(problem)) => model.complain(format!("saving {path}: {problem}")),
     }
     Vec::new()

@@ -176,24 +176,54 @@ fn sync_logs(model: &mut Model, effects: &mut Vec<Effect>) {
         uid: row.object.uid(),
     });
     let is_shown = model.tab() == Tab::Logs && model.areas().inspector.height > 0;
+    let area = model.log_lines();
     let logs = &mut model.inspector.logs;
     // Streams of the same pod go on behind another tab, so that nothing is missing when one comes back.
     let wanted = wanted.filter(|wanted| is_shown || logs.target.as_ref() == Some(wanted));
     let facts = selected.as_ref().and_then(|row| row.pod.as_ref());
     if logs.target != wanted {
         logs.retarget(wanted.clone(), facts, model.now);
+    }
+    if let Some(row) = selected
+        .as_ref()
+        .filter(|_| wanted.is_some() && !logs.events_are_known)
+    {
+        let events = model.collections.events_about(&row.object);
+        logs.observe_events(events.iter().filter_map(|event| spec_change(event)));
+    }
+    let mut openings = Vec::new();
+    let mut read = None;
+    if let Some(facts) = facts.filter(|_| wanted.is_some()) {
+        openings = logs.observe(facts, model.now);
+        read = logs.plan_read(area.width.into(), area.height.into());
+        openings.extend(logs.observe(facts, model.now));
+    }
+    if logs.take_stale() {
         effects.push(Effect::CloseLogs);
     }
-    let (Some(target), Some(facts)) = (wanted, facts) else {
+    effects.extend(read.map(|read| Effect::ReadLogs(Box::new(read))));
+    let Some(target) = wanted else {
         return;
     };
-    for opening in logs.observe(facts) {
+    for opening in openings {
         effects.push(Effect::OpenLogs {
             generation: logs.generation,
             target: target.clone(),
             opening,
         });
     }
+}
+
+/// A change of the spec that an event tells of: the kubelet kills a container whose definition has changed.
+fn spec_change(row: &Arc<Row>) -> Option<(Timestamp, &str)> {
+    let Object::Event(event) = &row.object else {
+        return None;
+    };
+    let message = event.message.as_deref()?;
+    let tells =
+        event.reason.as_deref() == Some("Killing") && message.contains("definition changed");
+    let at = event.last_timestamp.as_ref().filter(|_| tells)?;
+    Some((at.0, message))
 }
 
 fn sync_terminals(model: &mut Model, effects: &mut Vec<Effect>) {
