@@ -10,6 +10,8 @@ mod capability;
 mod clock;
 mod error;
 mod id;
+mod incident;
+mod process;
 mod stream;
 
 pub(crate) use backoff::BackoffSequence;
@@ -17,4 +19,6 @@ pub(crate) use capability::CAPABILITIES;
 pub(crate) use clock::Clock;
 pub(crate) use error::chain;
 pub(crate) use id::{ContainerId, Pid, SandboxId, Uid};
+pub(crate) use incident::{Incident, IncidentKind, Victim};
+pub(crate) use process::ProcessInfo;
 pub(crate) use stream::{SessionEnd, SessionOutput, SessionStream, TerminalSize};

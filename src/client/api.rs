@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::base::{SessionStream, TerminalSize, Uid};
+use crate::base::{Incident, ProcessInfo, SessionStream, TerminalSize, Uid};
 use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion, Subresource};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,6 +119,39 @@ pub(crate) struct PodMetrics {
     pub(crate) name: String,
     pub(crate) at: Timestamp,
     pub(crate) containers: Vec<ContainerMetrics>,
+    /// Processes and threads; `None` where the server does not tell.
+    pub(crate) processes: Option<u64>,
+    /// Bytes since the pod got its network; `None` where the server does not tell, and in the machine's network.
+    pub(crate) network: Option<NetworkBytes>,
+}
+
+/// Annotations of `PodMetrics` objects: what `metrics.k8s.io` has no field for.
+pub(crate) const PROCESSES_ANNOTATION: &str = "podtui.dev/processes";
+pub(crate) const RECEIVED_ANNOTATION: &str = "podtui.dev/network-received-bytes";
+pub(crate) const SENT_ANNOTATION: &str = "podtui.dev/network-sent-bytes";
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NetworkBytes {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+}
+
+/// The processes of a pod at one instant, as served under `engine.podtui.dev`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PodProcesses {
+    pub(crate) at: Timestamp,
+    /// Processes there are; `processes` may hold fewer.
+    pub(crate) total: u64,
+    pub(crate) processes: Vec<PodProcess>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PodProcess {
+    /// `None` for pause, which holds the sandbox.
+    pub(crate) container: Option<String>,
+    pub(crate) process: ProcessInfo,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -278,6 +311,10 @@ pub(crate) trait Client: Send + Sync + 'static {
     ) -> Result<SessionStream, ApiError>;
 
     async fn pod_metrics(&self, namespace: Option<&str>) -> Result<Vec<PodMetrics>, ApiError>;
+    /// Read from the cgroups of the pod with every call.
+    async fn pod_processes(&self, namespace: &str, pod: &str) -> Result<PodProcesses, ApiError>;
+    /// What happened to the containers of a pod, oldest first.
+    async fn pod_incidents(&self, namespace: &str, pod: &str) -> Result<Vec<Incident>, ApiError>;
 
     async fn images(&self) -> Result<Vec<ImageSummary>, ApiError>;
     /// Returns the names the image now has.

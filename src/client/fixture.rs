@@ -15,10 +15,13 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::{Client, Local, WriteOptions};
-use crate::base::{Clock, SessionEnd, SessionOutput, SessionStream, TerminalSize, Uid};
+use crate::base::{
+    Clock, Incident, IncidentKind, Pid, ProcessInfo, SessionEnd, SessionOutput, SessionStream,
+    TerminalSize, Uid, Victim,
+};
 use crate::engine::{
     AttachRequest, ContainerUsage, DiskUsage, EngineApi, EngineError, EngineStatus, ExecRequest,
-    ImageView, PodUsage, Pruned, PullLayerView, PullView,
+    ImageView, PodProcessView, PodProcessesView, PodUsage, Pruned, PullLayerView, PullView,
 };
 use crate::model::{Object, ObjectKey};
 use crate::store::{Opened, Settings, StatusWriter, Store, open_with};
@@ -169,6 +172,7 @@ impl EngineApi for FakeEngine {
             name: "main".to_owned(),
             cpu_nanocores: 1_234_567,
             memory_bytes: 5 << 20,
+            processes: 3,
         };
         ["default", "other"]
             .into_iter()
@@ -178,8 +182,58 @@ impl EngineApi for FakeEngine {
                 name: "web".to_owned(),
                 at: Timestamp::from_second(1_700_000_000).unwrap(),
                 containers: vec![container.clone()],
+                // The second one is in the network of the machine.
+                network: (namespace == "default").then_some((1000, 200)),
             })
             .collect()
+    }
+
+    async fn processes(&self, _pod: &Uid) -> Result<PodProcessesView, EngineError> {
+        let process = ProcessInfo {
+            pid: Pid::new(4711),
+            parent: Pid::new(1),
+            inner_pid: Pid::new(1),
+            started_ticks: 5,
+            user: 0,
+            name: "s\u{1b}h".to_owned(),
+            command: "sh -c true".to_owned(),
+            state: 'S',
+            threads: 1,
+            cpu_nanoseconds: 10,
+            memory_bytes: 4096,
+            descriptors: None,
+        };
+        Ok(PodProcessesView {
+            at: Timestamp::from_second(1_700_000_000).unwrap(),
+            total: 2,
+            processes: vec![PodProcessView {
+                container: Some("main".to_owned()),
+                process,
+            }],
+        })
+    }
+
+    fn incidents(&self, _pod: &Uid) -> Vec<Incident> {
+        vec![Incident {
+            container: "main".to_owned(),
+            kind: IncidentKind::Ended,
+            at: Timestamp::from_second(1_700_000_000).unwrap(),
+            attempt: 2,
+            started_at: None,
+            exit_code: Some(137),
+            signal: Some(9),
+            reason: "OOMKilled".to_owned(),
+            cause: None,
+            message: None,
+            memory_peak: 64 << 20,
+            memory_limit: Some(64 << 20),
+            oom_kills: 1,
+            victim: Some(Victim {
+                pid: Pid::new(9),
+                name: "sh".to_owned(),
+                is_main: true,
+            }),
+        }]
     }
 
     fn log_directory(&self, namespace: &str, pod: &str, uid: &Uid, container: &str) -> PathBuf {

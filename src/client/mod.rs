@@ -21,7 +21,9 @@ mod tests;
 pub(crate) use api::{
     Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions,
     FieldValidation, ImagePull, ImagePullLayer, ImageSource, ImageSummary, ListOptions, LogOptions,
-    ObjectList, Patch, PodMetrics, Preconditions, PruneReport, WatchEvent, WriteOptions, Written,
+    NetworkBytes, ObjectList, PROCESSES_ANNOTATION, Patch, PodMetrics, PodProcess, PodProcesses,
+    Preconditions, PruneReport, RECEIVED_ANNOTATION, SENT_ANNOTATION, WatchEvent, WriteOptions,
+    Written,
 };
 pub(crate) use local::Local;
 pub(crate) use remote::Remote;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::images::{DiskUsage, Pruned};
-use crate::base::{SessionStream, TerminalSize, Uid};
+use crate::base::{Incident, ProcessInfo, SessionStream, TerminalSize, Uid};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EngineError {
@@ -47,6 +47,8 @@ pub(crate) struct PodUsage {
     pub(crate) name: String,
     pub(crate) at: Timestamp,
     pub(crate) containers: Vec<ContainerUsage>,
+    /// Bytes received and sent since the sandbox was made; `None` in the network of the machine.
+    pub(crate) network: Option<(u64, u64)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +58,23 @@ pub(crate) struct ContainerUsage {
     pub(crate) cpu_nanocores: u64,
     /// Working set, bytes.
     pub(crate) memory_bytes: u64,
+    pub(crate) processes: u64,
+}
+
+/// The processes of one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodProcessesView {
+    pub(crate) at: Timestamp,
+    /// Processes there are; `processes` may hold fewer.
+    pub(crate) total: u64,
+    pub(crate) processes: Vec<PodProcessView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodProcessView {
+    /// `None` for pause.
+    pub(crate) container: Option<String>,
+    pub(crate) process: ProcessInfo,
 }
 
 /// An image for display.
@@ -128,6 +147,10 @@ pub(crate) trait EngineApi: Send + Sync + 'static {
     ) -> Result<SessionStream, EngineError>;
     /// Readings of all pods; taken when asked, at most once per second.
     async fn usage(&self) -> Vec<PodUsage>;
+    /// Read anew with every call.
+    async fn processes(&self, pod: &Uid) -> Result<PodProcessesView, EngineError>;
+    /// What happened to the containers of a pod, oldest first.
+    fn incidents(&self, pod: &Uid) -> Vec<Incident>;
     /// The directory with the CRI log files `N.log` of one container (it may not exist yet).
     fn log_directory(&self, namespace: &str, pod: &str, uid: &Uid, container: &str) -> PathBuf;
 

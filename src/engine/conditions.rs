@@ -13,6 +13,10 @@ pub(super) const RESTARTING_ALL: &str = "AllContainersRestarting";
 
 const DISRUPTION: &str = "DisruptionTarget";
 
+/// A probe of a running container fails: present while one does. Not of Kubernetes, which tells the number of
+/// failures in a row nowhere.
+pub(super) const PROBE_FAILING: &str = "podtui.dev/ProbeFailing";
+
 pub(super) struct Inputs<'a> {
     pub(super) spec: &'a PodSpec,
     pub(super) init: &'a [ContainerStatus],
@@ -22,6 +26,8 @@ pub(super) struct Inputs<'a> {
     pub(super) target: &'a str,
     pub(super) sandbox: Option<&'a SandboxView>,
     pub(super) restarting_all: bool,
+    /// `main: liveness probe failing 2/3`, one text per probe.
+    pub(super) failing_probes: &'a [String],
     pub(super) generation: Option<i64>,
 }
 
@@ -84,6 +90,18 @@ pub(super) fn of(inputs: &Inputs<'_>, old: &[PodCondition], now: Timestamp) -> V
     if inputs.restarting_all || before.is_some() {
         let verdict = restarting_all(inputs);
         let told = condition(RESTARTING_ALL, verdict, inputs.generation, before, now);
+        conditions.push(told);
+    }
+    if !inputs.failing_probes.is_empty() {
+        let before = old
+            .iter()
+            .find(|condition| condition.type_ == PROBE_FAILING);
+        let verdict = Verdict {
+            holds: true,
+            reason: "ProbeFailing".to_owned(),
+            message: inputs.failing_probes.join(", "),
+        };
+        let told = condition(PROBE_FAILING, verdict, inputs.generation, before, now);
         conditions.push(told);
     }
     conditions

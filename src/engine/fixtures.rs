@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use super::observe::{Instance, Instances, Phase, PodObservation, Removed, SandboxView};
 use super::translate::container_hash;
 use crate::base::{ContainerId, SandboxId};
-use crate::wire::ExitRecord;
+use crate::wire::{ExitRecord, MemoryRecord};
 
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -109,6 +109,8 @@ pub(super) fn instance(name: &str, attempt: u32, was: Was) -> Instance {
             Was::KilledForAll(_) => Removed::Killed,
             _ => Removed::No,
         },
+        memory: MemoryRecord::default(),
+        memory_limit: None,
     }
 }
 

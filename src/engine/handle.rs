@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::accounts;
 use super::api::{
     AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
-    PodUsage, PullLayerView, PullView,
+    PodProcessView, PodProcessesView, PodUsage, PullLayerView, PullView,
 };
 use super::authority::Authority;
 use super::eviction::{Evictions, keep_room};
@@ -25,7 +25,7 @@ use super::placement::Placements;
 use super::recorder::{Level, Recorder};
 use super::supervisor::{ShutDown, Supervisor};
 use super::tokens::Tokens;
-use crate::base::{Clock, ContainerId, SessionStream, Uid, chain};
+use crate::base::{Clock, ContainerId, Incident, SessionStream, Uid, chain};
 use crate::image::{ImageService, PullPhase, PullProgress};
 use crate::network::Allocator;
 use crate::runtime::{ContainerRuntime, RuntimeError};
@@ -206,6 +206,9 @@ impl EngineHandle {
                 name: entry.name,
                 at: now,
                 containers,
+                network: stats
+                    .network
+                    .map(|counted| (counted.received, counted.sent)),
             });
         }
         *before = present;
@@ -240,6 +243,7 @@ fn container_usage(
             u64::try_from(rate).unwrap_or(u64::MAX)
         },
         memory_bytes: reading.memory_working_set,
+        processes: reading.processes,
     })
 }
 
@@ -312,6 +316,49 @@ impl EngineApi for EngineHandle {
             readings.taken_at = Some(now);
         }
         readings.usage.clone()
+    }
+
+    async fn processes(&self, pod: &Uid) -> Result<PodProcessesView, EngineError> {
+        let entry = self.machine.board.pod(pod);
+        let (Some(sandbox), containers) = entry.map_or((None, Vec::new()), |entry| {
+            (entry.sandbox, entry.containers)
+        }) else {
+            return Err(EngineError::NotRunning(
+                "nothing of the pod runs".to_owned(),
+            ));
+        };
+        let found = match self.machine.runtime.processes(&sandbox).await {
+            Ok(found) => found,
+            Err(RuntimeError::UnknownSandbox(_)) => {
+                return Err(EngineError::NotRunning(
+                    "nothing of the pod runs".to_owned(),
+                ));
+            }
+            Err(RuntimeError::Fault(fault)) if fault.stage == Stage::Request => {
+                return Err(EngineError::NotRunning(fault.message));
+            }
+            Err(error) => return Err(internal(error)),
+        };
+        let name_of = |id: ContainerId| {
+            let known = containers.iter().find(|container| container.id == id);
+            known.map_or_else(|| id.to_string(), |container| container.name.clone())
+        };
+        Ok(PodProcessesView {
+            at: found.at,
+            total: found.total,
+            processes: found
+                .processes
+                .into_iter()
+                .map(|one| PodProcessView {
+                    container: one.container.map(name_of),
+                    process: one.process,
+                })
+                .collect(),
+        })
+    }
+
+    fn incidents(&self, pod: &Uid) -> Vec<Incident> {
+        self.machine.board.story(pod)
     }
 
     fn log_directory(&self, namespace: &str, pod: &str, uid: &Uid, container: &str) -> PathBuf {

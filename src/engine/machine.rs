@@ -15,7 +15,7 @@ use super::observe::PodObservation;
 use super::placement::Placements;
 use super::recorder::Recorder;
 use super::tokens::Tokens;
-use crate::base::{Clock, ContainerId, SandboxId, Uid};
+use crate::base::{Clock, ContainerId, Incident, SandboxId, Uid};
 use crate::image::ImageService;
 use crate::model::{Kind, ObjectKey};
 use crate::network::Allocator;
@@ -130,6 +130,7 @@ struct Inner {
     notes: BTreeSet<String>,
     /// Workers to wake when an object changes.
     wants: HashMap<ObjectKey, HashMap<Uid, Arc<Notify>>>,
+    stories: HashMap<Uid, Vec<Incident>>,
 }
 
 #[derive(Clone, Debug)]
@@ -188,6 +189,19 @@ impl Board {
 
     pub(super) fn take_down(&self, uid: &Uid) {
         self.lock().pods.remove(uid);
+    }
+
+    /// What happened to the containers of a pod.
+    pub(super) fn tell(&self, uid: &Uid, story: Vec<Incident>) {
+        self.lock().stories.insert(uid.clone(), story);
+    }
+
+    pub(super) fn story(&self, uid: &Uid) -> Vec<Incident> {
+        self.lock().stories.get(uid).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn forget_story(&self, uid: &Uid) {
+        self.lock().stories.remove(uid);
     }
 
     pub(super) fn pod(&self, uid: &Uid) -> Option<PodEntry> {

@@ -13,6 +13,7 @@
 //!   namespace has.
 //! * `observe` is what a worker sees, `restart` who runs again and when, `gc` what deleted pods left behind,
 //!   `node` the one Node, `machine` what all workers share.
+//! * `incidents` remembers the ends of a pod's containers and kills for lack of memory, beside its logs.
 //!
 //! * `eviction` ends pods that use more of the disk than they may, and others when the machine runs short.
 //! * `placement` says whether a pod fits on the one node, and keeps what each holds of it; who fits is bound.
@@ -35,6 +36,7 @@ mod fixtures;
 mod gc;
 mod handle;
 mod images;
+mod incidents;
 mod machine;
 mod node;
 mod observe;
@@ -52,10 +54,11 @@ mod translate;
 mod worker;
 
 pub(crate) use api::{
-    AttachRequest, EngineApi, EngineError, ExecRequest, ImageView, PodUsage, PullView,
+    AttachRequest, EngineApi, EngineError, ExecRequest, ImageView, PodProcessView, PodUsage,
+    PullView,
 };
 #[cfg(test)]
-pub(crate) use api::{ContainerUsage, EngineStatus, PullLayerView};
+pub(crate) use api::{ContainerUsage, EngineStatus, PodProcessesView, PullLayerView};
 pub(crate) use eviction::{Threshold, Thresholds};
 pub(crate) use handle::{EngineHandle, Parts, start};
 #[cfg(test)]

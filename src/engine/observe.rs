@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
 use crate::base::{ContainerId, SandboxId};
 use crate::wire::{
-    ContainerPhase, ContainerState, EffectiveUser, ExitRecord, Namespace, SandboxPhase,
-    SandboxState,
+    ContainerPhase, ContainerState, EffectiveUser, ExitRecord, MemoryRecord, Namespace,
+    SandboxPhase, SandboxState,
 };
 
 pub(super) mod label {
@@ -56,6 +56,9 @@ pub(super) struct Instance {
     /// It runs, but its postStart hook has not come back: not told as running, not yet started.
     pub(super) starting: bool,
     pub(super) removed: Removed,
+    pub(super) memory: MemoryRecord,
+    /// Bytes; `None` without a limit, and when it is unknown (read back from a status).
+    pub(super) memory_limit: Option<i64>,
 }
 
 /// Whether an instance went with all others for a restart of all containers. Such an instance counts for
@@ -150,6 +153,8 @@ impl Instance {
                 message: None,
                 starting: false,
                 removed: Removed::No,
+                memory: container.memory.clone(),
+                memory_limit: container.spec.limits.memory_limit,
             },
         ))
     }
@@ -277,6 +282,8 @@ fn instances_of(status: &ContainerStatus) -> Vec<Instance> {
         message,
         starting: false,
         removed: Removed::No,
+        memory: MemoryRecord::default(),
+        memory_limit: None,
     };
     let state = status.state.clone().unwrap_or_default();
     let last = status

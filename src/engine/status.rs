@@ -15,6 +15,7 @@ use super::conditions;
 use super::observe::{ID_PREFIX, Instance, LOST_EXIT_CODE, Phase, PodObservation, Removed};
 use super::plan::{restarts_all, will_start};
 use super::restart::{Role, containers, init_role, restarts_after};
+use crate::base::Victim;
 use crate::model::pod::as_container;
 use crate::probe::Probes;
 use crate::wire::ExitRecord;
@@ -142,6 +143,7 @@ pub(super) fn pod_status(
             target,
             sandbox: observation.sandbox.as_ref(),
             restarting_all: restarts_all(pod, observation),
+            failing_probes: &failing_probes(observation, probes),
             generation,
         },
         &old_conditions,
@@ -409,7 +411,7 @@ fn state_of(instance: &Instance) -> ContainerState {
                 container_id: Some(container_id(instance)),
                 exit_code: LOST_EXIT_CODE,
                 reason: Some(RESTARTING_ALL.to_owned()),
-                ..end_of(exit, instance.message.as_deref())
+                ..end_of(exit, instance)
             })
         }
         Phase::Created => waiting("", ""),
@@ -421,7 +423,7 @@ fn state_of(instance: &Instance) -> ContainerState {
         },
         Phase::Exited(exit) => terminated(ContainerStateTerminated {
             container_id: Some(container_id(instance)),
-            ..end_of(exit, instance.message.as_deref())
+            ..end_of(exit, instance)
         }),
         Phase::Lost {
             started_at,
@@ -444,8 +446,32 @@ fn lost(started_at: Option<Timestamp>, finished_at: Option<Timestamp>) -> Contai
     }
 }
 
-fn end_of(exit: &ExitRecord, message: Option<&str>) -> ContainerStateTerminated {
-    let reason = if exit.start_error.is_some() {
+/// What the probes of running containers say that are on their way to a failure.
+fn failing_probes(observation: &PodObservation, probes: &Probes) -> Vec<String> {
+    let running = observation.instances.all();
+    running
+        .filter(|(_, instance)| instance.current && instance.is_running())
+        .flat_map(|(name, instance)| {
+            probes.failing(&instance.id).map(move |(kind, failing)| {
+                let title = kind.title().to_lowercase();
+                let (failures, threshold) = (failing.failures, failing.threshold);
+                format!("{name}: {title} probe failing {failures}/{threshold}")
+            })
+        })
+        .collect()
+}
+
+/// Why a run is over, in the word of the status; empty while it is not.
+pub(super) const fn end_reason(instance: &Instance) -> &'static str {
+    match &instance.phase {
+        Phase::Created | Phase::Running { .. } => "",
+        Phase::Lost { .. } => LOST,
+        Phase::Exited(exit) => exit_reason(exit),
+    }
+}
+
+const fn exit_reason(exit: &ExitRecord) -> &'static str {
+    if exit.start_error.is_some() {
         START_ERROR
     } else if exit.oom_killed && exit.code == 137 {
         OOM_KILLED
@@ -453,16 +479,69 @@ fn end_of(exit: &ExitRecord, message: Option<&str>) -> ContainerStateTerminated 
         "Completed"
     } else {
         "Error"
+    }
+}
+
+/// `peak 63.9Mi, limit 64Mi; killed child sh (pid 77)`.
+pub(super) fn oom_words(peak: u64, limit: Option<i64>, victim: Option<&Victim>) -> String {
+    let limit = limit.and_then(|limit| u64::try_from(limit).ok());
+    let mut numbers: Vec<String> = Vec::new();
+    if peak > 0 {
+        numbers.push(format!("peak {}", binary(peak)));
+    }
+    numbers.extend(limit.map(|limit| format!("limit {}", binary(limit))));
+    let who = match victim {
+        Some(victim) if victim.is_main => format!("killed the main process (pid {})", victim.pid),
+        Some(victim) => format!("killed child {} (pid {})", victim.name, victim.pid),
+        None => "killed a process".to_owned(),
     };
+    if numbers.is_empty() {
+        return who;
+    }
+    format!("{}; {who}", numbers.join(", "))
+}
+
+/// Bytes as quantities are written, with at most one decimal.
+fn binary(bytes: u64) -> String {
+    let (unit, suffix) = match bytes {
+        0..1_048_576 => (1 << 10, "Ki"),
+        1_048_576..1_073_741_824 => (1 << 20, "Mi"),
+        _ => (1 << 30, "Gi"),
+    };
+    match (bytes / unit, bytes % unit * 10 / unit) {
+        (whole, 0) => format!("{whole}{suffix}"),
+        (whole, tenth) => format!("{whole}.{tenth}{suffix}"),
+    }
+}
+
+/// A run that ended badly after a kill for lack of memory, and left no message, is told with what is known of
+/// its memory.
+fn oom_message(exit: &ExitRecord, instance: &Instance) -> Option<String> {
+    let memory = &instance.memory;
+    if exit.code == 0 || memory.kills == 0 {
+        return None;
+    }
+    let victim = memory.victim.as_ref().map(|victim| Victim {
+        pid: victim.pid,
+        name: victim.name.clone(),
+        is_main: victim.is_main,
+    });
+    let words = oom_words(memory.peak, instance.memory_limit, victim.as_ref());
+    Some(format!("out of memory: {words}"))
+}
+
+fn end_of(exit: &ExitRecord, instance: &Instance) -> ContainerStateTerminated {
+    let message = instance.message.clone();
+    let message = message.filter(|message| !message.is_empty());
     // The runtime reports a start error as code 128, and startedAt as the epoch (containerd does too).
     ContainerStateTerminated {
         exit_code: exit.code,
-        reason: Some(reason.to_owned()),
+        reason: Some(exit_reason(exit).to_owned()),
         message: exit
             .start_error
             .clone()
-            .or_else(|| message.map(str::to_owned))
-            .filter(|message| !message.is_empty()),
+            .or(message)
+            .or_else(|| oom_message(exit, instance)),
         started_at: Some(time(exit.started_at.unwrap_or(Timestamp::UNIX_EPOCH))),
         finished_at: Some(time(exit.finished_at)),
         ..ContainerStateTerminated::default()

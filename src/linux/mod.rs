@@ -13,6 +13,7 @@
 pub(crate) mod caps;
 pub(crate) mod cgroup;
 pub(crate) mod clone;
+pub(crate) mod kmsg;
 pub(crate) mod mount;
 pub(crate) mod netlink;
 pub(crate) mod ns;
@@ -20,6 +21,7 @@ pub(crate) mod path;
 pub(crate) mod pause;
 pub(crate) mod pidfd;
 pub(crate) mod proc;
+pub(crate) mod process;
 pub(crate) mod pty;
 pub(crate) mod seccomp;
 pub(crate) mod signal;

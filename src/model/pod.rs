@@ -141,6 +141,7 @@ pub(crate) fn is_engine_condition(type_: &str) -> bool {
         RESIZE_PENDING
             | RESIZE_IN_PROGRESS
             | "PodReadyToStartContainers"
+            | "podtui.dev/ProbeFailing"
             | "Initialized"
             | "Ready"
             | "ContainersReady"

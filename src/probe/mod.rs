@@ -26,7 +26,7 @@ mod state;
 mod worker;
 
 #[cfg(test)]
-pub(crate) use probes::Verdict;
+pub(crate) use probes::{Failing, Verdict};
 pub(crate) use probes::{ProbeKind, Probes};
 pub(crate) use settings::PodNet;
 pub(crate) use worker::{Kept, ProbeEvent, ProbeWorkers, Probed};

@@ -52,20 +52,56 @@ pub(crate) enum Verdict {
 
 /// The latest verdicts of one pod's probes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Probes(BTreeMap<(ContainerId, ProbeKind), Verdict>);
+pub(crate) struct Probes {
+    verdicts: BTreeMap<(ContainerId, ProbeKind), Verdict>,
+    /// Failures in a row, for probes whose last attempt has failed.
+    failing: BTreeMap<(ContainerId, ProbeKind), Failing>,
+}
+
+/// How far a probe is on its way to the verdict Failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failing {
+    /// In a row; not counted on beyond the threshold.
+    pub(crate) failures: u32,
+    pub(crate) threshold: u32,
+}
 
 impl Probes {
     fn get(&self, id: &ContainerId, kind: ProbeKind) -> Option<Verdict> {
-        self.0.get(&(id.clone(), kind)).copied()
+        self.verdicts.get(&(id.clone(), kind)).copied()
     }
 
     /// Returns whether this was news.
     pub(crate) fn set(&mut self, id: &ContainerId, kind: ProbeKind, verdict: Verdict) -> bool {
-        self.0.insert((id.clone(), kind), verdict) != Some(verdict)
+        self.verdicts.insert((id.clone(), kind), verdict) != Some(verdict)
+    }
+
+    /// `None`: its last attempt has succeeded. Returns whether this was news.
+    pub(crate) fn set_failing(
+        &mut self,
+        id: &ContainerId,
+        kind: ProbeKind,
+        failing: Option<Failing>,
+    ) -> bool {
+        let key = (id.clone(), kind);
+        let before = match failing {
+            Some(failing) => self.failing.insert(key, failing),
+            None => self.failing.remove(&key),
+        };
+        before != failing
+    }
+
+    /// The probes of an instance whose last attempt has failed.
+    pub(crate) fn failing(&self, id: &ContainerId) -> impl Iterator<Item = (ProbeKind, Failing)> {
+        ProbeKind::ALL.into_iter().filter_map(|kind| {
+            let failing = self.failing.get(&(id.clone(), kind))?;
+            Some((kind, *failing))
+        })
     }
 
     pub(super) fn retain(&mut self, keep: impl Fn(&ContainerId) -> bool) {
-        self.0.retain(|(id, _), _| keep(id));
+        self.verdicts.retain(|(id, _), _| keep(id));
+        self.failing.retain(|(id, _), _| keep(id));
     }
 
     /// Whether the running instance `id` has started: at once, or when its startup probe has succeeded.
@@ -156,5 +192,24 @@ mod tests {
         assert!(!probes.is_ready(&container, &new));
         probes.retain(|id| *id == new);
         assert!(!probes.is_ready(&container, &old));
+    }
+
+    #[test]
+    fn failures_are_news_until_they_repeat() {
+        let id = ContainerId::new("i");
+        let mut probes = Probes::default();
+        let failing = |failures| {
+            Some(Failing {
+                failures,
+                threshold: 3,
+            })
+        };
+        assert!(!probes.set_failing(&id, ProbeKind::Liveness, None));
+        assert!(probes.set_failing(&id, ProbeKind::Liveness, failing(1)));
+        assert!(!probes.set_failing(&id, ProbeKind::Liveness, failing(1)));
+        let told: Vec<_> = probes.failing(&id).collect();
+        assert_eq!(told, [(ProbeKind::Liveness, failing(1).unwrap())]);
+        assert!(probes.set_failing(&id, ProbeKind::Liveness, None));
+        assert_eq!(probes.failing(&id).count(), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::probes::Verdict;
+use super::probes::{Failing, Verdict};
 
 /// Outcomes in a row that it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,14 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// Failures in a row up to now, as far as they count.
+    pub(super) fn failing(&self, thresholds: Thresholds) -> Option<Failing> {
+        (!self.succeeds && self.length > 0).then_some(Failing {
+            failures: self.length.min(thresholds.failure),
+            threshold: thresholds.failure,
+        })
+    }
+
     /// Takes one outcome; the verdict that it completes, if it completes one. Attempts that could not be
     /// made are no outcome.
     pub(super) fn add(&mut self, success: bool, thresholds: Thresholds) -> Option<Verdict> {

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::handler::{Attempt, Outcome};
-use super::probes::{ProbeKind, Probes, Verdict};
+use super::probes::{Failing, ProbeKind, Probes, Verdict};
 use super::settings::{PodNet, Settings};
 use super::state::{Run, first_after, next_after};
 use crate::base::{Clock, ContainerId};
@@ -89,6 +89,15 @@ impl Shared {
 
     fn set(&self, id: &ContainerId, kind: ProbeKind, verdict: Verdict) {
         let news = self.probes().set(id, kind, verdict);
+        if news {
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn set_failing(&self, id: &ContainerId, kind: ProbeKind, failing: Option<Failing>) {
+        let news = self.probes().set_failing(id, kind, failing);
         if news {
             self.changed.notify_one();
         }
@@ -215,9 +224,11 @@ impl Worker {
         let mut run = Run::default();
         loop {
             tokio::time::sleep_until(fire).await;
-            if let Some(success) = self.probe().await
-                && let Some(verdict) = run.add(success, self.settings.thresholds)
-            {
+            let outcome = self.probe().await;
+            let verdict = outcome.and_then(|success| run.add(success, self.settings.thresholds));
+            let failing = run.failing(self.settings.thresholds);
+            self.shared.set_failing(&self.id, kind, failing);
+            if let Some(verdict) = verdict {
                 self.shared.set(&self.id, kind, verdict);
                 match (kind, verdict) {
                     (ProbeKind::Startup, verdict) => {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::base::{ContainerId, SandboxId, SessionStream};
 use crate::wire::{
     AttachSpec, Cleanup, ContainerSpec, Event, ExecSpec, ExitRecord, Fault, ResourceLimits,
-    SandboxSpec, SandboxState, SandboxStats, VolumeContent,
+    SandboxProcesses, SandboxSpec, SandboxState, SandboxStats, VolumeContent,
 };
 
 /// What the runtime finds in its run directory.
@@ -157,6 +157,8 @@ pub(crate) trait ContainerRuntime: Send + Sync + 'static {
     /// [`RuntimeError::Unreachable`] when its shim is dead.
     async fn sandbox(&self, sandbox: &SandboxId) -> Result<SandboxState, RuntimeError>;
     async fn stats(&self, sandbox: &SandboxId) -> Result<SandboxStats, RuntimeError>;
+    /// The processes of the pod, taken from its cgroups.
+    async fn processes(&self, sandbox: &SandboxId) -> Result<SandboxProcesses, RuntimeError>;
 
     async fn exec(&self, spec: ExecSpec) -> Result<SessionStream, RuntimeError>;
     async fn attach(&self, spec: AttachSpec) -> Result<SessionStream, RuntimeError>;

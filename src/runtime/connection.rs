@@ -26,6 +26,8 @@ const LONGEST_SOCKET_PATH: usize = 107;
 pub(super) struct FrameReader {
     stream: OwnedReadHalf,
     buffer: BytesMut,
+    /// What the shim speaks; known once it has said `Hello`.
+    protocol: u32,
 }
 
 impl FrameReader {
@@ -64,6 +66,7 @@ pub(super) async fn connect(
     let mut reader = FrameReader {
         stream: read,
         buffer: BytesMut::with_capacity(16 << 10),
+        protocol: 0,
     };
     send(&mut write, &Hello { protocol: PROTOCOL })
         .await
@@ -82,6 +85,7 @@ pub(super) async fn connect(
             ours: PROTOCOL,
         });
     }
+    reader.protocol = hello.protocol;
     Ok((reader, write))
 }
 
@@ -120,6 +124,7 @@ pub(super) struct Connection {
     next_id: AtomicU64,
     pending: Pending,
     reader: tokio::task::AbortHandle,
+    protocol: u32,
 }
 
 impl Connection {
@@ -134,6 +139,7 @@ impl Connection {
         Fut: Future<Output = ()> + Send + 'static,
     {
         let (reader, mut stream) = connect(&sandbox, directory).await?;
+        let protocol = reader.protocol;
         let pending: Pending = Arc::new(Mutex::new(Some(HashMap::new())));
         let task = tokio::spawn(read(
             sandbox.clone(),
@@ -156,7 +162,13 @@ impl Connection {
             next_id: AtomicU64::new(1),
             pending,
             reader: task.abort_handle(),
+            protocol,
         }))
+    }
+
+    /// What the shim speaks, between [`OLDEST_PROTOCOL`] and [`PROTOCOL`].
+    pub(super) const fn protocol(&self) -> u32 {
+        self.protocol
     }
 
     pub(super) fn is_closed(&self) -> bool {

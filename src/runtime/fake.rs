@@ -10,11 +10,12 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::{ContainerRuntime, Discovered, ExecResult, RuntimeError, RuntimeEvent};
-use crate::base::{Clock, ContainerId, Pid, SandboxId, SessionStream};
+use crate::base::{Clock, ContainerId, Pid, ProcessInfo, SandboxId, SessionStream};
 use crate::wire::{
     AttachSpec, Cleanup, ContainerPhase, ContainerSpec, ContainerState, ContainerStats,
-    EffectiveUser, Event, EventKind, ExecSpec, ExitRecord, Fault, ResourceLimits, SandboxPhase,
-    SandboxSpec, SandboxState, SandboxStats, Stage, VolumeContent,
+    EffectiveUser, Event, EventKind, ExecSpec, ExitRecord, Fault, MemoryRecord, NetworkStats,
+    ResourceLimits, SandboxPhase, SandboxProcess, SandboxProcesses, SandboxSpec, SandboxState,
+    SandboxStats, Stage, VolumeContent,
 };
 
 const NAME: &str = "io.kubernetes.container.name";
@@ -345,6 +346,7 @@ impl ContainerRuntime for FakeRuntime {
             created_at: self.clock.now(),
             user: None,
             notes: Vec::new(),
+            memory: MemoryRecord::default(),
         });
         Ok(())
     }
@@ -458,6 +460,42 @@ impl ContainerRuntime for FakeRuntime {
         };
         Ok(SandboxStats {
             containers: state.containers.into_iter().filter_map(reading).collect(),
+            network: Some(NetworkStats {
+                received: 1000,
+                sent: 100,
+            }),
+        })
+    }
+
+    /// One process per running container.
+    async fn processes(&self, sandbox: &SandboxId) -> Result<SandboxProcesses, RuntimeError> {
+        let state = self.sandbox(sandbox).await?;
+        let running = |container: ContainerState| match container.phase {
+            ContainerPhase::Running { pid, .. } => Some(SandboxProcess {
+                process: ProcessInfo {
+                    pid,
+                    parent: Pid::new(1),
+                    inner_pid: Pid::new(1),
+                    started_ticks: 0,
+                    user: 0,
+                    name: container.spec.cgroup_leaf.clone(),
+                    command: container.spec.argv.join(" "),
+                    state: 'S',
+                    threads: 1,
+                    cpu_nanoseconds: 0,
+                    memory_bytes: 1 << 20,
+                    descriptors: Some(3),
+                },
+                container: Some(container.spec.id),
+            }),
+            ContainerPhase::Created | ContainerPhase::Exited(_) => None,
+        };
+        let processes: Vec<SandboxProcess> =
+            state.containers.into_iter().filter_map(running).collect();
+        Ok(SandboxProcesses {
+            at: self.clock.now(),
+            total: processes.len() as u64,
+            processes,
         })
     }
 

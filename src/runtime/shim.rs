@@ -18,7 +18,8 @@ use super::{ContainerRuntime, Discovered, ExecResult, RuntimeError, RuntimeEvent
 use crate::base::{ContainerId, SandboxId, SessionStream};
 use crate::wire::{
     AttachSpec, Cleanup, ContainerSpec, ExecSpec, ExitRecord, Fault, Reply, Request,
-    ResourceLimits, SandboxSpec, SandboxState, SandboxStats, Stage, VolumeContent,
+    ResourceLimits, SandboxProcesses, SandboxSpec, SandboxState, SandboxStats, Stage,
+    VolumeContent,
 };
 
 /// Events in flight; the engine takes them off at once and only marks a pod as to be looked at.
@@ -408,6 +409,24 @@ impl ContainerRuntime for ShimRuntime {
     async fn stats(&self, sandbox: &SandboxId) -> Result<SandboxStats, RuntimeError> {
         match self.ask(sandbox, Request::Stats).await? {
             Reply::Stats(stats) => Ok(stats),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn processes(&self, sandbox: &SandboxId) -> Result<SandboxProcesses, RuntimeError> {
+        let connection = self.connection(sandbox).await?;
+        // An older shim would take the request for a broken stream.
+        if connection.protocol() < 2 {
+            return Err(RuntimeError::Fault(Fault {
+                stage: Stage::Request,
+                errno: 0,
+                message: "the pod was started by an older podtui that cannot tell its processes; \
+                          they are shown once the pod has been started anew"
+                    .to_owned(),
+            }));
+        }
+        match connection.request(Request::Processes).await? {
+            Reply::Processes(processes) => Ok(processes),
             other => Err(unexpected(&other)),
         }
     }

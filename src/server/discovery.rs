@@ -160,6 +160,8 @@ fn group_resources(group: &str, version: &str) -> Value {
         _ => vec![
             resource("status", "EngineStatus", false, &["get"]),
             resource("stop", "EngineStop", false, &["create"]),
+            resource("pods/processes", "PodProcesses", true, &["get"]),
+            resource("pods/incidents", "PodIncidents", true, &["get"]),
         ],
     };
     resource_list(&format!("{group}/{version}"), &resources)

@@ -13,7 +13,9 @@ use super::body;
 use super::query::Query;
 use super::reply::Answer;
 use super::router::{Shared, check_segment};
-use crate::client::{ImageSource, PodMetrics};
+use crate::client::{
+    ImageSource, PROCESSES_ANNOTATION, PodMetrics, RECEIVED_ANNOTATION, SENT_ANNOTATION,
+};
 use crate::model::{ApiError, Reason};
 
 pub(super) const METRICS_GROUP: &str = "metrics.k8s.io";
@@ -40,6 +42,14 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/apis/images.podtui.dev/v1alpha1/archive", get(archive))
         .route("/apis/images.podtui.dev/v1alpha1/prune", post(prune))
         .route("/apis/engine.podtui.dev/v1alpha1/disk", get(disk))
+        .route(
+            "/apis/engine.podtui.dev/v1alpha1/namespaces/{namespace}/pods/{name}/processes",
+            get(processes),
+        )
+        .route(
+            "/apis/engine.podtui.dev/v1alpha1/namespaces/{namespace}/pods/{name}/incidents",
+            get(incidents),
+        )
         // Image names contain slashes.
         .route(
             "/apis/images.podtui.dev/v1alpha1/images/{*name}",
@@ -97,12 +107,25 @@ fn metrics_value(metrics: &PodMetrics) -> Value {
             })
         })
         .collect();
+    let counted = [
+        (PROCESSES_ANNOTATION, metrics.processes),
+        (
+            RECEIVED_ANNOTATION,
+            metrics.network.map(|bytes| bytes.received),
+        ),
+        (SENT_ANNOTATION, metrics.network.map(|bytes| bytes.sent)),
+    ];
+    let annotations: serde_json::Map<String, Value> = counted
+        .into_iter()
+        .filter_map(|(name, count)| Some((name.to_owned(), count?.to_string().into())))
+        .collect();
     json!({
         "kind": "PodMetrics",
         "apiVersion": "metrics.k8s.io/v1beta1",
         "metadata": {
             "name": metrics.name,
             "namespace": metrics.namespace,
+            "annotations": annotations,
             "creationTimestamp": metrics.at.to_string(),
         },
         "timestamp": metrics.at.to_string(),
@@ -226,6 +249,38 @@ async fn remove_image(
         "kind": "ImageRemoval",
         "apiVersion": "images.podtui.dev/v1alpha1",
         "removed": removed,
+    }))
+    .into_response())
+}
+
+async fn processes(
+    State(shared): State<Shared>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Answer {
+    check_segment("namespace", &namespace)?;
+    check_segment("name", &name)?;
+    let processes = shared.client.pod_processes(&namespace, &name).await?;
+    Ok(Json(json!({
+        "kind": "PodProcesses",
+        "apiVersion": "engine.podtui.dev/v1alpha1",
+        "metadata": {"name": name, "namespace": namespace},
+        "status": processes,
+    }))
+    .into_response())
+}
+
+async fn incidents(
+    State(shared): State<Shared>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Answer {
+    check_segment("namespace", &namespace)?;
+    check_segment("name", &name)?;
+    let incidents = shared.client.pod_incidents(&namespace, &name).await?;
+    Ok(Json(json!({
+        "kind": "PodIncidents",
+        "apiVersion": "engine.podtui.dev/v1alpha1",
+        "metadata": {"name": name, "namespace": namespace},
+        "items": incidents,
     }))
     .into_response())
 }

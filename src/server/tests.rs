@@ -380,7 +380,21 @@ async fn remote_answers_like_local() {
         remote.pod_metrics(Some("default")).await,
         local.pod_metrics(Some("default")).await
     );
+    assert_eq!(
+        remote.pod_metrics(None).await,
+        local.pod_metrics(None).await
+    );
     assert_eq!(remote.pod_metrics(None).await.unwrap().len(), 2);
+    let processes = remote.pod_processes("default", "web").await;
+    assert_eq!(processes, local.pod_processes("default", "web").await);
+    assert_eq!(processes.unwrap().total, 2);
+    let incidents = remote.pod_incidents("default", "web").await;
+    assert_eq!(incidents, local.pod_incidents("default", "web").await);
+    assert_eq!(incidents.unwrap().len(), 1);
+    assert_eq!(
+        remote.pod_processes("default", "gone").await,
+        local.pod_processes("default", "gone").await
+    );
     assert_eq!(remote.images().await, local.images().await);
     assert_eq!(remote.engine_info().await, local.engine_info().await);
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::fault::{At, refuse};
 use super::init::{self, Told};
 use super::log_file::{LogFile, LogTrouble};
+use super::memory;
 use super::reactor::{Interest, Key, Reactor, Token};
 use super::sandbox::{self, Sandbox};
 use super::streams::{self, Got, Streams};
@@ -23,8 +24,8 @@ use crate::linux::signal::Signal;
 use crate::linux::{ns, path};
 use crate::logs::format::{Encoder, Stamps, Stream};
 use crate::wire::{
-    ContainerPhase, ContainerSpec, ContainerState, EffectiveUser, ExitRecord, Fault, MountSource,
-    Namespace, PidNamespace, Propagation, Stage,
+    ContainerPhase, ContainerSpec, ContainerState, EffectiveUser, ExitRecord, Fault, MemoryRecord,
+    MountSource, Namespace, PidNamespace, Propagation, Stage,
 };
 
 /// A process that outlives the container may hold its output open; it is not waited for longer.
@@ -72,7 +73,6 @@ pub(super) struct Container {
     pub(super) running: Option<Running>,
     pub(super) pid: Option<crate::base::Pid>,
     pub(super) home: String,
-    pub(super) oom_kills: u64,
     pub(super) start_fault: Option<Fault>,
 }
 
@@ -94,11 +94,11 @@ impl Container {
                 created_at: Timestamp::now(),
                 user: None,
                 notes: Vec::new(),
+                memory: MemoryRecord::default(),
             },
             running: None,
             pid: None,
             home: "/".to_owned(),
-            oom_kills: 0,
             start_fault: None,
         })
     }
@@ -373,7 +373,8 @@ impl Container {
     }
 
     /// Exit is known and output is complete: the record. Processes and cgroup are gone afterwards.
-    pub(super) fn finish(&mut self, lines: &mut Vec<u8>) -> Pumped {
+    /// `told` as in [`memory::record`].
+    pub(super) fn finish(&mut self, lines: &mut Vec<u8>, told: &mut u64) -> Pumped {
         let mut pumped = Pumped::default();
         let Some(mut running) = self.running.take() else {
             return pumped;
@@ -386,9 +387,11 @@ impl Container {
         pumped
             .notes
             .extend(running.log.write(lines, now).map(describe));
-        if let Some(oom) = &running.oom {
-            self.oom_kills = self.oom_kills.max(oom.kills().unwrap_or(0));
-        }
+        let kills = running.oom.as_ref().and_then(|oom| oom.kills().ok());
+        let kills = kills.unwrap_or(0).max(self.state.memory.kills);
+        let main = running.child.pid;
+        let memory = memory::record(&running.cgroup, main, &self.state.memory, kills, told);
+        self.state.memory = memory;
         let (exit, finished_at) = running.exit.unwrap_or((Exit::Code(255), now));
         let (code, signal) = match (&self.start_fault, exit) {
             (Some(_), _) => (128, None),
@@ -400,7 +403,7 @@ impl Container {
             signal,
             started_at: running.started_at,
             finished_at,
-            oom_killed: self.oom_kills > 0,
+            oom_killed: self.state.memory.kills > 0,
             start_error: self.start_fault.as_ref().map(|fault| fault.message.clone()),
         });
         self.running = Some(running);
@@ -421,7 +424,7 @@ impl Container {
 
     /// The kernel has run out of memory in the cgroup, or it is time to count again. The new number of
     /// kills when it has grown.
-    pub(super) fn check_oom(&mut self, event: bool) -> Option<u64> {
+    pub(super) fn check_oom(&mut self, event: bool, told: &mut u64) -> Option<u64> {
         let running = self.running.as_mut()?;
         let watch = running.oom.as_ref()?;
         let round = if event {
@@ -434,11 +437,13 @@ impl Container {
             .get(round)
             .map(|after| (Instant::now() + *after, round));
         let kills = watch.kills().unwrap_or(0);
-        if kills > self.oom_kills {
-            self.oom_kills = kills;
-            return Some(kills);
+        if kills <= self.state.memory.kills {
+            return None;
         }
-        None
+        let main = running.child.pid;
+        let memory = memory::record(&running.cgroup, main, &self.state.memory, kills, told);
+        self.state.memory = memory;
+        Some(kills)
     }
 
     /// When this container wants to be looked at again.

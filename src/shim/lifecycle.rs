@@ -211,10 +211,10 @@ impl Shim {
         if container.running.is_none() || container.is_exited() {
             return;
         }
-        let known_kills = container.oom_kills;
-        let pumped = container.finish(lines);
+        let known_kills = container.state.memory.kills;
+        let pumped = container.finish(lines, &mut self.told_oom);
         let id = container.state.spec.id.clone();
-        let kills = container.oom_kills;
+        let kills = container.state.memory.kills;
         let ContainerPhase::Exited(record) = container.state.phase.clone() else {
             return;
         };
@@ -313,13 +313,14 @@ impl Shim {
     }
 
     pub(super) fn out_of_memory(&mut self, key: Key, event: bool) {
-        let Some(container) = self.container_mut(key) else {
+        let Some(container) = self.containers.iter_mut().find(|found| found.key == key) else {
             return;
         };
-        let Some(kills) = container.check_oom(event) else {
+        let Some(kills) = container.check_oom(event, &mut self.told_oom) else {
             return;
         };
         let id = container.state.spec.id.clone();
+        self.dirty = true;
         self.emit(EventKind::OutOfMemory {
             container: id,
             kills,

@@ -44,6 +44,8 @@ mod init;
 mod lifecycle;
 mod log_file;
 mod main;
+mod memory;
+mod processes;
 mod reactor;
 mod request;
 mod sandbox;

@@ -105,6 +105,7 @@ impl Shim {
                 Some(fault_or(written, |()| Reply::Done))
             }
             Request::Stats => Some(Reply::Stats(self.stats())),
+            Request::Processes => Some(Reply::Processes(self.processes())),
             Request::Exec(spec) => self.exec(waiter, &spec).err().map(Reply::Fault),
             Request::Attach(spec) => Some(fault_or(self.attach(waiter, &spec), |()| {
                 Reply::SessionStarted
@@ -287,6 +288,7 @@ impl Shim {
         });
         SandboxStats {
             containers: containers.collect(),
+            network: self.network_stats(),
         }
     }
 

@@ -87,6 +87,8 @@ pub(super) struct Shim {
     child_signals: ChildSignals,
     buffer: Vec<u8>,
     pub(super) lines: Vec<u8>,
+    /// The last record of the kernel's log that told of a kill in this pod.
+    pub(super) told_oom: u64,
 }
 
 impl Shim {
@@ -115,6 +117,7 @@ impl Shim {
             child_signals,
             buffer: vec![0; CHUNK],
             lines: Vec::new(),
+            told_oom: 0,
         })
     }
 

@@ -18,7 +18,8 @@ use super::panes::view;
 use super::sanitize::output_line;
 use super::theme::Depth;
 use super::update::update;
-use crate::client::{ContainerMetrics, EngineInfo, PodMetrics};
+use crate::base::{Incident, IncidentKind, Pid, ProcessInfo};
+use crate::client::{ContainerMetrics, EngineInfo, NetworkBytes, PodMetrics, PodProcess};
 use crate::config::OnExit;
 use crate::model::{Kind, Object};
 
@@ -137,6 +138,47 @@ pub(super) fn config_map(name: &str) -> Object {
             "data": {"a": "1", "b": "2"},
         }),
     )
+}
+
+/// A process of a container that has used `cpu` nanoseconds.
+pub(super) fn process(container: &str, pid: i32, parent: i32, name: &str, cpu: u64) -> PodProcess {
+    PodProcess {
+        container: (!container.is_empty()).then(|| container.to_owned()),
+        process: ProcessInfo {
+            pid: Pid::new(pid),
+            parent: Pid::new(parent),
+            inner_pid: Pid::new(pid % 100),
+            started_ticks: 5,
+            user: 0,
+            name: name.to_owned(),
+            command: format!("{name} --flag"),
+            state: 'S',
+            threads: 1,
+            cpu_nanoseconds: cpu,
+            memory_bytes: 3 << 20,
+            descriptors: Some(4),
+        },
+    }
+}
+
+/// The end of a run of eight seconds, just now.
+pub(super) fn incident(container: &str, attempt: u32, code: i32) -> Incident {
+    Incident {
+        container: container.to_owned(),
+        kind: IncidentKind::Ended,
+        at: now(),
+        attempt,
+        started_at: Some(now() - jiff::SignedDuration::from_secs(8)),
+        exit_code: Some(code),
+        signal: None,
+        reason: if code == 0 { "Completed" } else { "Error" }.to_owned(),
+        cause: None,
+        message: None,
+        memory_peak: 0,
+        memory_limit: None,
+        oom_kills: 0,
+        victim: None,
+    }
 }
 
 pub(super) fn settings() -> TuiSettings {
@@ -276,6 +318,11 @@ impl Screen {
                 cpu_nanocores: millicores * 1_000_000,
                 memory_bytes,
             }],
+            processes: Some(3),
+            network: Some(NetworkBytes {
+                received: 1000,
+                sent: 100,
+            }),
         };
         let readings = pods.iter().map(reading).collect();
         self.send(Msg::Metrics(Ok(readings)));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::container::{ContainerSpec, ResourceLimits};
 use super::state::{EffectiveUser, ExitRecord, SandboxState};
 use super::volume::VolumeContent;
-use crate::base::{ContainerId, Pid, TerminalSize};
+use crate::base::{ContainerId, Pid, ProcessInfo, TerminalSize};
 
 /// First frame of either side on every connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,8 @@ pub(crate) enum Request {
         limits: ResourceLimits,
     },
     Stats,
+    /// The processes in the cgroups of the pod. Since protocol 2.
+    Processes,
     /// Makes these the files of a memory volume of the sandbox, all at once; the volume is made when it is
     /// not there.
     WriteVolume(Box<VolumeContent>),
@@ -96,6 +98,7 @@ pub(crate) enum Reply {
     },
     Stopped(ExitRecord),
     Stats(SandboxStats),
+    Processes(SandboxProcesses),
     /// The session runs; raw session frames follow on this connection.
     SessionStarted,
     /// The descriptor travels beside this frame.
@@ -211,6 +214,31 @@ pub(crate) struct AttachSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SandboxStats {
     pub(crate) containers: Vec<ContainerStats>,
+    /// `None` for a sandbox in the machine's network, whose counters say nothing about the pod.
+    #[serde(default)]
+    pub(crate) network: Option<NetworkStats>,
+}
+
+/// Bytes through the interfaces of the sandbox, without loopback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NetworkStats {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SandboxProcesses {
+    pub(crate) at: Timestamp,
+    /// Processes there are; `processes` may hold fewer.
+    pub(crate) total: u64,
+    pub(crate) processes: Vec<SandboxProcess>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SandboxProcess {
+    /// `None` for pause.
+    pub(crate) container: Option<ContainerId>,
+    pub(crate) process: ProcessInfo,
 }
 
 /// One reading of a container's cgroup.

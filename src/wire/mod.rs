@@ -27,8 +27,8 @@ pub(crate) use container::{
     Rlimit, RootFs,
 };
 pub(crate) use message::{
-    AttachSpec, ContainerStats, Event, EventKind, ExecSpec, Fault, Hello, Reply, Request,
-    SandboxStats, Stage, ToEngine, ToShim,
+    AttachSpec, ContainerStats, Event, EventKind, ExecSpec, Fault, Hello, NetworkStats, Reply,
+    Request, SandboxProcess, SandboxProcesses, SandboxStats, Stage, ToEngine, ToShim,
 };
 pub(crate) use sandbox::{
     BridgePlan, CgroupLevel, Cleanup, Namespace, NetworkPlan, PidNamespace, SandboxNamespaces,
@@ -39,11 +39,12 @@ pub(crate) use seccomp::{
 };
 pub(crate) use startup::{FactoryAnswer, FactoryRequest, ShimAnswer};
 pub(crate) use state::{
-    ContainerPhase, ContainerState, EffectiveUser, ExitRecord, SandboxPhase, SandboxState,
+    ContainerPhase, ContainerState, EffectiveUser, ExitRecord, MemoryRecord, OomVictim,
+    SandboxPhase, SandboxState,
 };
 pub(crate) use volume::{VolumeContent, VolumeFile};
 
-/// The protocol this build speaks.
-pub(crate) const PROTOCOL: u32 = 1;
+/// The protocol this build speaks. 2: [`Request::Processes`].
+pub(crate) const PROTOCOL: u32 = 2;
 /// The oldest shim protocol this build can adopt.
 pub(crate) const OLDEST_PROTOCOL: u32 = 1;

@@ -38,6 +38,29 @@ pub(crate) struct ContainerState {
     /// The identity found for [`ContainerSpec::user`]; known once started.
     pub(crate) user: Option<EffectiveUser>,
     pub(crate) notes: Vec<String>,
+    #[serde(default)]
+    pub(crate) memory: MemoryRecord,
+}
+
+/// What is known of the memory of one run of a container: when the kernel kills for lack of it, and at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MemoryRecord {
+    /// Highest usage seen, bytes; 0 where the kernel does not tell.
+    pub(crate) peak: u64,
+    /// Processes killed for lack of memory so far (memory.events `oom_kill`).
+    pub(crate) kills: u64,
+    /// The last of them; `None` when nobody was killed or the kernel's log cannot be read.
+    pub(crate) victim: Option<OomVictim>,
+}
+
+/// The name is what the process called itself: hostile input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OomVictim {
+    /// On the machine.
+    pub(crate) pid: Pid,
+    pub(crate) name: String,
+    /// It was the first process of the container, not a child.
+    pub(crate) is_main: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ mod hooks;
 mod hostile_images;
 mod identity;
 mod init;
+mod inspection;
 mod isolation;
 mod lifecycle;
 mod parts;

@@ -10,14 +10,14 @@ use serde_json::Value;
 use super::errors::engine_error;
 use super::watch::Selection;
 use super::{delete, logs, namespaces, session, watch, write};
-use crate::base::{Clock, SessionStream};
+use crate::base::{Clock, Incident, SessionStream};
 use crate::client::{
     Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions, ImagePull,
-    ImagePullLayer, ImageSource, ImageSummary, ListOptions, LogOptions, ObjectList, Patch,
-    PodMetrics, PruneReport, WatchEvent, WriteOptions, Written,
+    ImagePullLayer, ImageSource, ImageSummary, ListOptions, LogOptions, NetworkBytes, ObjectList,
+    Patch, PodMetrics, PodProcess, PodProcesses, PruneReport, WatchEvent, WriteOptions, Written,
 };
-use crate::engine::{DiskUsage, EngineApi, ImageView, PodUsage, PullView};
-use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
+use crate::engine::{DiskUsage, EngineApi, ImageView, PodProcessView, PodUsage, PullView};
+use crate::model::{ApiError, Kind, Object, ObjectKey, Resource, ResourceVersion};
 use crate::store::{SpecWriter, Store};
 
 /// Everything a front end asks for, answered in this process. Cloning is cheap.
@@ -145,6 +145,25 @@ impl Client for Local {
         Ok(metrics)
     }
 
+    async fn pod_processes(&self, namespace: &str, pod: &str) -> Result<PodProcesses, ApiError> {
+        let uid = self.pod(namespace, pod)?.uid();
+        let found = self.engine.processes(&uid).await.map_err(engine_error)?;
+        let process = |one: PodProcessView| PodProcess {
+            container: one.container,
+            process: one.process,
+        };
+        Ok(PodProcesses {
+            at: found.at,
+            total: found.total,
+            processes: found.processes.into_iter().map(process).collect(),
+        })
+    }
+
+    async fn pod_incidents(&self, namespace: &str, pod: &str) -> Result<Vec<Incident>, ApiError> {
+        let uid = self.pod(namespace, pod)?.uid();
+        Ok(self.engine.incidents(&uid))
+    }
+
     async fn images(&self) -> Result<Vec<ImageSummary>, ApiError> {
         let images = self.engine.images().await.map_err(engine_error)?;
         Ok(images.into_iter().map(image_summary).collect())
@@ -224,6 +243,8 @@ impl Client for Local {
 }
 
 fn pod_metrics(usage: PodUsage) -> PodMetrics {
+    let processes = usage.containers.iter().map(|one| one.processes).sum();
+    let network = usage.network;
     let containers = usage
         .containers
         .into_iter()
@@ -238,6 +259,8 @@ fn pod_metrics(usage: PodUsage) -> PodMetrics {
         name: usage.name,
         at: usage.at,
         containers,
+        processes: Some(processes),
+        network: network.map(|(received, sent)| NetworkBytes { received, sent }),
     }
 }
 

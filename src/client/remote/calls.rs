@@ -14,11 +14,12 @@ use super::connection::{
 use super::session::{self, Verb};
 use super::url::Url;
 use super::watch;
-use crate::base::SessionStream;
+use crate::base::{Incident, SessionStream};
 use crate::client::{
     Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions,
-    FieldValidation, ImagePull, ImageSource, ImageSummary, ListOptions, LogOptions, ObjectList,
-    Patch, PodMetrics, PruneReport, WatchEvent, WriteOptions, Written,
+    FieldValidation, ImagePull, ImageSource, ImageSummary, ListOptions, LogOptions, NetworkBytes,
+    ObjectList, PROCESSES_ANNOTATION, Patch, PodMetrics, PodProcesses, PruneReport,
+    RECEIVED_ANNOTATION, SENT_ANNOTATION, WatchEvent, WriteOptions, Written,
 };
 use crate::model::decode::kind_of;
 use crate::model::quantity::ParsedQuantity;
@@ -222,6 +223,16 @@ impl Client for Remote {
         items(&mut list).iter().map(pod_metrics).collect()
     }
 
+    async fn pod_processes(&self, namespace: &str, pod: &str) -> Result<PodProcesses, ApiError> {
+        let url = engine_pod(namespace, pod).segment("processes");
+        field(&mut self.connector.get_json(url).await?, "/status")
+    }
+
+    async fn pod_incidents(&self, namespace: &str, pod: &str) -> Result<Vec<Incident>, ApiError> {
+        let url = engine_pod(namespace, pod).segment("incidents");
+        field(&mut self.connector.get_json(url).await?, "/items")
+    }
+
     async fn images(&self) -> Result<Vec<ImageSummary>, ApiError> {
         let mut list = self.connector.get_json(Url::new(IMAGES)).await?;
         let images = items(&mut list);
@@ -301,6 +312,11 @@ impl Client for Remote {
     }
 }
 
+fn engine_pod(namespace: &str, pod: &str) -> Url {
+    let url = Url::new(ENGINE).segment("namespaces").segment(namespace);
+    url.segment("pods").segment(pod)
+}
+
 fn list_url(kind: Kind, options: &ListOptions) -> Url {
     Url::collection(kind, options.namespace.as_deref())
         .query_text("labelSelector", &options.label_selector)
@@ -368,7 +384,18 @@ fn pod_metrics(value: &Value) -> Result<PodMetrics, ApiError> {
             }
         })
         .collect();
+    // Numbers that the group has no place for; other servers do not tell them.
+    let number = |name: &str| {
+        let annotations = value.pointer("/metadata/annotations")?;
+        annotations.get(name)?.as_str()?.parse::<u64>().ok()
+    };
+    let received = number(RECEIVED_ANNOTATION);
+    let sent = number(SENT_ANNOTATION);
     Ok(PodMetrics {
+        processes: number(PROCESSES_ANNOTATION),
+        network: received
+            .zip(sent)
+            .map(|(received, sent)| NetworkBytes { received, sent }),
         namespace: text(value, "/metadata/namespace"),
         name: text(value, "/metadata/name"),
         at: text(value, "/timestamp")

@@ -1,4 +1,4 @@
-use super::super::fixtures::{Box, Was, at, container, observation, pod, sidecar};
+use super::super::fixtures::{Box, Was, at, container, instance, observation, pod, sidecar};
 use super::*;
 use crate::model::pod::as_ephemeral;
 
@@ -426,6 +426,67 @@ fn check_conditions(
     .map(|kind| condition(list, kind));
     assert_eq!(found, expected.map(str::to_owned), "{containers:?}");
     assert_eq!(condition(list, "PodScheduled"), "True");
+}
+
+#[test]
+fn memory_that_ran_out_is_told_in_words() {
+    let victim = |is_main| Victim {
+        pid: crate::base::Pid::new(77),
+        name: "sh".to_owned(),
+        is_main,
+    };
+    let words = oom_words(66_977_792, Some(64 << 20), Some(&victim(false)));
+    assert_eq!(words, "peak 63.8Mi, limit 64Mi; killed child sh (pid 77)");
+    let words = oom_words(0, None, Some(&victim(true)));
+    assert_eq!(words, "killed the main process (pid 77)");
+    assert_eq!(
+        oom_words(512 << 10, None, None),
+        "peak 512Ki; killed a process"
+    );
+
+    let mut ended = instance("a", 0, Was::OutOfMemory(137, 9));
+    ended.memory.kills = 1;
+    ended.memory.peak = 3 << 30;
+    let told = |instance: &Instance| state_of(instance).terminated.unwrap().message;
+    assert_eq!(
+        told(&ended).as_deref(),
+        Some("out of memory: peak 3Gi; killed a process")
+    );
+    // What the container itself left to say comes first.
+    ended.message = Some("bye".to_owned());
+    assert_eq!(told(&ended).as_deref(), Some("bye"));
+}
+
+#[test]
+fn a_failing_probe_is_a_condition_while_it_fails() {
+    use crate::probe::{Failing, ProbeKind};
+    let pod = pod("Always", Vec::new(), &["a"]);
+    let seen = observation(Box::Ready, &[("a", &[Was::Running])]);
+    let mut probes = Probes::default();
+    let told = |probes: &Probes| {
+        let status = pod_status(&pod, &seen, probes, &History::default(), at(50));
+        let conditions = status.conditions.unwrap_or_default();
+        let failing = conditions
+            .into_iter()
+            .find(|condition| condition.type_ == conditions::PROBE_FAILING);
+        failing.map(|condition| (condition.status, condition.message.unwrap()))
+    };
+    assert_eq!(told(&probes), None);
+    let id = crate::base::ContainerId::new("a-0");
+    let failing = Failing {
+        failures: 2,
+        threshold: 3,
+    };
+    probes.set_failing(&id, ProbeKind::Liveness, Some(failing));
+    assert_eq!(
+        told(&probes),
+        Some((
+            "True".to_owned(),
+            "a: liveness probe failing 2/3".to_owned()
+        ))
+    );
+    probes.set_failing(&id, ProbeKind::Liveness, None);
+    assert_eq!(told(&probes), None);
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod admit;
 mod files;
 mod hooks;
 mod image;
+mod incidents;
 mod kill;
 mod launch;
 mod message;

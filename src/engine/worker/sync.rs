@@ -122,6 +122,7 @@ impl PodWorker {
                 message,
                 grace,
             } => {
+                self.will_kill(&id, &message);
                 self.named_event(&name, Level::Normal, "Killing", message);
                 if let Err(text) = self.kill_one(&name, &id, grace).await {
                     let text = format!("error killing pod: {text}");

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::files::marked_post_starts;
+use super::incidents::Story;
 use super::probing::{probe_workers, running};
 use super::publish::Publisher;
 use super::volumes::Volumes;
@@ -100,6 +101,9 @@ pub(in crate::engine) struct PodWorker {
     eviction: watch::Receiver<Option<Eviction>>,
     /// Grace of the eviction that ends this pod.
     pub(super) eviction_grace: Option<Duration>,
+    pub(super) story: Story,
+    /// Why instances are killed on purpose.
+    pub(super) causes: HashMap<ContainerId, String>,
 }
 
 impl PodWorker {
@@ -150,6 +154,13 @@ impl PodWorker {
             started_at: Some(now),
             ..History::default()
         };
+        let logs = machine.directories.pod_logs(
+            pod.metadata.namespace.as_deref().unwrap_or_default(),
+            pod.metadata.name.as_deref().unwrap_or_default(),
+            &uid,
+        );
+        let story = Story::open(logs);
+        machine.board.tell(&uid, story.all());
         Self {
             starting: marked_post_starts(&machine.directories.pod(&uid)),
             uid,
@@ -173,6 +184,8 @@ impl PodWorker {
             adopted: running(&seen),
             eviction: machine.evictions.listen(&pod.uid()),
             eviction_grace: None,
+            story,
+            causes: HashMap::new(),
             machine,
         }
     }
@@ -215,6 +228,8 @@ impl PodWorker {
         self.machine.placements.release(&self.uid);
         self.machine.board.unwant(&self.uid);
         self.machine.tokens.forget(&self.uid);
+        self.settle().await;
+        self.machine.board.forget_story(&self.uid);
         if let Some(publisher) = self.publisher.take() {
             publisher.finish().await;
         }
@@ -368,6 +383,7 @@ impl PodWorker {
             meta.name.as_deref().unwrap_or_default(),
             seen,
         );
+        self.tell_incidents(seen);
         self.ensure_probes(seen);
         let now = self.machine.clock.now();
         let status = pod_status(&self.pod, seen, &self.verdicts(), &self.history, now);

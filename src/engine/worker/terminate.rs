@@ -272,6 +272,7 @@ impl PodWorker {
         if let Some(publisher) = self.publisher.take() {
             publisher.finish().await;
         }
+        self.settle().await;
         remove_directory(self.logs()).await;
         self.machine.board.take_down(&self.uid);
         if !self.is_stored() {

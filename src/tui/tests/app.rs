@@ -18,10 +18,10 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::base::{Clock, SessionStream, TerminalSize};
+use crate::base::{Clock, Incident, SessionStream, TerminalSize};
 use crate::client::{
     Client, DeleteOptions, EngineInfo, ExecOptions, ImageSource, ImageSummary, ListOptions,
-    LogOptions, ObjectList, Patch, PodMetrics, WatchEvent, WriteOptions, Written,
+    LogOptions, ObjectList, Patch, PodMetrics, PodProcesses, WatchEvent, WriteOptions, Written,
 };
 use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
 use crate::tui::HostPrograms;
@@ -44,6 +44,7 @@ pub(super) struct FakeEngine {
     deleted: Mutex<Vec<ObjectKey>>,
     created: Mutex<Vec<Value>>,
     asked: AtomicBool,
+    process_reads: AtomicUsize,
 }
 
 fn unused<T>() -> Result<T, ApiError> {
@@ -165,6 +166,13 @@ impl Client for FakeEngine {
         unused()
     }
     async fn pod_metrics(&self, _: Option<&str>) -> Result<Vec<PodMetrics>, ApiError> {
+        Ok(Vec::new())
+    }
+    async fn pod_processes(&self, _: &str, _: &str) -> Result<PodProcesses, ApiError> {
+        self.process_reads.fetch_add(1, Ordering::SeqCst);
+        unused()
+    }
+    async fn pod_incidents(&self, _: &str, _: &str) -> Result<Vec<Incident>, ApiError> {
         Ok(Vec::new())
     }
     async fn images(&self) -> Result<Vec<ImageSummary>, ApiError> {
