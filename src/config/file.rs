@@ -34,6 +34,10 @@ pub(super) struct File {
 pub(crate) struct Screen {
     /// A theme of the binary, or the name of a file in `themes/` without `.toml`.
     pub(crate) theme: Option<String>,
+    /// Ring the bell of the terminal when a pod gets into trouble.
+    pub(crate) bell: bool,
+    /// Show a notification of the desktop then (OSC 9), where the terminal can.
+    pub(crate) notify: bool,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq)]

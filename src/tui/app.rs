@@ -27,8 +27,8 @@ use super::screenshot;
 use super::tasks::{
     LogRequest, TtyInput, WatchRequest, apply, check, create, edit_outside, editor_command,
     expand_home, follow_kind, follow_logs, follow_personal, keep_drafts, list_paths, poll_metrics,
-    read_logs, read_manifest, read_personal, release_later, run_terminal, save_logs,
-    terminal_input, watch_signals,
+    poll_processes, read_excerpt, read_logs, read_manifest, read_personal, read_story,
+    release_later, run_terminal, save_logs, terminal_input, watch_signals,
 };
 use super::term::SessionId;
 use super::terminal::{self, FrameBackend, TerminalGuard};
@@ -203,6 +203,8 @@ struct Running {
     logs: Vec<AbortOnDropHandle<()>>,
     log_read: Option<AbortOnDropHandle<()>>,
     metrics: Option<AbortOnDropHandle<()>>,
+    processes: Option<AbortOnDropHandle<()>>,
+    story: Option<AbortOnDropHandle<()>>,
     terminals: HashMap<SessionId, RunningTerminal>,
     check: Option<AbortOnDropHandle<()>>,
     /// Reads keys.
@@ -403,6 +405,26 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                     })
                 });
             }
+            Effect::PollProcesses(target) => {
+                self.running.processes = target.map(|target| {
+                    self.with_client(move |client, messages| {
+                        poll_processes(client, target, messages)
+                    })
+                });
+            }
+            Effect::ReadStory(target) => {
+                let task =
+                    self.with_client(move |client, messages| read_story(client, target, messages));
+                self.running.story = Some(task);
+            }
+            Effect::ReadExcerpt {
+                target,
+                container,
+                previous,
+            } => {
+                self.reply_from(move |client| read_excerpt(client, target, container, previous));
+            }
+            Effect::Alert(alert) => (self.host.write)(&terminal::alert_sequence(&alert)),
             Effect::Create { path, namespace } => {
                 self.reply_from(move |client| create(client, path, namespace));
             }

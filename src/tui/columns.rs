@@ -23,6 +23,9 @@ pub(super) enum ColumnId {
     Memory,
     MemoryPercent,
     Age,
+    CpuRequestPercent,
+    MemoryRequestPercent,
+    CpuGraph,
     MemoryGraph,
     Ip,
     Node,
@@ -47,6 +50,9 @@ impl ColumnId {
             Self::Memory => "memory",
             Self::MemoryPercent => "memory-percent",
             Self::Age => "age",
+            Self::CpuRequestPercent => "cpu-request-percent",
+            Self::MemoryRequestPercent => "memory-request-percent",
+            Self::CpuGraph => "cpu-graph",
             Self::MemoryGraph => "memory-graph",
             Self::Ip => "ip",
             Self::Node => "node",
@@ -82,6 +88,9 @@ const POD_COLUMNS: &[Column] = &[
     column(ColumnId::Age,           "AGE",    true,  5, 6, 4),
 ];
 const MEMORY_GRAPH: Column = column(ColumnId::MemoryGraph, "MEM 5m", false, 6, 10, 10);
+const CPU_GRAPH: Column = column(ColumnId::CpuGraph, "CPU 5m", false, 6, 10, 12);
+const CPU_REQUEST: Column = column(ColumnId::CpuRequestPercent, "CPU%R", true, 5, 5, 14);
+const MEMORY_REQUEST: Column = column(ColumnId::MemoryRequestPercent, "MEM%R", true, 5, 5, 13);
 const WHY: Column = column(ColumnId::Why, "WHY", false, 14, u16::MAX, 11);
 
 const fn column(
@@ -104,7 +113,10 @@ const fn column(
 
 /// Columns [`compare`] knows an order for.
 pub(super) const fn is_sortable(id: ColumnId) -> bool {
-    !matches!(id, ColumnId::MemoryGraph | ColumnId::Why)
+    !matches!(
+        id,
+        ColumnId::CpuGraph | ColumnId::MemoryGraph | ColumnId::Why
+    )
 }
 
 pub(super) fn columns_of(kind: Kind, all_namespaces: bool, wide: bool) -> Vec<Column> {
@@ -119,7 +131,7 @@ pub(super) fn columns_of(kind: Kind, all_namespaces: bool, wide: bool) -> Vec<Co
             columns.push(column(ColumnId::Ip, "IP", false, 7, 39, 5));
             columns.push(column(ColumnId::Node, "NODE", false, 6, 20, 9));
         }
-        columns.extend([MEMORY_GRAPH, WHY]);
+        columns.extend([MEMORY_REQUEST, CPU_REQUEST, MEMORY_GRAPH, CPU_GRAPH, WHY]);
         return columns;
     }
     let titles = headers(kind, wide);
@@ -241,6 +253,12 @@ fn pod_cell(
         ColumnId::MemoryPercent => {
             percent(usage.map(|usage| usage.memory_bytes), facts.memory_limit)
         }
+        ColumnId::CpuRequestPercent => {
+            request_percent(usage.map(|usage| usage.cpu_millicores), facts.cpu_request)
+        }
+        ColumnId::MemoryRequestPercent => {
+            request_percent(usage.map(|usage| usage.memory_bytes), facts.memory_request)
+        }
         ColumnId::Age => since(row.since()),
         ColumnId::Ip => status_text(|pod| pod.status.as_ref()?.pod_ip.as_deref()),
         ColumnId::Node => status_text(|pod| pod.spec.as_ref()?.node_name.as_deref()),
@@ -252,7 +270,9 @@ fn pod_cell(
                 .unwrap_or_default(),
             health: Some(facts.health),
         },
-        ColumnId::Namespace | ColumnId::MemoryGraph | ColumnId::Printed(_) => Cell::dim(""),
+        ColumnId::Namespace | ColumnId::CpuGraph | ColumnId::MemoryGraph | ColumnId::Printed(_) => {
+            Cell::dim("")
+        }
     }
 }
 
@@ -272,6 +292,14 @@ fn percent(used: Option<u64>, limit: Option<i64>) -> Cell {
     Cell {
         text: percent.to_string(),
         health: Some(health),
+    }
+}
+
+/// More than was requested is allowed; only a limit is a danger.
+fn request_percent(used: Option<u64>, request: Option<i64>) -> Cell {
+    Cell {
+        health: Some(Health::Neutral),
+        ..percent(used, request)
     }
 }
 
@@ -352,7 +380,19 @@ pub(super) fn compare(left: &Row, right: &Row, sort: Sort, metrics: &Metrics) ->
                 }))
         }
         ColumnId::Printed(index) => printed(left, index).cmp(&printed(right, index)),
-        ColumnId::Name | ColumnId::MemoryGraph | ColumnId::Why => Ordering::Equal,
+        ColumnId::CpuRequestPercent => {
+            let share =
+                |row: &Row| share(usage(row).cpu_millicores, row, |facts| facts.cpu_request);
+            share(right).cmp(&share(left))
+        }
+        ColumnId::MemoryRequestPercent => {
+            let share =
+                |row: &Row| share(usage(row).memory_bytes, row, |facts| facts.memory_request);
+            share(right).cmp(&share(left))
+        }
+        ColumnId::Name | ColumnId::CpuGraph | ColumnId::MemoryGraph | ColumnId::Why => {
+            Ordering::Equal
+        }
     };
     let order = order.then_with(|| {
         (&left.key.name, &left.key.namespace).cmp(&(&right.key.name, &right.key.namespace))

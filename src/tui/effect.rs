@@ -32,6 +32,17 @@ pub(super) enum Effect {
     },
     /// Read usage every two seconds, or stop.
     PollMetrics(Option<MetricsScope>),
+    /// Read the processes of a pod every two seconds, or stop.
+    PollProcesses(Option<Target>),
+    /// What happened to the containers of a pod.
+    ReadStory(Target),
+    /// The end of a container's log: of the instance before the running one, or of the last one.
+    ReadExcerpt {
+        target: Target,
+        container: String,
+        previous: bool,
+    },
+    Alert(super::alerts::Alert),
     Create {
         path: String,
         namespace: String,

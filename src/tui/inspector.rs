@@ -1,5 +1,6 @@
 //! The inspector: what is shown about the selected object.
 
+use super::data::{Processes, Span, Story};
 use super::logs::LogPane;
 use crate::base::Uid;
 use crate::model::{Kind, ObjectKey};
@@ -9,16 +10,25 @@ pub(super) enum Tab {
     Logs,
     Events,
     Spec,
+    Procs,
+    Metrics,
     Describe,
 }
 
 impl Tab {
-    const ALL: [Self; 4] = [Self::Logs, Self::Events, Self::Spec, Self::Describe];
+    const ALL: [Self; 6] = [
+        Self::Logs,
+        Self::Events,
+        Self::Spec,
+        Self::Procs,
+        Self::Metrics,
+        Self::Describe,
+    ];
 
     /// The tabs that mean something for objects of this kind.
     pub(super) fn of(kind: Kind) -> Vec<Self> {
         let means_something = |tab: &Self| match tab {
-            Self::Logs => kind == Kind::Pod,
+            Self::Logs | Self::Procs | Self::Metrics => kind == Kind::Pod,
             Self::Events => kind != Kind::Event,
             Self::Spec | Self::Describe => true,
         };
@@ -30,7 +40,20 @@ impl Tab {
             Self::Logs => "Logs",
             Self::Events => "Events",
             Self::Spec => "Spec",
+            Self::Procs => "Procs",
+            Self::Metrics => "Metrics",
             Self::Describe => "Describe",
+        }
+    }
+
+    /// Where there is not room for all titles.
+    pub(super) const fn short_title(self) -> &'static str {
+        match self {
+            Self::Logs | Self::Spec => self.title(),
+            Self::Events => "Evts",
+            Self::Procs => "Proc",
+            Self::Metrics => "Metr",
+            Self::Describe => "Desc",
         }
     }
 
@@ -40,7 +63,9 @@ impl Tab {
             Self::Logs => 1,
             Self::Events => 2,
             Self::Spec => 3,
-            Self::Describe => 4,
+            Self::Procs => 4,
+            Self::Metrics => 5,
+            Self::Describe => 6,
         }
     }
 }
@@ -56,10 +81,17 @@ pub(super) struct Inspector {
     pub(super) spec: Vec<String>,
     /// The secret whose values are shown.
     pub(super) revealed: Option<(ObjectKey, Uid)>,
-    /// First line in view of Events, Spec and Describe.
+    /// First line in view of Events, Spec, Describe and Procs.
     pub(super) events_top: usize,
     pub(super) spec_top: usize,
     pub(super) describe_top: usize,
+    pub(super) processes: Processes,
+    pub(super) procs_top: usize,
+    /// What the Metrics tab looks back at.
+    pub(super) span: Span,
+    pub(super) story: Story,
+    /// Nothing but the story in the Events tab.
+    pub(super) story_only: bool,
 }
 
 impl Inspector {
@@ -73,6 +105,11 @@ impl Inspector {
             events_top: 0,
             spec_top: 0,
             describe_top: 0,
+            processes: Processes::default(),
+            procs_top: 0,
+            span: Span::default(),
+            story: Story::default(),
+            story_only: false,
         }
     }
 

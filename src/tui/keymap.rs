@@ -53,7 +53,10 @@ pub(super) enum Cmd {
     Container,
     NextMatch,
     FaultsOnly,
-    NextProblem,
+    Attention,
+    Span,
+    Story,
+    Excerpt,
     Mark,
     MarkRange,
     SortPicker,
@@ -199,7 +202,11 @@ impl Cmd {
             Self::Container => "container",
             Self::NextMatch => "next-match",
             Self::FaultsOnly => "faults-only",
-            Self::NextProblem => "next-problem",
+            // The name it had when it only went to the next one; files of users know it.
+            Self::Attention => "next-problem",
+            Self::Span => "span",
+            Self::Story => "story",
+            Self::Excerpt => "log-excerpt",
             Self::Mark => "mark",
             Self::MarkRange => "mark-range",
             Self::SortPicker => "sort",
@@ -221,6 +228,8 @@ pub(super) enum Place {
     Anywhere,
     List,
     Logs,
+    Events,
+    Metrics,
     /// A terminal whose program gets the keys.
     Terminal,
     /// Behind the chord key of a terminal.
@@ -239,10 +248,12 @@ impl Place {
 }
 
 impl Place {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Anywhere,
         Self::List,
         Self::Logs,
+        Self::Events,
+        Self::Metrics,
         Self::Terminal,
         Self::Chord,
         Self::Scroll,
@@ -255,6 +266,8 @@ impl Place {
             Self::Anywhere => "anywhere",
             Self::List => "list",
             Self::Logs => "logs",
+            Self::Events => "events",
+            Self::Metrics => "metrics",
             Self::Terminal => "terminal",
             Self::Chord => "chord",
             Self::Scroll => "scroll",
@@ -422,7 +435,10 @@ const TABLE: &[Row] = &[
     (Cmd::Log(LogCmd::Select), Place::Logs, "v", None, "mark lines (also with the mouse), or stop"),
     (Cmd::Log(LogCmd::Copy), Place::Logs, "c", None, "copy the marked lines; without any: name, row, YAML ..."),
     (Cmd::Log(LogCmd::Save), Place::Logs, "W", None, "save the log to a file, from the first line on"),
-    (Cmd::NextProblem, Place::List, "!", Some("problem"), "select the next object in trouble"),
+    (Cmd::Story, Place::Events, "t", Some("story"), "only restarts, kills and failed probes, or all events"),
+    (Cmd::Excerpt, Place::Events, "p", Some("last log"), "the last lines before the container ended"),
+    (Cmd::Span, Place::Metrics, "t", Some("span"), "look back five minutes, or an hour"),
+    (Cmd::Attention, Place::Anywhere, "!", Some("attention"), "pods in trouble, newest first; again: the next one"),
     (Cmd::FaultsOnly, Place::List, "f", Some("faults"), "only objects in trouble, or all"),
     (Cmd::Mark, Place::List, "space", Some("mark"), "mark the object, for actions on several"),
     (Cmd::MarkRange, Place::List, "v", None, "mark everything from the last mark to here"),
@@ -448,7 +464,9 @@ const TABLE: &[Row] = &[
     (Cmd::TabNumber(1), Place::Anywhere, "1", None, "first tab of the inspector"),
     (Cmd::TabNumber(2), Place::Anywhere, "2", None, "second tab of the inspector"),
     (Cmd::TabNumber(3), Place::Anywhere, "3", None, "third tab of the inspector"),
-    (Cmd::TabNumber(4), Place::Anywhere, "4", None, "fourth tab of the inspector"),
+    (Cmd::TabNumber(4), Place::Anywhere, "4", None, "processes of the selected pod"),
+    (Cmd::TabNumber(5), Place::Anywhere, "5", None, "charts of CPU, memory, network and processes"),
+    (Cmd::TabNumber(6), Place::Anywhere, "6", None, "sixth tab of the inspector: describe"),
     (Cmd::Zoom, Place::Anywhere, "z", None, "zoom the focused region, or back"),
     (Cmd::AllNamespaces, Place::Anywhere, "0", None, "all namespaces, or back to one"),
     (Cmd::Wide, Place::List, "w", None, "more columns"),
@@ -592,6 +610,8 @@ mod tests {
             for place in [
                 Place::List,
                 Place::Logs,
+                Place::Events,
+                Place::Metrics,
                 Place::Anywhere,
                 Place::Terminal,
                 Place::Chord,

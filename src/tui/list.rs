@@ -198,16 +198,15 @@ impl List {
         rows.filter(|row| self.is_marked(row)).cloned().collect()
     }
 
-    /// Selects the next bad row, else the next that waits, around the end; false when all is well.
-    pub(super) fn next_problem(&mut self) -> bool {
-        let count = self.order.len();
-        let after = (1..=count).map(|step| (self.index + step) % count);
-        let first = |health: Health| {
-            let mut places = after.clone();
-            places.find(|&index| self.order[index].health == health)
-        };
-        let found = first(Health::Bad).or_else(|| first(Health::Wait));
-        found.map(|index| self.select(index)).is_some()
+    /// False when the list does not show it.
+    pub(super) fn select_key(&mut self, key: &ObjectKey) -> bool {
+        let place = self.order.iter().position(|row| row.key == *key);
+        place.map(|index| self.select(index)).is_some()
+    }
+
+    /// It is selected as soon as the list shows it.
+    pub(super) fn wish(&mut self, key: &ObjectKey) {
+        self.selected = Some(key.clone());
     }
 
     /// Moves the view so that the selection is in it and no line is wasted.

@@ -14,13 +14,18 @@
 //!
 //! * [`actions`] is what can be done with an object, with the command lines that do the same; [`deletions`] are those
 //!   that can still be taken back.
+//! * Processes of a pod are read only while their tab is on the screen; the story of its containers when its tab
+//!   is, and again after something happened ([`data`], `update::sync`). [`attention`] is the queue of pods in
+//!   trouble, [`alerts`] calls for attention outside of the screen.
 //! * [`editor`] is the Spec editor: text, diagnostics, completion, review, apply and undo.
 //!
 //! The first frame is drawn before the engine is asked anything: the client arrives later, through a future.
 //! Deliberately absent: system calls, knowledge of the engine, printing.
 
 mod actions;
+mod alerts;
 mod app;
+mod attention;
 mod columns;
 mod data;
 mod deletions;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ratatui::layout::Rect;
 
+use super::alerts::Alerts;
 use super::data::{Collections, Health, Metrics};
 use super::deletions::Deletions;
 use super::editor::{Editing, Stage};
@@ -37,6 +38,7 @@ pub(super) struct Model {
     pub(super) is_zoomed: bool,
     pub(super) overlays: Vec<Overlay>,
     pub(super) notices: Notices,
+    pub(super) alerts: Alerts,
     pub(super) look: Look,
     pub(super) keymap: Keymap,
     /// The files that look and keys come from.
@@ -80,6 +82,10 @@ pub(super) struct Pending {
     pub(super) is_describe_stale: bool,
     /// The tab the text of the inspector was made for.
     pub(super) shown_tab: Option<Tab>,
+    /// The pod whose processes are read now, see `update::sync`.
+    pub(super) processes: Option<super::logs::Target>,
+    /// What the story of the shown pod was last read for.
+    pub(super) story: Option<(super::logs::Target, u64)>,
     /// The terminal of the user has lost the focus.
     pub(super) is_unfocused: bool,
     /// Fingerprint of the visible texts that change with time, at the last tick.
@@ -108,6 +114,7 @@ impl Model {
             is_zoomed: false,
             overlays: Vec::new(),
             notices: Notices::default(),
+            alerts: Alerts::default(),
             look,
             keymap: Keymap::default(),
             personal: PersonalFiles::default(),
@@ -197,6 +204,8 @@ impl Model {
         match (self.focus, self.tab()) {
             (Focus::List, _) => Place::List,
             (Focus::Inspector, Tab::Logs) => Place::Logs,
+            (Focus::Inspector, Tab::Events) => Place::Events,
+            (Focus::Inspector, Tab::Metrics) => Place::Metrics,
             (Focus::Inspector, _) => Place::Anywhere,
             (Focus::Terminal, _) => self.terminal_place(),
         }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::logs::{LogEntry, LogPage};
+use super::logs::{LogEntry, LogPage, Target};
 use super::personal::PersonalFiles;
 use super::term::SessionId;
-use crate::base::SessionEnd;
-use crate::client::{EngineInfo, PodMetrics, WatchEvent};
+use crate::base::{Incident, SessionEnd};
+use crate::client::{EngineInfo, PodMetrics, PodProcesses, WatchEvent};
 use crate::model::{Kind, Object, ObjectKey};
 
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ pub(super) enum Msg {
         news: TtyNews,
     },
     Metrics(Result<Vec<PodMetrics>, String>),
+    Processes(Target, Result<PodProcesses, String>),
+    Story(Target, Result<Vec<Incident>, String>),
     /// The files of the configuration directory changed.
     Personal(Box<PersonalFiles>),
     /// Their changes are not seen any more; the text says why.
@@ -133,6 +135,11 @@ pub(super) enum Reply {
         found: Vec<String>,
     },
     Editor(super::editor::EditorReply),
+    /// The last lines of a container's log, safe to draw.
+    Excerpt {
+        container: String,
+        lines: Result<Vec<String>, String>,
+    },
     /// A file was written, or was not.
     Saved(String, Result<(), String>),
     /// Lines of logs were written to a file, or were not.

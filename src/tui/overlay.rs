@@ -12,6 +12,14 @@ pub(super) enum Overlay {
     Picker(Picker),
     Confirm(Confirm),
     Text(TextBox),
+    /// The pods in trouble; drawn from the model, so it is always of now.
+    Attention(Attention),
+}
+
+/// The place in the queue: a pod, so that it stays when others come and go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Attention {
+    pub(super) selected: Option<ObjectKey>,
 }
 
 /// A line of input at the bottom.
@@ -254,6 +262,11 @@ impl Mode {
 }
 
 /// A tab as the title of the inspector shows it.
-pub(super) fn tab_label(tab: Tab) -> String {
-    format!("{} {}", tab.number(), tab.title())
+pub(super) fn tab_label(tab: Tab, is_short: bool) -> String {
+    let title = if is_short {
+        tab.short_title()
+    } else {
+        tab.title()
+    };
+    format!("{} {title}", tab.number())
 }

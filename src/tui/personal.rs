@@ -81,6 +81,8 @@ fn apply_config(model: &mut Model, file: &FileText) {
         Err(problem) => Err(format!("config.toml: {problem}")),
     };
     let applied = screen.and_then(|screen| {
+        model.alerts.bell = screen.bell;
+        model.alerts.notify = screen.notify;
         let theme = screen.theme.as_deref().unwrap_or("default");
         let result = model.look.set_theme(theme);
         result.map_err(|problem| format!("config.toml: [screen] theme: {problem}"))

@@ -87,6 +87,14 @@ fn summary(msg: &Msg) -> String {
             format!("{id:?}: {news}")
         }
         Msg::Metrics(result) => format!("metrics of {:?} pods", result.as_ref().map(Vec::len)),
+        Msg::Processes(target, result) => {
+            let count = result.as_ref().map(|found| found.total);
+            format!("processes of {}: {count:?}", target.key)
+        }
+        Msg::Story(target, result) => {
+            let count = result.as_ref().map(Vec::len);
+            format!("story of {}: {count:?}", target.key)
+        }
         Msg::PersonalUnwatched(problem) => format!("configuration not watched: {problem}"),
         Msg::Personal(files) => {
             let read = |text: &super::personal::FileText| match text {
@@ -109,6 +117,12 @@ fn summary(msg: &Msg) -> String {
             } => format!("created {created:?}, {} problems", problems.len()),
             Reply::Paths { found, .. } => format!("{} paths", found.len()),
             Reply::Editor(reply) => editor(reply),
+            Reply::Excerpt { container, lines } => {
+                format!(
+                    "log of {container}: {:?} lines",
+                    lines.as_ref().map(Vec::len)
+                )
+            }
             Reply::Saved(path, result) => format!("saved {path}: {result:?}"),
         },
     }

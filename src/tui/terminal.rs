@@ -18,6 +18,7 @@ use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 
+use super::alerts::Alert;
 use super::term::CursorShape;
 
 /// Synchronised output (DEC private mode 2026): the terminal shows the frame as a whole. Terminals without
@@ -115,6 +116,18 @@ pub(super) const fn motion_sequence(is_on: bool) -> &'static [u8] {
     } else {
         b"\x1b[?1003l\x1b[?1000h\x1b[?1002h"
     }
+}
+
+/// BEL, and OSC 9: the terminal shows a notification of the desktop. The text holds no control characters.
+pub(super) fn alert_sequence(alert: &Alert) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(text) = &alert.text {
+        bytes.extend_from_slice(format!("\x1b]9;{text}\x1b\\").as_bytes());
+    }
+    if alert.bell {
+        bytes.push(0x07);
+    }
+    bytes
 }
 
 pub(super) const fn cursor_sequence(shape: CursorShape) -> &'static [u8] {

@@ -3,6 +3,7 @@
 mod actions;
 mod app;
 mod behaviour;
+mod inspector;
 mod log_files;
 mod logs;
 mod properties;

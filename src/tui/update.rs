@@ -1,6 +1,7 @@
 //! The one place where the state of the screen changes: `update(model, message) → effects`. Pure: no clock,
 //! no files, no tasks.
 
+mod attention;
 mod commands;
 mod delete;
 mod logs;
@@ -37,6 +38,11 @@ pub(super) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         // Motion is for programs in terminals alone; nothing of podtui follows it.
         Msg::Mouse(event) if event.kind == MouseEventKind::Moved => {
             terminal::on_mouse(model, event).unwrap_or_default()
+        }
+        // Nor do processes that do what they did before.
+        Msg::Processes(target, reading) => {
+            model.pending.is_dirty |= model.inspector.processes.update(&target, reading);
+            Vec::new()
         }
         other => {
             model.pending.is_dirty = true;
@@ -101,7 +107,7 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
             kind,
             generation,
             news,
-        } => on_watch(model, kind, generation, news),
+        } => return on_watch(model, kind, generation, news),
         Msg::Logs {
             generation,
             source,
@@ -125,6 +131,12 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Metrics(Ok(readings)) => {
             model.metrics.update(readings);
             model.pending.is_list_stale = true;
+        }
+        Msg::Processes(target, reading) => {
+            model.inspector.processes.update(&target, reading);
+        }
+        Msg::Story(target, told) => {
+            model.inspector.story.update(&target, told);
         }
         // Usage is then shown as `-`; a cause worth telling shows in the watches as well.
         Msg::Metrics(Err(_)) => model.metrics.update(Vec::new()),
@@ -169,15 +181,16 @@ fn on_paste(model: &mut Model, text: &str) -> Vec<Effect> {
     Vec::new()
 }
 
-fn on_watch(model: &mut Model, kind: Kind, generation: u64, news: WatchNews) {
+fn on_watch(model: &mut Model, kind: Kind, generation: u64, news: WatchNews) -> Vec<Effect> {
     let Some(collection) = model.collections.of_watch(kind, generation) else {
-        return;
+        return Vec::new();
     };
+    let mut fallen = Vec::new();
     match news {
         WatchNews::Listed(objects) => collection.reset(objects),
         WatchNews::Changes(events) => {
             for event in events {
-                collection.apply(event);
+                fallen.extend(collection.apply(event));
             }
         }
         WatchNews::Lost(problem) => {
@@ -189,6 +202,8 @@ fn on_watch(model: &mut Model, kind: Kind, generation: u64, news: WatchNews) {
     }
     model.pending.is_list_stale |= kind == model.list.kind;
     model.pending.is_describe_stale = true;
+    let troubled = fallen.iter().filter_map(|row| sync::trouble(model, row));
+    troubled.collect()
 }
 
 pub(in crate::tui) use restart::Restart;

@@ -103,17 +103,21 @@ impl Collection {
         self.liveness = Liveness::Live;
     }
 
-    pub(in crate::tui) fn apply(&mut self, event: WatchEvent) {
+    /// Returns the pod that got into trouble by this, if one did.
+    pub(in crate::tui) fn apply(&mut self, event: WatchEvent) -> Option<Arc<Row>> {
         self.liveness = Liveness::Live;
         match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                let row = Row::of(object);
-                self.rows.insert(row.key.clone(), Arc::new(row));
+                let row = Arc::new(Row::of(object));
+                let before = self.rows.insert(row.key.clone(), Arc::clone(&row));
+                let was_bad = before.is_some_and(|before| before.health == Health::Bad);
+                (row.health == Health::Bad && !was_bad).then_some(row)
             }
             WatchEvent::Deleted(object) => {
                 self.rows.remove(&object.key());
+                None
             }
-            WatchEvent::Bookmark(_) => {}
+            WatchEvent::Bookmark(_) => None,
         }
     }
 

@@ -1,9 +1,10 @@
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodCondition};
 
 use super::Health;
 use crate::model::pod::{
     container_limit, every_container, is_deleting, is_limited, is_terminal, pod_limits,
+    pod_requests,
 };
 use crate::printer::{PodSummary, pod_summary};
 use crate::tui::sanitize::plain;
@@ -16,7 +17,12 @@ pub(in crate::tui) struct PodFacts {
     /// Millicores and bytes, when every container is limited.
     pub(in crate::tui) cpu_limit: Option<i64>,
     pub(in crate::tui) memory_limit: Option<i64>,
+    /// Millicores and bytes, when anything is requested.
+    pub(in crate::tui) cpu_request: Option<i64>,
+    pub(in crate::tui) memory_request: Option<i64>,
     pub(in crate::tui) why: Option<Why>,
+    /// When what `why` says began, as far as the status tells.
+    pub(in crate::tui) trouble_since: Option<Timestamp>,
     /// Init containers first, in the order of the spec.
     pub(in crate::tui) containers: Vec<ContainerFacts>,
     /// Grows with every change of the spec.
@@ -82,11 +88,18 @@ impl PodFacts {
             let spec = spec.filter(|spec| is_limited(spec, resource))?;
             pod_limits(spec).get(resource).copied()
         };
+        let request = |resource: &str| {
+            let request = pod_requests(spec?).get(resource).copied();
+            request.filter(|request| !request.is_zero())
+        };
         Self {
             health: health(pod, &summary),
             cpu_limit: limit("cpu").map(|limit| limit.milli_value()),
             memory_limit: limit("memory").map(|limit| limit.value()),
+            cpu_request: request("cpu").map(|request| request.milli_value()),
+            memory_request: request("memory").map(|request| request.value()),
             why: why(pod),
+            trouble_since: trouble_since(pod),
             containers: containers(pod),
             generation: pod.metadata.generation,
             is_active: !is_terminal(pod),
@@ -168,7 +181,8 @@ fn ended(state: &ContainerStateTerminated) -> Option<End> {
 
 /// The first container that is in trouble, else the pod itself.
 fn why(pod: &Pod) -> Option<Why> {
-    statuses(pod).find_map(container_why).or_else(|| {
+    let containers = statuses(pod).find_map(container_why);
+    containers.or_else(|| failing_probe(pod)).or_else(|| {
         let status = pod.status.as_ref()?;
         let reason = status.reason.as_deref().filter(|reason| !reason.is_empty());
         let message = status.message.as_deref().unwrap_or_default();
@@ -185,11 +199,45 @@ fn why(pod: &Pod) -> Option<Why> {
     })
 }
 
-fn unscheduled(pod: &Pod) -> Option<Why> {
+fn condition<'a>(pod: &'a Pod, kind: &str, status: &str) -> Option<&'a PodCondition> {
     let conditions = pod.status.as_ref()?.conditions.as_deref()?;
-    let refused = conditions
+    conditions
         .iter()
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
+        .find(|condition| condition.type_ == kind && condition.status == status)
+}
+
+/// podtui's engine tells how many failures in a row there were.
+fn failing_probe(pod: &Pod) -> Option<Why> {
+    if is_terminal(pod) || is_deleting(pod) {
+        return None;
+    }
+    let failing = condition(pod, "podtui.dev/ProbeFailing", "True")?;
+    Some(Why {
+        text: plain(failing.message.as_deref()?),
+        retry_at: None,
+    })
+}
+
+/// The newest end of a container that is not well, else since when the pod is not ready or not scheduled.
+fn trouble_since(pod: &Pod) -> Option<Timestamp> {
+    let ends = statuses(pod)
+        .filter(|status| !status.ready)
+        .filter_map(|status| {
+            let end = |state: Option<&k8s_openapi::api::core::v1::ContainerState>| {
+                let end = state?.terminated.as_ref()?;
+                end.finished_at.as_ref().map(|time| time.0)
+            };
+            end(status.state.as_ref()).or_else(|| end(status.last_state.as_ref()))
+        });
+    let turned = ["Ready", "PodScheduled"].into_iter().filter_map(|kind| {
+        let condition = condition(pod, kind, "False")?;
+        condition.last_transition_time.as_ref().map(|time| time.0)
+    });
+    ends.max().or_else(|| turned.max())
+}
+
+fn unscheduled(pod: &Pod) -> Option<Why> {
+    let refused = condition(pod, "PodScheduled", "False")?;
     let text = refused.message.as_deref().or(refused.reason.as_deref())?;
     Some(Why {
         text: plain(text),
@@ -254,7 +302,8 @@ fn end_words(end: &ContainerStateTerminated) -> String {
         .filter(|message| !message.is_empty())
     {
         words.push_str(": ");
-        words.push_str(message);
+        // The reason says that already.
+        words.push_str(message.strip_prefix("out of memory: ").unwrap_or(message));
     }
     words
 }
@@ -319,6 +368,30 @@ mod tests {
             }]}),
             Health::Wait,
             None,
+        );
+        check(
+            serde_json::json!({"phase": "Running", "containerStatuses": [{
+                "name": "main", "ready": false, "restartCount": 1, "image": "i", "imageID": "",
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}},
+                "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled",
+                    "message": "out of memory: peak 63.9Mi, limit 64Mi; killed child sh (pid 7)",
+                    "startedAt": "2026-01-02T02:59:00Z", "finishedAt": "2026-01-02T02:59:55Z"}},
+            }]}),
+            Health::Bad,
+            Some(
+                "main: OOMKilled, exit 137: peak 63.9Mi, limit 64Mi; killed child sh (pid 7), \
+                 1 restarts; restart in 5s",
+            ),
+        );
+        check(
+            serde_json::json!({"phase": "Running",
+                "conditions": [{"type": "podtui.dev/ProbeFailing", "status": "True",
+                    "message": "main: liveness probe failing 2/3"}],
+                "containerStatuses": [{
+                    "name": "main", "ready": true, "restartCount": 0, "image": "i", "imageID": "",
+                    "state": {"running": {"startedAt": "2026-01-02T02:59:00Z"}}}]}),
+            Health::Ok,
+            Some("main: liveness probe failing 2/3"),
         );
         check(
             serde_json::json!({"phase": "Failed", "reason": "Evicted", "message": "no memory"}),

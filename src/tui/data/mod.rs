@@ -4,7 +4,11 @@
 mod collection;
 mod facts;
 mod metrics;
+mod processes;
+mod story;
 
 pub(super) use collection::{Collections, Health, Liveness, Row};
 pub(super) use facts::{ContainerFacts, PodFacts};
-pub(super) use metrics::{Metrics, Usage};
+pub(super) use metrics::{Metrics, Sample, Span, Usage};
+pub(super) use processes::{ProcessRow, Processes};
+pub(super) use story::{Chapter, Story};

@@ -140,6 +140,12 @@ fn hints(model: &Model) -> (Hints, Hints) {
             ("esc", "cancel"),
         ]),
         Some(Overlay::Text(_)) => words(&[("j k", "scroll"), ("esc", "close")]),
+        Some(Overlay::Attention(_)) => words(&[
+            ("enter", "go there"),
+            ("l", "its log"),
+            ("! j k", "choose"),
+            ("esc", "close"),
+        ]),
         None if model.editing.editor.is_some() && model.focus != Focus::Terminal => {
             words(&editor_hints(model))
         }

@@ -1,7 +1,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::canvas::Canvas;
-use super::{describe, events, logs, spec};
+use super::{describe, events, logs, metrics, processes, spec};
 use crate::tui::data::Liveness;
 use crate::tui::inspector::Tab;
 use crate::tui::logs::{Position, SourceState};
@@ -10,26 +10,47 @@ use crate::tui::overlay::{Focus, tab_label};
 
 /// Column at which the tabs start; the name of the object is in front of them.
 const MAX_NAME: usize = 30;
+/// Beside the short titles of all tabs.
+const SHORT_NAME: usize = 14;
 
 fn name_of(model: &Model) -> String {
+    let most = match model.areas().inspector.width {
+        0..100 => SHORT_NAME,
+        _ => MAX_NAME,
+    };
     let name = model
         .list
         .selected()
         .map_or("-", |row| row.key.name.as_str());
-    super::canvas::cut(name, MAX_NAME, model.look.glyphs.ellipsis)
+    super::canvas::cut(name, most, model.look.glyphs.ellipsis)
 }
 
 /// Columns and texts of the tabs in the title row.
 fn tabs(model: &Model) -> Vec<(usize, Tab, String)> {
+    let room = usize::from(model.areas().inspector.width);
+    let state: usize = state_parts(model).iter().map(|part| part.width() + 2).sum();
+    let whole = tabs_with(model, false);
+    if end_of(&whole) + state + 3 <= room {
+        return whole;
+    }
+    tabs_with(model, true)
+}
+
+fn end_of(tabs: &[(usize, Tab, String)]) -> usize {
+    tabs.last().map_or(0, |(at, _, label)| at + label.width())
+}
+
+/// Short titles stand closer, too.
+fn tabs_with(model: &Model, is_short: bool) -> Vec<(usize, Tab, String)> {
     let mut at = 3 + name_of(model).width() + 3;
     let mut tabs = Vec::new();
     for tab in Tab::of(model.list.kind) {
-        let label = tab_label(tab);
+        let label = tab_label(tab, is_short);
         // The shown tab is told by brackets, not by colour alone.
-        let label = if tab == model.tab() {
-            format!("[{label}]")
-        } else {
-            format!(" {label} ")
+        let label = match (tab == model.tab(), is_short) {
+            (true, _) => format!("[{label}]"),
+            (false, true) => format!("{label} "),
+            (false, false) => format!(" {label} "),
         };
         let width = label.width();
         tabs.push((at, tab, label));
@@ -73,6 +94,8 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         Tab::Logs => logs::draw(model, &mut content),
         Tab::Events => events::draw(model, &mut content),
         Tab::Spec => spec::draw(model, &mut content),
+        Tab::Procs => processes::draw(model, &mut content),
+        Tab::Metrics => metrics::draw(model, &mut content),
         Tab::Describe => describe::draw(model, &mut content),
     }
 }
@@ -117,6 +140,14 @@ fn state_parts(model: &Model) -> Vec<String> {
         .map(|collection| &collection.liveness);
     if let Some(Liveness::Broken(_)) = broken {
         return vec!["reconnecting".to_owned()];
+    }
+    let inspector = &model.inspector;
+    match model.tab() {
+        Tab::Procs if inspector.processes.is_read => {
+            return processes::state(&inspector.processes);
+        }
+        Tab::Metrics => return vec![inspector.span.words().to_owned()],
+        Tab::Logs | Tab::Events | Tab::Spec | Tab::Procs | Tab::Describe => {}
     }
     let logs = &model.inspector.logs;
     if model.tab() != Tab::Logs || logs.target.is_none() {

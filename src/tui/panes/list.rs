@@ -12,6 +12,11 @@ use crate::tui::model::{Connection, Model};
 use crate::tui::overlay::Focus;
 use crate::tui::theme::Styles;
 
+/// Columns of words that further columns must leave.
+const WHY_WORTH: usize = 30;
+/// Columns of this priority and better ones stand before the words.
+const LEAST_BEFORE_WHY: u8 = 12;
+
 pub(super) fn health_style(styles: &Styles, health: Option<Health>) -> Style {
     match health {
         Some(Health::Bad) => styles.bad,
@@ -148,6 +153,10 @@ fn fit(model: &Model, columns: &[Column], cells: &[Vec<Cell>], width: usize) -> 
             .clamp(column.min.into(), column.max.into())
     };
     let is_why = |index: usize| columns[index].id == ColumnId::Why;
+    let why = (0..columns.len()).find(|&index| is_why(index));
+    let is_said = |index: &usize| cells.iter().any(|row| !row[*index].text.is_empty());
+    // What is wrong, in words, is worth more than shares of requests.
+    let kept = why.filter(is_said).map_or(0, |_| WHY_WORTH);
     let mut order: Vec<usize> = (0..columns.len()).filter(|&index| !is_why(index)).collect();
     order.sort_by_key(|&index| columns[index].priority);
     let mut widths = vec![None; columns.len()];
@@ -159,7 +168,12 @@ fn fit(model: &Model, columns: &[Column], cells: &[Vec<Cell>], width: usize) -> 
             ColumnId::Status => natural(index).min(17),
             _ => usize::from(columns[index].min),
         };
-        if free > min {
+        let kept = if columns[index].priority > LEAST_BEFORE_WHY {
+            kept
+        } else {
+            0
+        };
+        if free > min + kept {
             widths[index] = Some(min);
             free -= min + 1;
         } else if index == order[0] {
@@ -177,8 +191,6 @@ fn fit(model: &Model, columns: &[Column], cells: &[Vec<Cell>], width: usize) -> 
         }
     }
     // The words take what the others leave, and nothing when they say nothing.
-    let why = (0..columns.len()).find(|&index| is_why(index));
-    let is_said = |index: &usize| cells.iter().any(|row| !row[*index].text.is_empty());
     if let Some(index) = why
         .filter(is_said)
         .filter(|&index| free > usize::from(columns[index].min))
@@ -262,7 +274,11 @@ fn draw_row(
         let Some(width) = *width else { continue };
         let style = health_style(styles, cell.health);
         if column.id == ColumnId::MemoryGraph {
-            canvas.put(at, line, &memory_graph(model, row, width), styles.dim);
+            let graph = graph(model, row, width, Graph::Memory);
+            canvas.put(at, line, &graph, styles.dim);
+        } else if column.id == ColumnId::CpuGraph {
+            let graph = graph(model, row, width, Graph::Cpu);
+            canvas.put(at, line, &graph, styles.dim);
         } else if column.align_right && cell.text.width() <= width {
             canvas.put_right(at + width, line, &cell.text, style);
         } else {
@@ -272,8 +288,14 @@ fn draw_row(
     }
 }
 
-/// Memory of the last minutes against the limit, or against its own peak where there is none.
-fn memory_graph(model: &Model, row: &Row, width: usize) -> String {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Graph {
+    Cpu,
+    Memory,
+}
+
+/// The last minutes against the limit, or against their own peak where there is none.
+fn graph(model: &Model, row: &Row, width: usize, of: Graph) -> String {
     let Some((usage, facts)) = model
         .metrics
         .of(row.namespace(), &row.key.name)
@@ -281,10 +303,12 @@ fn memory_graph(model: &Model, row: &Row, width: usize) -> String {
     else {
         return String::new();
     };
-    let steps = usage.memory_steps(width);
+    let (steps, limit) = match of {
+        Graph::Cpu => (usage.cpu_steps(width), facts.cpu_limit),
+        Graph::Memory => (usage.memory_steps(width), facts.memory_limit),
+    };
     let peak = steps.iter().flatten().copied().max().unwrap_or(0);
-    let limit = facts
-        .memory_limit
+    let limit = limit
         .and_then(|limit| u64::try_from(limit).ok())
         .unwrap_or(0);
     let full = peak.max(limit).max(1);

@@ -1,6 +1,8 @@
 //! `view`: the model drawn into a frame. Nothing here changes the model.
 
+mod attention;
 mod canvas;
+mod chart;
 mod describe;
 mod editor;
 mod events;
@@ -9,11 +11,14 @@ mod hints;
 mod inspector;
 mod list;
 mod logs;
+mod metrics;
 mod overlays;
+mod processes;
 mod spec;
 mod terminal;
 mod view;
 
+pub(super) use events::rows as event_rows;
 pub(super) use header::clock_text;
 pub(super) use inspector::tab_at;
 pub(super) use list::hash_visible;

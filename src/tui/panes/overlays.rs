@@ -1,6 +1,7 @@
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
+use super::attention;
 use super::canvas::Canvas;
 use crate::tui::model::Model;
 use crate::tui::overlay::{Confirm, Overlay, Picker, Prompt, TextBox};
@@ -23,6 +24,10 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, hints: Rect) -> Optio
             }
             Overlay::Text(text) => {
                 draw_text(model, canvas, text);
+                None
+            }
+            Overlay::Attention(attention) => {
+                attention::draw(model, canvas, attention);
                 None
             }
         };
@@ -128,7 +133,7 @@ fn draw_completions(model: &Model, canvas: &mut Canvas<'_>, row: Rect, prompt: &
 }
 
 /// A window in the middle with a title in its frame; returns the canvas of its inside.
-fn window<'a>(
+pub(super) fn window<'a>(
     model: &Model,
     canvas: &'a mut Canvas<'_>,
     title: &str,

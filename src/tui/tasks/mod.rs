@@ -9,6 +9,8 @@ mod metrics;
 mod outside;
 mod paths;
 mod personal;
+mod processes;
+mod story;
 mod terminal;
 mod watch;
 
@@ -20,5 +22,7 @@ pub(super) use metrics::poll_metrics;
 pub(super) use outside::{edit_outside, editor_command};
 pub(super) use paths::{expand_home, list_paths};
 pub(super) use personal::{follow_personal, read_personal};
+pub(super) use processes::poll_processes;
+pub(super) use story::{read_excerpt, read_story};
 pub(super) use terminal::{TtyInput, release_later, run_terminal};
 pub(super) use watch::{WatchRequest, follow_kind};

@@ -647,6 +647,7 @@ fn faults_only_and_the_next_problem() {
     let mut screen = Screen::populated(80, 24);
     screen.keys("g!");
     assert_eq!(screen.model.list.selected().unwrap().key.name, "worker-1");
+    screen.keys("<esc>");
     let text = screen.keys("f").text();
     assert!(text.contains("faults only (1)"), "{text}");
     assert!(!text.contains("api-7d9"), "{text}");

@@ -13,6 +13,13 @@ pub(in crate::tui) struct Glyphs {
     pub(in crate::tui) ascending: char,
     pub(in crate::tui) descending: char,
     pub(in crate::tui) spark: [char; 8],
+    /// A cell of a chart that is full.
+    pub(in crate::tui) full: char,
+    /// Where a limit and where a request is in a chart.
+    pub(in crate::tui) limit: char,
+    pub(in crate::tui) request: char,
+    /// In a tree: a level that goes on, none, a child with others behind it, the last one.
+    pub(in crate::tui) tree: [&'static str; 4],
 }
 
 impl Glyphs {
@@ -27,6 +34,10 @@ impl Glyphs {
         ascending: '↑',
         descending: '↓',
         spark: ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
+        full: '█',
+        limit: '─',
+        request: '┄',
+        tree: ["│ ", "  ", "├─", "└─"],
     };
 
     pub(in crate::tui) const ASCII: Self = Self {
@@ -40,5 +51,9 @@ impl Glyphs {
         ascending: '^',
         descending: 'v',
         spark: ['.', '.', ':', '-', '=', '+', '#', '|'],
+        full: '#',
+        limit: '-',
+        request: '.',
+        tree: ["| ", "  ", "|-", "`-"],
     };
 }

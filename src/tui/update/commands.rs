@@ -1,4 +1,4 @@
-use super::{delete, logs, menu, palette, restart, secrets, terminal};
+use super::{attention, delete, logs, menu, palette, restart, secrets, terminal};
 use crate::config::OnExit;
 use crate::model::Kind;
 use crate::tui::actions::changes_something;
@@ -106,11 +106,13 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
             model.list.faults_only ^= true;
             model.pending.is_list_stale = true;
         }
-        Cmd::NextProblem => {
-            if !model.list.next_problem() {
-                model.say("nothing is in trouble");
-            }
+        Cmd::Attention => attention::open(model),
+        Cmd::Span => model.inspector.span = model.inspector.span.other(),
+        Cmd::Story => {
+            model.inspector.story_only ^= true;
+            model.inspector.events_top = 0;
         }
+        Cmd::Excerpt => return attention::excerpt(model),
         Cmd::Mark => model.list.toggle_mark(),
         Cmd::MarkRange => model.list.mark_range(),
         Cmd::SortPicker => pick_sort(model),
@@ -160,6 +162,10 @@ pub(super) fn scroll_inspector(model: &mut Model, lines: isize) {
         model.inspector_content()
     };
     let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let event_rows = match model.tab() {
+        Tab::Events => crate::tui::panes::event_rows(model),
+        Tab::Logs | Tab::Spec | Tab::Procs | Tab::Metrics | Tab::Describe => 0,
+    };
     let inspector = &mut model.inspector;
     let scroll = |top: usize, all: usize| {
         top.saturating_add_signed(lines)
@@ -175,14 +181,12 @@ pub(super) fn scroll_inspector(model: &mut Model, lines: isize) {
             lines if lines > 1_000_000 => inspector.logs.follow(),
             lines => inspector.logs.scroll(lines, width, height),
         },
-        Tab::Events => {
-            let row = model.list.selected();
-            // One row of the area holds the column titles.
-            let all = row.map_or(0, |row| {
-                model.collections.events_about(&row.object).len() + 1
-            });
-            inspector.events_top = scroll(inspector.events_top, all);
+        Tab::Events => inspector.events_top = scroll(inspector.events_top, event_rows),
+        Tab::Procs => {
+            let all = inspector.processes.rows.len() + 1;
+            inspector.procs_top = scroll(inspector.procs_top, all);
         }
+        Tab::Metrics => {}
         Tab::Spec => inspector.spec_top = scroll(inspector.spec_top, inspector.spec.len()),
         Tab::Describe => {
             inspector.describe_top = scroll(inspector.describe_top, inspector.describe.len())

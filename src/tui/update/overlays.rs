@@ -1,6 +1,6 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{commands, delete, logs, menu, palette, restart, terminal};
+use super::{attention, commands, delete, logs, menu, palette, restart, terminal};
 use crate::tui::editor;
 use crate::tui::effect::Effect;
 use crate::tui::keymap::{Cmd, Key, Place};
@@ -28,6 +28,7 @@ fn dispatch_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             on_text_key(model, key);
             Vec::new()
         }
+        Some(Overlay::Attention(_)) => on_attention_key(model, key),
         None => Vec::new(),
     }
 }
@@ -63,6 +64,7 @@ pub(super) fn scroll(model: &mut Model, lines: isize) -> bool {
                 .saturating_add_signed(lines)
                 .min(text.lines.len().saturating_sub(1));
         }
+        Some(Overlay::Attention(_)) => attention::step(model, lines > 0),
         Some(Overlay::Prompt(_) | Overlay::Confirm(_)) => {}
         None => return false,
     }
@@ -280,6 +282,29 @@ fn on_confirm_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         AnswerAction::Exit(choice) => vec![Effect::Exit(choice)],
         AnswerAction::Editor(answer) => editor::answer(model, answer),
     }
+}
+
+fn on_attention_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let cmd = model.keymap.command(Place::List, Key::of(key));
+    match cmd {
+        Some(Cmd::Attention | Cmd::Down) => attention::step(model, true),
+        Some(Cmd::Up) => attention::step(model, false),
+        Some(Cmd::Open | Cmd::Show(_) | Cmd::TabNumber(_)) => {
+            let Some(Overlay::Attention(attention)) = model.overlays.pop() else {
+                return Vec::new();
+            };
+            if let Some(selected) = attention.selected {
+                attention::attend(model, &selected);
+            }
+            // Another key than enter goes on to what it shows.
+            if let Some(cmd) = cmd.filter(|cmd| *cmd != Cmd::Open) {
+                return commands::run(model, cmd);
+            }
+        }
+        Some(Cmd::Quit) => pop(model),
+        _ => {}
+    }
+    Vec::new()
 }
 
 fn on_text_key(model: &mut Model, key: KeyEvent) {

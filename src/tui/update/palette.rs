@@ -39,6 +39,12 @@ impl Verb {
 /// Name, what the argument is (empty for none), what it does.
 const VERBS: &[(&str, Verb, &str, &str)] = &[
     (
+        "attention",
+        Verb::Run(Cmd::Attention),
+        "",
+        "pods in trouble, newest first",
+    ),
+    (
         "create",
         Verb::Create,
         "FILE",
@@ -90,12 +96,24 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         "every message of this session",
     ),
     (
+        "metrics",
+        Verb::Run(Cmd::Show(Tab::Metrics)),
+        "",
+        "charts of the selected pod",
+    ),
+    (
         "new",
         Verb::Run(Cmd::Create),
         "",
         "new objects: template, file, or a docker run line",
     ),
     ("ns", Verb::Namespace, "NAME|all", "switch the namespace"),
+    (
+        "procs",
+        Verb::Run(Cmd::Show(Tab::Procs)),
+        "",
+        "processes of the selected pod",
+    ),
     ("quit", Verb::Quit, "", "leave podtui"),
     (
         "record",

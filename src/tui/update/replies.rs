@@ -21,6 +21,7 @@ pub(super) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         } => on_created(model, &path, &created, &problems),
         Reply::Paths { typed, found } => on_paths(model, &typed, found),
         Reply::Editor(reply) => return editor::on_reply(model, reply),
+        Reply::Excerpt { container, lines } => on_excerpt(model, &container, lines),
         Reply::Saved(path, Ok(())) => model.say(format!("saved {path}")),
         Reply::LogSaved(path, Ok(1)) => model.say(format!("saved 1 line to {path}")),
         Reply::LogSaved(path, Ok(lines)) => model.say(format!("saved {lines} lines to {path}")),
@@ -30,6 +31,23 @@ pub(super) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         Reply::Saved(path, Err(problem)) => model.complain(format!("saving {path}: {problem}")),
     }
     Vec::new()
+}
+
+/// At its end: that is where the cause of an end is.
+fn on_excerpt(model: &mut Model, container: &str, lines: Result<Vec<String>, String>) {
+    let lines = match lines {
+        Ok(lines) if lines.iter().all(String::is_empty) => {
+            vec!["it has written nothing".to_owned()]
+        }
+        Ok(lines) => lines,
+        Err(problem) => return model.complain(format!("log of {container}: {problem}")),
+    };
+    let room = usize::from(model.screen.height.saturating_sub(4)).max(1);
+    model.overlays.push(Overlay::Text(TextBox {
+        title: format!("{container}: last lines before it ended"),
+        top: lines.len().saturating_sub(room),
+        lines,
+    }));
 }
 
 fn create_prompt(model: &mut Model) -> Option<(usize, &mut Prompt)> {

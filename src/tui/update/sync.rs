@@ -11,13 +11,14 @@ use super::{secrets, terminal};
 use crate::manifest::to_yaml;
 use crate::model::applied::{APPLIED_TEXT, LAST_APPLIED};
 use crate::model::{Kind, Object};
-use crate::printer::{Moment, Related, describe};
+use crate::printer::{Moment, Related, describe, human_duration};
+use crate::tui::attention::{queue, since};
 use crate::tui::data::Row;
 use crate::tui::effect::{Effect, MetricsScope};
 use crate::tui::inspector::Tab;
 use crate::tui::logs::Target;
 use crate::tui::model::Model;
-use crate::tui::overlay::Focus;
+use crate::tui::overlay::{Focus, Overlay};
 use crate::tui::panes::{clock_text, hash_visible};
 use crate::tui::sanitize::lines;
 
@@ -33,6 +34,9 @@ pub(super) fn settle(model: &mut Model) -> Vec<Effect> {
     sync_selection(model);
     sync_logs(model, &mut effects);
     sync_metrics(model, &mut effects);
+    sync_processes(model, &mut effects);
+    sync_story(model, &mut effects);
+    sync_attention(model);
     sync_terminals(model, &mut effects);
     crate::tui::editor::settle(model, &mut effects);
     effects
@@ -85,6 +89,7 @@ fn sync_selection(model: &mut Model) {
         model.inspector.events_top = 0;
         model.inspector.describe_top = 0;
         model.inspector.spec_top = 0;
+        model.inspector.procs_top = 0;
         model.pending.is_describe_stale = true;
     }
     let tab = Some(model.tab());
@@ -97,7 +102,7 @@ fn sync_selection(model: &mut Model) {
         Tab::Spec if std::mem::take(&mut model.pending.is_describe_stale) => {
             model.inspector.spec = spec_of_selected(model);
         }
-        Tab::Logs | Tab::Events | Tab::Spec | Tab::Describe => {}
+        Tab::Logs | Tab::Events | Tab::Spec | Tab::Procs | Tab::Metrics | Tab::Describe => {}
     }
 }
 
@@ -246,6 +251,84 @@ fn sync_metrics(model: &mut Model, effects: &mut Vec<Effect>) {
     }
 }
 
+fn selected_pod(model: &Model) -> Option<Target> {
+    let row = model.list.selected().filter(|row| row.pod.is_some())?;
+    Some(Target {
+        key: row.key.clone(),
+        uid: row.object.uid(),
+    })
+}
+
+/// Processes are read only while they are on the screen.
+fn sync_processes(model: &mut Model, effects: &mut Vec<Effect>) {
+    let is_shown = model.tab() == Tab::Procs
+        && model.editing.editor.is_none()
+        && model.areas().inspector.height > 1;
+    let wanted = selected_pod(model).filter(|_| is_shown);
+    if model.pending.processes != wanted {
+        model.inspector.processes.retarget(wanted.as_ref());
+        model.pending.processes.clone_from(&wanted);
+        effects.push(Effect::PollProcesses(wanted));
+    }
+    let height = usize::from(model.inspector_content().height).saturating_sub(1);
+    let inspector = &mut model.inspector;
+    let last_top = inspector.processes.rows.len().saturating_sub(height);
+    inspector.procs_top = inspector.procs_top.min(last_top);
+}
+
+/// The story is read when its tab is opened, and again when something happened to a container since.
+fn sync_story(model: &mut Model, effects: &mut Vec<Effect>) {
+    let is_shown = model.tab() == Tab::Events && model.areas().inspector.height > 1;
+    let Some(target) = selected_pod(model).filter(|_| is_shown) else {
+        return;
+    };
+    let mut hasher = DefaultHasher::new();
+    if let Some(row) = model.list.selected() {
+        for container in row.pod.iter().flat_map(|facts| &facts.containers) {
+            let end = container.ended.as_ref().map(|end| (end.at, end.exit_code));
+            (&container.name, container.restarts, end).hash(&mut hasher);
+        }
+        // A kill that a container survives shows only as an event.
+        for event in model.collections.events_about(&row.object) {
+            if let Object::Event(event) = &event.object
+                && event.reason.as_deref() == Some("OOMKilling")
+            {
+                (&event.metadata.name, event.count).hash(&mut hasher);
+            }
+        }
+    }
+    let wanted = Some((target.clone(), hasher.finish()));
+    if model.pending.story != wanted {
+        model.pending.story = wanted;
+        model.inspector.story.retarget(Some(&target));
+        effects.push(Effect::ReadStory(target));
+    }
+}
+
+/// The queue stands on a pod that is in it.
+fn sync_attention(model: &mut Model) {
+    let Some(Overlay::Attention(attention)) = model.overlays.last_mut() else {
+        return;
+    };
+    let queue = queue(&model.collections);
+    let selected = attention.selected.as_ref();
+    if !queue.iter().any(|row| Some(&row.key) == selected) {
+        attention.selected = queue.first().map(|row| row.key.clone());
+    }
+}
+
+/// A pod got into trouble: it is noted, and called out if that is wanted.
+pub(super) fn trouble(model: &mut Model, row: &Row) -> Option<Effect> {
+    let facts = row.pod.as_ref()?;
+    let why = match &facts.why {
+        Some(why) => why.words(model.now),
+        None => facts.summary.status.clone(),
+    };
+    model.note(&format!("{}: {why}", row.key.name));
+    let alert = model.alerts.trouble(model.now, &row.key, &why);
+    alert.map(Effect::Alert)
+}
+
 /// Time went on by a second. The frame is drawn only if a text that depends on time is another now.
 pub(super) fn tick(model: &mut Model, now: Timestamp) {
     model.now = now;
@@ -276,6 +359,13 @@ fn time_texts(model: &Model) -> u64 {
             for event in model.collections.events_about(&row.object) {
                 crate::printer::cells(&event.object, true, model.now).hash(&mut hasher);
             }
+        }
+    }
+    if let Some(Overlay::Attention(_)) = model.overlays.last() {
+        for row in queue(&model.collections) {
+            let since = since(&row).map(|at| human_duration(model.now.duration_since(at)));
+            let why = row.pod.as_ref().and_then(|facts| facts.why.as_ref());
+            (since, why.map(|why| why.words(model.now))).hash(&mut hasher);
         }
     }
     hasher.finish()
