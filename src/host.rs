@@ -220,7 +220,9 @@ pub(crate) fn screen(settings: &Settings, namespace: Option<String>, readonly: b
     let mut screen = TuiSettings::from_env(settings.on_exit, |name| std::env::var(name).ok());
     screen.readonly = readonly;
     screen.config_dir = Some(settings.config_dir.clone());
+    screen.namespace_is_given = namespace.is_some();
     screen.namespace = Some(namespace.unwrap_or_else(|| "default".to_owned()));
+    screen.session_file = Some(settings.state_dir.join("screen.json"));
     screen.edits_dir = Some(settings.state_dir.join("edits"));
     let client = async move {
         ready_rx

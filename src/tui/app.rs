@@ -26,14 +26,16 @@ use super::record::Record;
 use super::screenshot;
 use super::tasks::{
     LogRequest, TtyInput, WatchRequest, apply, check, create, edit_outside, editor_command,
-    expand_home, follow_kind, follow_logs, follow_personal, keep_drafts, list_paths, poll_metrics,
-    poll_processes, read_excerpt, read_logs, read_manifest, read_personal, read_story,
-    release_later, run_terminal, save_logs, terminal_input, watch_signals,
+    expand_home, follow_kind, follow_logs, follow_personal, keep_drafts, keep_session, list_paths,
+    poll_images, poll_metrics, poll_processes, read_excerpt, read_logs, read_manifest,
+    read_personal, read_session, read_story, release_later, run_terminal, save_logs,
+    terminal_input, watch_signals,
 };
 use super::term::SessionId;
 use super::terminal::{self, FrameBackend, TerminalGuard};
 use super::theme::{Depth, Glyphs};
 use super::update::update;
+use super::views::{SessionChange, SessionRead};
 use crate::base::Clock;
 use crate::client::{Client, Patch, WriteOptions};
 use crate::config::OnExit;
@@ -46,6 +48,8 @@ const TTY_INPUT: usize = 1024;
 const FRAME: Duration = Duration::from_millis(16);
 /// How long the end of podtui waits for the engine to take a deletion.
 const DELETE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the first frame may wait for the views of the last time.
+const SESSION_PATIENCE: Duration = Duration::from_millis(15);
 /// Messages handled before the next look at the frame that is due.
 const MAX_BURST: usize = 256;
 
@@ -68,6 +72,10 @@ pub(crate) struct TuiSettings {
     pub(crate) config_dir: Option<PathBuf>,
     /// Where the texts of open editors are kept for the case of a crash; `None` keeps none.
     pub(crate) edits_dir: Option<std::path::PathBuf>,
+    /// The file of the views; `None` keeps none.
+    pub(crate) session_file: Option<PathBuf>,
+    /// The namespace was asked for: it wins over the one of the last time.
+    pub(crate) namespace_is_given: bool,
 }
 
 impl TuiSettings {
@@ -90,6 +98,8 @@ impl TuiSettings {
             depth: Depth::from_env(&variable),
             config_dir: None,
             edits_dir: None,
+            session_file: None,
+            namespace_is_given: false,
         }
     }
 }
@@ -118,6 +128,17 @@ pub(crate) async fn run(
         let personal = Msg::Personal(Box::new(read_personal(directory)));
         first_effects = update(&mut model, personal);
     }
+    let late_session = match settings.session_file.clone() {
+        Some(path) => read_session_soon(path).await,
+        None => Err(None),
+    };
+    let late_session = match late_session {
+        Ok(read) => {
+            first_effects.extend(update(&mut model, Msg::Session(Box::new(read))));
+            None
+        }
+        Err(late) => late,
+    };
     let personal = model.personal.clone();
     let _guard = TerminalGuard::take().map_err(TuiError::Terminal)?;
     let terminal = Terminal::new(FrameBackend::stdout()).map_err(TuiError::Terminal)?;
@@ -142,6 +163,9 @@ pub(crate) async fn run(
     if let Some(directory) = settings.edits_dir {
         app.keep_drafts_in(directory);
     }
+    if let Some(path) = settings.session_file {
+        app.keep_session_in(path, late_session);
+    }
     let signals = app.input_tx.clone();
     let _signals = AbortOnDropHandle::new(tokio::spawn(async move {
         if let Err(error) = watch_signals(signals).await {
@@ -161,8 +185,21 @@ pub(crate) async fn run(
     });
     let result = app.run(client).await;
     app.finish_deletions().await;
+    app.finish_session().await;
     app.finish_drafts().await;
     result
+}
+
+type Reading = tokio::task::JoinHandle<SessionRead>;
+
+/// A small file is read before the first frame, so that nothing jumps; one that takes its time comes later.
+async fn read_session_soon(path: PathBuf) -> Result<SessionRead, Option<Reading>> {
+    let mut reading = tokio::task::spawn_blocking(move || read_session(&path));
+    match tokio::time::timeout(SESSION_PATIENCE, &mut reading).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => Ok(SessionRead::Unreadable(error.to_string())),
+        Err(_) => Err(Some(reading)),
+    }
 }
 
 pub(super) fn initial_model(settings: &TuiSettings, now: jiff::Timestamp, zone: TimeZone) -> Model {
@@ -180,7 +217,9 @@ pub(super) fn initial_model(settings: &TuiSettings, now: jiff::Timestamp, zone: 
         is_readonly: settings.readonly,
         connection: Connection::Starting,
     };
-    Model::new(session, look, settings.namespace.clone(), now)
+    let mut model = Model::new(session, look, settings.namespace.clone(), now);
+    model.views.is_namespace_given = settings.namespace_is_given;
+    model
 }
 
 /// What only the real terminal and the machine can do.
@@ -205,11 +244,13 @@ struct Running {
     metrics: Option<AbortOnDropHandle<()>>,
     processes: Option<AbortOnDropHandle<()>>,
     story: Option<AbortOnDropHandle<()>>,
+    images: Option<AbortOnDropHandle<()>>,
     terminals: HashMap<SessionId, RunningTerminal>,
     check: Option<AbortOnDropHandle<()>>,
     /// Reads keys.
     input: Option<AbortOnDropHandle<()>>,
     drafts: Option<KeptDrafts>,
+    session: Option<KeptSession>,
     /// What was decided on is done before podtui ends.
     deletions: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -224,6 +265,12 @@ struct RunningTerminal {
 struct KeptDrafts {
     directory: std::path::PathBuf,
     latest_tx: watch::Sender<Option<Draft>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// The task that keeps the views.
+struct KeptSession {
+    latest_tx: watch::Sender<Option<SessionChange>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -467,6 +514,14 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                 let content = self.record.text();
                 self.reply_blocking(move || save(path, &content));
             }
+            Effect::PollImages(is_wanted) => {
+                self.running.images = is_wanted.then(|| self.with_client(poll_images));
+            }
+            Effect::KeepSession(change) => {
+                if let Some(kept) = &self.running.session {
+                    kept.latest_tx.send_replace(Some(*change));
+                }
+            }
             Effect::OpenTerminal(request) => {
                 let (input, input_rx) = mpsc::channel(TTY_INPUT);
                 let id = request.id;
@@ -599,6 +654,35 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
         drop(kept.latest_tx);
         if let Err(error) = kept.task.await {
             tracing::warn!(%error, "the draft may not be the last one");
+        }
+    }
+
+    /// Keeps the views in this file. What was not read yet is told when it is.
+    fn keep_session_in(&mut self, path: PathBuf, late: Option<Reading>) {
+        let (latest_tx, latest_rx) = watch::channel(None);
+        let task = tokio::spawn(keep_session(path, latest_rx));
+        self.running.session = Some(KeptSession { latest_tx, task });
+        if let Some(late) = late {
+            let messages = self.messages_tx.clone();
+            tokio::spawn(async move {
+                if let Ok(read) = late.await {
+                    let _ = messages.send(Msg::Session(Box::new(read))).await;
+                }
+            });
+        }
+    }
+
+    async fn finish_session(&mut self) {
+        let Some(kept) = self.running.session.take() else {
+            return;
+        };
+        drop(kept.latest_tx);
+        // A file system that does not answer must not keep anybody in podtui.
+        if tokio::time::timeout(DELETE_PATIENCE, kept.task)
+            .await
+            .is_err()
+        {
+            tracing::warn!("the view may not be kept for the next start");
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) enum ColumnId {
     Node,
     /// The fault in words.
     Why,
-    /// The n-th column as `printer` prints the kind.
+    /// The n-th column as `printer` prints the kind in its wide form.
     Printed(usize),
 }
 
@@ -59,6 +59,41 @@ impl ColumnId {
             Self::Why => "why",
             Self::Printed(_) => "printed",
         }
+    }
+
+    const NAMED: [Self; 15] = [
+        Self::Namespace,
+        Self::Name,
+        Self::Ready,
+        Self::Status,
+        Self::Restarts,
+        Self::Last,
+        Self::Cpu,
+        Self::CpuPercent,
+        Self::Memory,
+        Self::MemoryPercent,
+        Self::Age,
+        Self::MemoryGraph,
+        Self::Ip,
+        Self::Node,
+        Self::Why,
+    ];
+
+    /// How files and pickers call it; that of a printed column is its title.
+    pub(super) fn name_in(self, kind: Kind) -> &'static str {
+        match self {
+            Self::Printed(index) => headers(kind, true).get(index).copied().unwrap_or("printed"),
+            named => named.name(),
+        }
+    }
+
+    pub(super) fn from_name(kind: Kind, name: &str) -> Option<Self> {
+        let named = Self::NAMED.into_iter().find(|id| id.name() == name);
+        named.or_else(|| {
+            let titles = headers(kind, true);
+            let index = titles.into_iter().position(|title| title == name)?;
+            Some(Self::Printed(index))
+        })
     }
 }
 
@@ -111,6 +146,16 @@ const fn column(
     }
 }
 
+impl Column {
+    /// It tells the rows apart, so it cannot be hidden.
+    pub(super) const fn is_fixed(&self) -> bool {
+        matches!(
+            self.id,
+            ColumnId::Name | ColumnId::Namespace | ColumnId::Printed(0)
+        )
+    }
+}
+
 /// Columns [`compare`] knows an order for.
 pub(super) const fn is_sortable(id: ColumnId) -> bool {
     !matches!(
@@ -134,13 +179,16 @@ pub(super) fn columns_of(kind: Kind, all_namespaces: bool, wide: bool) -> Vec<Co
         columns.extend([MEMORY_REQUEST, CPU_REQUEST, MEMORY_GRAPH, CPU_GRAPH, WHY]);
         return columns;
     }
-    let titles = headers(kind, wide);
-    let last = titles.len() - 1;
-    columns.extend(titles.into_iter().enumerate().map(|(index, title)| {
+    let usual = headers(kind, wide);
+    let titles = headers(kind, true).into_iter().enumerate();
+    let wanted = titles.filter(|(_, title)| usual.contains(title));
+    columns.extend(wanted.map(|(index, title)| {
         let priority = u8::try_from(index).unwrap_or(u8::MAX);
-        let max = if index == last { u16::MAX } else { 40 };
-        column(ColumnId::Printed(index), title, false, 4, max, priority)
+        column(ColumnId::Printed(index), title, false, 4, 40, priority)
     }));
+    if let Some(last) = columns.last_mut() {
+        last.max = u16::MAX;
+    }
     columns
 }
 
@@ -148,7 +196,6 @@ pub(super) fn columns_of(kind: Kind, all_namespaces: bool, wide: bool) -> Vec<Co
 pub(super) struct CellSource<'a> {
     pub(super) now: Timestamp,
     pub(super) metrics: &'a Metrics,
-    pub(super) wide: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,7 +225,7 @@ impl Cell {
 pub(super) fn row_cells(row: &Row, columns: &[Column], source: &CellSource<'_>) -> Vec<Cell> {
     let printed = match &row.pod {
         Some(_) => Vec::new(),
-        None => cells(&row.object, source.wide, source.now),
+        None => cells(&row.object, true, source.now),
     };
     let usage = row
         .pod
@@ -450,6 +497,23 @@ mod tests {
         }
         assert_eq!(millicores(80), "80m");
         assert_eq!(millicores(12_540), "12.5");
+    }
+
+    #[test]
+    fn columns_are_known_by_their_names() {
+        for kind in Kind::ALL {
+            for column in columns_of(kind, true, true) {
+                let name = column.id.name_in(kind);
+                assert_eq!(ColumnId::from_name(kind, name), Some(column.id), "{name}");
+            }
+            let wide = columns_of(kind, true, true);
+            let narrow = columns_of(kind, true, false);
+            assert!(
+                narrow
+                    .iter()
+                    .all(|one| wide.iter().any(|other| other.id == one.id))
+            );
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::model::{Kind, ObjectKey};
 
 use super::logs::{LogRead, Opening, Target};
 use super::term::{CursorShape, Purpose, SessionId};
+use super::views::SessionChange;
 use crate::base::TerminalSize;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +66,10 @@ pub(super) enum Effect {
     Screenshot(String),
     /// Write the recording of messages to a file.
     SaveRecord(String),
+    /// Read images and pulls every second, or stop.
+    PollImages(bool),
+    /// Write the views into their file, after a pause.
+    KeepSession(Box<SessionChange>),
     OpenTerminal(Box<OpenTerminal>),
     /// Write to the program of a terminal.
     SendTty {

@@ -1,13 +1,14 @@
 //! The list: which objects in which order, which one is selected, what part is in view.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::columns::{ColumnId, Sort, compare};
+use super::columns::{Column, ColumnId, Sort, columns_of, compare};
 use super::data::{Collections, Health, Metrics, Row};
 use super::filter::Filter;
+use super::views::ColumnChoice;
 use crate::model::{Kind, ObjectKey};
 
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(super) struct List {
     pub(super) faults_only: bool,
     pub(super) sort: Sort,
     pub(super) wide: bool,
+    /// Columns that somebody wants otherwise than they come.
+    pub(super) choices: BTreeMap<Kind, ColumnChoice>,
     /// First row in view.
     pub(super) top: usize,
     pub(super) widths: Widths,
@@ -55,6 +58,7 @@ impl List {
             marks: BTreeSet::new(),
             sort: default_sort(Kind::Pod),
             wide: false,
+            choices: BTreeMap::new(),
             top: 0,
             widths: Widths::default(),
             order: Vec::new(),
@@ -86,6 +90,24 @@ impl List {
             self.index = 0;
             self.top = 0;
         }
+    }
+
+    /// Those that belong to this list, in their order; how many of them fit is another matter.
+    pub(super) fn columns(&self) -> Vec<Column> {
+        let everywhere = self.namespace.is_none();
+        let usual = columns_of(self.kind, everywhere, self.wide);
+        let Some(choice) = self.choices.get(&self.kind) else {
+            return usual;
+        };
+        let is_wanted = |column: &Column| {
+            let name = column.id.name_in(self.kind);
+            let is_usual = usual.iter().any(|one| one.id == column.id);
+            column.is_fixed()
+                || choice.shown.contains(name)
+                || (is_usual && !choice.hidden.contains(name))
+        };
+        let all = columns_of(self.kind, everywhere, true).into_iter();
+        all.filter(is_wanted).collect()
     }
 
     pub(super) fn sort_by(&mut self, column: ColumnId) {

@@ -33,6 +33,7 @@ mod editor;
 mod effect;
 mod filter;
 mod host;
+mod images;
 mod inspector;
 mod keymap;
 mod layout;
@@ -58,6 +59,7 @@ mod testing;
 mod tests;
 mod theme;
 mod update;
+mod views;
 
 pub(crate) use app::{TuiSettings, run};
 pub(crate) use effect::ExitChoice;

@@ -8,9 +8,10 @@ use super::alerts::Alerts;
 use super::data::{Collections, Health, Metrics};
 use super::deletions::Deletions;
 use super::editor::{Editing, Stage};
+use super::images::Images;
 use super::inspector::{Inspector, Tab};
 use super::keymap::{Keymap, Place};
-use super::layout::{Areas, MANY_ROWS, Split, areas};
+use super::layout::{Areas, Divider, MANY_ROWS, Shares, Split, areas};
 use super::list::List;
 use super::logs::LogPane;
 use super::look::Look;
@@ -18,6 +19,7 @@ use super::notices::{Level, Notices};
 use super::overlay::{Focus, Mode, Overlay};
 use super::personal::PersonalFiles;
 use super::term::Terminals;
+use super::views::{View, Views};
 use crate::base::{TerminalSize, Uid};
 use crate::config::OnExit;
 use crate::model::{Kind, ObjectKey};
@@ -36,6 +38,9 @@ pub(super) struct Model {
     pub(super) deletions: Deletions,
     pub(super) focus: Focus,
     pub(super) is_zoomed: bool,
+    pub(super) shares: Shares,
+    pub(super) views: Views,
+    pub(super) images: Images,
     pub(super) overlays: Vec<Overlay>,
     pub(super) notices: Notices,
     pub(super) alerts: Alerts,
@@ -86,6 +91,10 @@ pub(super) struct Pending {
     pub(super) processes: Option<super::logs::Target>,
     /// What the story of the shown pod was last read for.
     pub(super) story: Option<(super::logs::Target, u64)>,
+    /// Images are asked for, see `update::images`.
+    pub(super) is_images_polled: bool,
+    /// The divider that the mouse holds.
+    pub(super) dragged: Option<Divider>,
     /// The terminal of the user has lost the focus.
     pub(super) is_unfocused: bool,
     /// Fingerprint of the visible texts that change with time, at the last tick.
@@ -99,7 +108,7 @@ impl Model {
         namespace: Option<String>,
         now: Timestamp,
     ) -> Self {
-        Self {
+        let mut model = Self {
             session,
             screen: Rect::new(0, 0, 80, 24),
             now,
@@ -112,6 +121,9 @@ impl Model {
             deletions: Deletions::default(),
             focus: Focus::List,
             is_zoomed: false,
+            shares: Shares::default(),
+            views: Views::default(),
+            images: Images::default(),
             overlays: Vec::new(),
             notices: Notices::default(),
             alerts: Alerts::default(),
@@ -122,7 +134,10 @@ impl Model {
                 is_dirty: true,
                 ..Pending::default()
             },
-        }
+        };
+        model.views.initial = View::of(&model);
+        model.views.current = model.views.initial.clone();
+        model
     }
 
     pub(super) fn areas(&self) -> Areas {
@@ -137,6 +152,7 @@ impl Model {
             is_zoomed: self.is_zoomed,
             has_terminal: self.terms.is_shown() && (!is_edited || screen.height >= MANY_ROWS),
             covers_inspector: self.is_edited_outside(),
+            shares: self.shares,
         };
         areas(screen, self.list_rows(), split)
     }
@@ -162,6 +178,7 @@ impl Model {
             is_zoomed: self.is_zoomed && self.focus == Focus::Terminal && !is_editor,
             has_terminal: true,
             covers_inspector: is_editor || self.is_edited_outside(),
+            shares: self.shares,
         };
         let region = areas(self.screen, self.list_rows(), split).terminal;
         // Below the title.

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::images::Images;
 use super::logs::{LogEntry, LogPage, Target};
 use super::personal::PersonalFiles;
 use super::term::SessionId;
+use super::views::SessionRead;
 use crate::base::{Incident, SessionEnd};
 use crate::client::{EngineInfo, PodMetrics, PodProcesses, WatchEvent};
 use crate::model::{Kind, Object, ObjectKey};
@@ -61,6 +63,10 @@ pub(super) enum Msg {
     Story(Target, Result<Vec<Incident>, String>),
     /// The files of the configuration directory changed.
     Personal(Box<PersonalFiles>),
+    /// Images and pulls, while their list is open.
+    Images(Box<Images>),
+    /// The views that earlier screens kept.
+    Session(Box<SessionRead>),
     /// Their changes are not seen any more; the text says why.
     PersonalUnwatched(String),
     Reply(Reply),

@@ -52,6 +52,8 @@ pub(super) enum PromptKind {
     EditPath,
     /// A `docker run` line to convert.
     RunLine,
+    /// A name for the view.
+    SaveView,
 }
 
 impl PromptKind {
@@ -64,6 +66,7 @@ impl PromptKind {
             Self::CreatePath => "create from file: ",
             Self::EditPath => "edit a copy of file: ",
             Self::RunLine => "docker run line: ",
+            Self::SaveView => "name of this view: ",
         }
     }
 }
@@ -113,6 +116,19 @@ pub(super) struct Picker {
     pub(super) items: Vec<PickItem>,
     /// Index among the items that match.
     pub(super) selected: usize,
+    pub(super) feed: Feed,
+}
+
+/// Where the items of a picker come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Feed {
+    /// They are what they were.
+    #[default]
+    Fixed,
+    /// The images of the machine; they change while the picker is open.
+    Images,
+    /// The layers of the image with this ID.
+    Layers(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +151,11 @@ pub(super) enum PickAction {
     /// One of the containers of the selected pod.
     Restart(usize),
     Copy(Copied),
+    Image(usize),
+    Pull,
+    Layer(usize),
+    /// Show or hide it.
+    Column(super::columns::ColumnId),
 }
 
 /// What a new object begins with.
@@ -153,6 +174,7 @@ impl Picker {
             line: LineEdit::default(),
             items,
             selected: 0,
+            feed: Feed::Fixed,
         }
     }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::editor::{EditorReply, OutsideEnd};
 use super::msg::{LogNews, Msg, Reply, TtyNews, WatchNews};
+use super::views::SessionRead;
 
 const KEPT: usize = 500;
 
@@ -42,6 +43,19 @@ fn summary(msg: &Msg) -> String {
         Msg::Terminate => "terminate".to_owned(),
         Msg::Suspend => "suspend".to_owned(),
         Msg::Resumed => "resumed".to_owned(),
+        Msg::Images(images) => format!(
+            "{} images, {} pulls, problem {:?}",
+            images.all.len(),
+            images.pulls.len(),
+            images.problem
+        ),
+        Msg::Session(read) => match **read {
+            SessionRead::None => "no kept views".to_owned(),
+            SessionRead::Kept(_) => "kept views".to_owned(),
+            SessionRead::Damaged { .. } => "kept views, damaged".to_owned(),
+            SessionRead::Later(version) => format!("kept views of version {version}"),
+            SessionRead::Unreadable(_) => "kept views that cannot be read".to_owned(),
+        },
         Msg::Tick(_) => "tick".to_owned(),
         Msg::Connected(info) => format!("connected to engine {}", info.version),
         Msg::ConnectFailed(problem) => format!("no engine: {problem}"),

@@ -192,6 +192,8 @@ pub(super) fn settings() -> TuiSettings {
         depth: Depth::True,
         config_dir: None,
         edits_dir: None,
+        session_file: None,
+        namespace_is_given: false,
     }
 }
 

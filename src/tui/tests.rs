@@ -9,3 +9,4 @@ mod logs;
 mod properties;
 mod screens;
 mod terminals;
+mod views;

@@ -4,6 +4,7 @@
 mod attention;
 mod commands;
 mod delete;
+mod images;
 mod logs;
 mod menu;
 mod mouse;
@@ -14,6 +15,7 @@ mod restart;
 mod secrets;
 mod sync;
 mod terminal;
+mod views;
 
 use crossterm::event::MouseEventKind;
 
@@ -143,6 +145,8 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::PersonalUnwatched(problem) => model.complain(format!(
             "changes of config.toml, keys.toml and themes are not followed: {problem}"
         )),
+        Msg::Images(news) => images::on_news(model, *news),
+        Msg::Session(read) => views::on_read(model, *read),
         Msg::Personal(files) => {
             let before = std::mem::replace(&mut model.personal, *files);
             let now = model.personal.clone();

@@ -5,7 +5,7 @@ use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
 use super::canvas::Canvas;
-use crate::tui::columns::{Cell, CellSource, Column, ColumnId, columns_of, row_cells};
+use crate::tui::columns::{Cell, CellSource, Column, ColumnId, row_cells};
 use crate::tui::data::{Health, Liveness, Row};
 use crate::tui::keymap::{Cmd, Place};
 use crate::tui::model::{Connection, Model};
@@ -52,9 +52,8 @@ impl<'a> Table<'a> {
         let source = CellSource {
             now: model.now,
             metrics: &model.metrics,
-            wide: list.wide,
         };
-        let columns = columns_of(list.kind, list.namespace.is_none(), list.wide);
+        let columns = list.columns();
         let cells: Vec<Vec<Cell>> = rows
             .iter()
             .map(|row| row_cells(row, &columns, &source))

@@ -1,4 +1,6 @@
-use super::{attention, delete, logs, menu, palette, restart, secrets, terminal};
+use ratatui::layout::Position;
+
+use super::{attention, delete, logs, menu, palette, restart, secrets, terminal, views};
 use crate::config::OnExit;
 use crate::model::Kind;
 use crate::tui::actions::changes_something;
@@ -8,6 +10,7 @@ use crate::tui::editor;
 use crate::tui::effect::{Effect, ExitChoice};
 use crate::tui::inspector::Tab;
 use crate::tui::keymap::Cmd;
+use crate::tui::layout::Divider;
 use crate::tui::logs::Timestamps;
 use crate::tui::model::{Connection, Model};
 use crate::tui::overlay::{
@@ -68,6 +71,11 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
         Cmd::Menu => menu::open(model),
         Cmd::Copy => menu::open_copy(model),
         Cmd::Reveal => secrets::toggle(model),
+        Cmd::SaveView => views::ask_name(model),
+        Cmd::LastView => views::open_last(model),
+        Cmd::Columns => views::pick_columns(model),
+        Cmd::Shrink => move_divider(model, -50),
+        Cmd::Grow => move_divider(model, 50),
         Cmd::AllNamespaces => {
             let list = &mut model.list;
             list.namespace = match list.namespace.take() {
@@ -131,6 +139,23 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
 pub(super) fn suspend(model: &mut Model) -> Vec<Effect> {
     model.terms.outer_was_reset();
     vec![Effect::Suspend]
+}
+
+/// Gives the list more or less of the screen, by thousandths.
+fn move_divider(model: &mut Model, by: i16) {
+    let areas = model.areas();
+    let (divider, edge) = if areas.divider.is_empty() {
+        (Divider::Rows, Position::new(0, areas.list.bottom()))
+    } else {
+        (Divider::Columns, areas.divider.as_position())
+    };
+    if areas.list.is_empty() || areas.inspector.is_empty() {
+        return model.say("only one region is shown; there is nothing to divide");
+    }
+    if let Some(share) = areas.share_at(divider, edge) {
+        let share = share.saturating_add_signed(by).clamp(50, 950);
+        *model.shares.of(divider) = Some(share);
+    }
 }
 
 /// Rows of the focused region.

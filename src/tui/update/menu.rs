@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::manifest::to_yaml;
 use crate::tui::actions::{ACTIONS, Copied, Subject, address_of, changes_something, command_line};
-use crate::tui::columns::{CellSource, columns_of, row_cells};
+use crate::tui::columns::{CellSource, row_cells};
 use crate::tui::data::Row;
 use crate::tui::editor::without_server_parts;
 use crate::tui::effect::Effect;
@@ -117,11 +117,10 @@ fn copied_text(model: &Model, what: Copied, rows: &[Arc<Row>]) -> Option<String>
 
 fn row_text(model: &Model, row: &Row) -> String {
     let list = &model.list;
-    let columns = columns_of(list.kind, list.namespace.is_none(), list.wide);
+    let columns = list.columns();
     let source = CellSource {
         now: model.now,
         metrics: &model.metrics,
-        wide: list.wide,
     };
     let cells = row_cells(row, &columns, &source);
     let texts: Vec<&str> = cells

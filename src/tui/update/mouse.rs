@@ -12,6 +12,9 @@ use crate::tui::panes::tab_at;
 const WHEEL_LINES: isize = 3;
 
 pub(super) fn on_mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
+    if drag(model, event) {
+        return Vec::new();
+    }
     if let Some(effects) = terminal::on_mouse(model, event) {
         return effects;
     }
@@ -27,12 +30,37 @@ pub(super) fn on_mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
             click(model, position)
         }
         MouseEventKind::Drag(MouseButton::Left) if model.overlays.is_empty() => {
-            drag(model, position);
+            mark_lines(model, position);
         }
         // Motion and other buttons change nothing that could be seen.
         _ => {}
     }
     Vec::new()
+}
+
+/// Moves the divider that the mouse holds; true when the event was only about that. A click on a title does what it
+/// does besides, so pressing takes nothing away.
+fn drag(model: &mut Model, event: MouseEvent) -> bool {
+    let position = Position::new(event.column, event.row);
+    let areas = model.areas();
+    match event.kind {
+        MouseEventKind::Down(MouseButton::Left) => {
+            let is_free = model.overlays.is_empty();
+            model.pending.dragged = areas.divider_at(position).filter(|_| is_free);
+            false
+        }
+        MouseEventKind::Drag(MouseButton::Left) => {
+            let Some(divider) = model.pending.dragged else {
+                return false;
+            };
+            if let Some(share) = areas.share_at(divider, position) {
+                *model.shares.of(divider) = Some(share);
+            }
+            true
+        }
+        MouseEventKind::Up(MouseButton::Left) => model.pending.dragged.take().is_some(),
+        _ => false,
+    }
 }
 
 fn wheel(model: &mut Model, position: Position, lines: isize) {
@@ -59,7 +87,7 @@ fn log_line_at(model: &Model, position: Position) -> Option<u64> {
 }
 
 /// Marks lines of the logs.
-fn drag(model: &mut Model, position: Position) {
+fn mark_lines(model: &mut Model, position: Position) {
     if model.focus != Focus::Inspector {
         return;
     }

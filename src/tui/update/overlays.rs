@@ -1,6 +1,6 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{attention, commands, delete, logs, menu, palette, restart, terminal};
+use super::{attention, commands, delete, images, logs, menu, palette, restart, terminal, views};
 use crate::tui::editor;
 use crate::tui::effect::Effect;
 use crate::tui::keymap::{Cmd, Key, Place};
@@ -50,7 +50,7 @@ pub(super) fn on_paste(model: &mut Model, text: &str) -> Vec<Effect> {
             picker.selected = 0;
             Vec::new()
         }
-        Some(Overlay::Confirm(_) | Overlay::Text(_)) | None => Vec::new(),
+        Some(Overlay::Confirm(_) | Overlay::Text(_) | Overlay::Attention(_)) | None => Vec::new(),
     }
 }
 
@@ -87,6 +87,7 @@ fn pop(model: &mut Model) {
         | PromptKind::CreatePath
         | PromptKind::EditPath
         | PromptKind::RunLine
+        | PromptKind::SaveView
         | PromptKind::TerminalSearch => {}
     }
 }
@@ -132,7 +133,8 @@ fn prompt_changed(model: &mut Model) -> Vec<Effect> {
         PromptKind::TerminalSearch
         | PromptKind::RunLine
         | PromptKind::LogFilter
-        | PromptKind::LogTime => Vec::new(),
+        | PromptKind::LogTime
+        | PromptKind::SaveView => Vec::new(),
         PromptKind::CreatePath | PromptKind::EditPath => {
             prompt.is_waiting = false;
             vec![Effect::ListPaths(text)]
@@ -202,6 +204,16 @@ fn submit(model: &mut Model) -> Vec<Effect> {
             }
             Vec::new()
         }
+        PromptKind::SaveView => {
+            let name = text.trim().to_owned();
+            if name.is_empty() || name.contains(char::is_whitespace) {
+                model.complain("a view is named with one word");
+                return Vec::new();
+            }
+            model.overlays.pop();
+            views::save(model, &name);
+            Vec::new()
+        }
         PromptKind::Palette => palette::submit(model),
     }
 }
@@ -217,6 +229,9 @@ fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 .matching()
                 .get(picker.selected)
                 .map(|item| item.action);
+            if stays_open(model, action) {
+                return Vec::new();
+            }
             model.overlays.pop();
             return match action {
                 Some(PickAction::Run(cmd)) => commands::run(model, cmd),
@@ -232,7 +247,13 @@ fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 Some(PickAction::Terminal(index)) => terminal::picked(model, index),
                 Some(PickAction::Restart(index)) => restart::picked(model, index),
                 Some(PickAction::Copy(what)) => menu::copy(model, what),
-                None => Vec::new(),
+                Some(
+                    PickAction::Column(_)
+                    | PickAction::Image(_)
+                    | PickAction::Pull
+                    | PickAction::Layer(_),
+                )
+                | None => Vec::new(),
             };
         }
         KeyCode::Up | KeyCode::BackTab => picker.step(-1),
@@ -246,6 +267,18 @@ fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         }
     }
     Vec::new()
+}
+
+/// Some choices lead further in, or can be followed by another; true for those.
+fn stays_open(model: &mut Model, action: Option<PickAction>) -> bool {
+    match action {
+        Some(PickAction::Column(id)) => views::toggle_column(model, id),
+        Some(PickAction::Image(index)) => images::open_layers(model, index),
+        Some(PickAction::Layer(index)) => images::show_layer(model, index),
+        Some(PickAction::Pull) => {}
+        _ => return false,
+    }
+    true
 }
 
 fn on_confirm_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {

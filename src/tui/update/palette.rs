@@ -1,6 +1,6 @@
 //! The `:` palette: what can be typed there, how it is completed and what it does.
 
-use super::{commands, logs, overlays};
+use super::{commands, images, logs, overlays, views};
 use crate::model::Kind;
 use crate::tui::actions::changes_something;
 use crate::tui::columns::ColumnId;
@@ -22,6 +22,9 @@ enum Verb {
     Record,
     Sort,
     Messages,
+    View,
+    RemoveView,
+    Images,
     Run(Cmd),
     Quit,
 }
@@ -63,6 +66,12 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         "describe the selected object",
     ),
     (
+        "columns",
+        Verb::Run(Cmd::Columns),
+        "",
+        "choose the columns of the list",
+    ),
+    (
         "copy",
         Verb::Run(Cmd::Copy),
         "",
@@ -76,6 +85,12 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         Verb::Run(Cmd::Show(Tab::Events)),
         "",
         "events of the selected object",
+    ),
+    (
+        "images",
+        Verb::Images,
+        "",
+        "images: size, layers, who uses them, pulls",
     ),
     (
         "logs",
@@ -165,6 +180,19 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         "",
         "a shell in a container of the selected pod",
     ),
+    ("view", Verb::View, "NAME", "open a view that has a name"),
+    (
+        "view-remove",
+        Verb::RemoveView,
+        "NAME",
+        "forget a view that has a name",
+    ),
+    (
+        "view-save",
+        Verb::Run(Cmd::SaveView),
+        "",
+        "name the view that is shown",
+    ),
     ("wide", Verb::Run(Cmd::Wide), "", "more columns"),
     (
         "yaml",
@@ -234,6 +262,14 @@ fn complete(model: &Model, text: &str) -> Vec<Completion> {
         return complete_verb(text, model.session.is_readonly);
     };
     let argument = argument.trim_start();
+    if let Ok(Verb::View | Verb::RemoveView) = verb_of(verb) {
+        let mut named = views::completions(model);
+        named.retain(|one| one.text.starts_with(argument));
+        for one in &mut named {
+            one.text.insert_str(0, &format!("{verb} "));
+        }
+        return named;
+    }
     let choices: Vec<(String, &str)> = match verb_of(verb) {
         Ok(Verb::Namespace) => {
             let names = model
@@ -370,6 +406,8 @@ fn run(model: &mut Model, verb: Verb, argument: &str) -> Result<Vec<Effect>, Str
                 name.clone_into(&mut model.list.home_namespace);
             }
         },
+        Verb::View => views::open_named(model, argument)?,
+        Verb::RemoveView => views::remove_named(model, argument)?,
         Verb::Theme => model.look.set_theme(argument)?,
         Verb::Sort => {
             let known = SORT_COLUMNS.iter().find(|(name, _)| *name == argument);
@@ -411,6 +449,11 @@ fn run(model: &mut Model, verb: Verb, argument: &str) -> Result<Vec<Effect>, Str
             let path = file("record")?;
             model.overlays.pop();
             return Ok(vec![Effect::SaveRecord(path)]);
+        }
+        Verb::Images => {
+            model.overlays.pop();
+            images::open(model);
+            return Ok(Vec::new());
         }
         Verb::Messages => {
             model.overlays.pop();

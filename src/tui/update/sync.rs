@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{secrets, terminal};
+use super::{images, secrets, terminal, views};
 use crate::manifest::to_yaml;
 use crate::model::applied::{APPLIED_TEXT, LAST_APPLIED};
 use crate::model::{Kind, Object};
@@ -39,6 +39,8 @@ pub(super) fn settle(model: &mut Model) -> Vec<Effect> {
     sync_attention(model);
     sync_terminals(model, &mut effects);
     crate::tui::editor::settle(model, &mut effects);
+    views::settle(model, &mut effects);
+    images::settle(model, &mut effects);
     effects
 }
 

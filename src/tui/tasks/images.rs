@@ -1,0 +1,46 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use crate::client::Client;
+use crate::tui::images::Images;
+use crate::tui::msg::Msg;
+use crate::tui::sanitize::plain;
+
+/// Fast enough for the bar of a pull.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Reads images and pulls until it is aborted or the screen is gone. What did not change is not told.
+pub(in crate::tui) async fn poll_images(client: Arc<dyn Client>, messages: mpsc::Sender<Msg>) {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut known = None;
+    loop {
+        ticks.tick().await;
+        let found = match client.images().await {
+            Ok(all) => client.image_pulls().await.map(|pulls| (all, pulls)),
+            Err(error) => Err(error),
+        };
+        if known.as_ref() == Some(&found) {
+            continue;
+        }
+        let images = match found.clone() {
+            Ok((all, pulls)) => Images {
+                all,
+                pulls,
+                problem: None,
+                is_known: true,
+            },
+            Err(error) => Images {
+                problem: Some(plain(&error.to_string())),
+                ..Images::default()
+            },
+        };
+        known = Some(found);
+        if messages.send(Msg::Images(Box::new(images))).await.is_err() {
+            return;
+        }
+    }
+}
