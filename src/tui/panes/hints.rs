@@ -165,8 +165,15 @@ fn hints(model: &Model) -> (Hints, Hints) {
                 .flatten()
                 .flat_map(|place| model.keymap.live(place))
                 .filter_map(hint);
-            let (fixed, others): (Vec<_>, Vec<_>) =
+            let (mut fixed, others): (Vec<_>, Vec<_>) =
                 live.partition(|(cmd, _)| matches!(cmd, Cmd::Help | Cmd::Quit));
+            // Deeper than the root both keys lead back, and back is what one looks for there.
+            let is_deeper = model.focus != Focus::List || model.is_zoomed;
+            if let Some(key) = model.keymap.key_of(place, Cmd::Back).filter(|_| is_deeper) {
+                for (_, text) in fixed.iter_mut().filter(|(cmd, _)| *cmd == Cmd::Quit) {
+                    *text = (key.to_string(), "back".to_owned());
+                }
+            }
             let texts = |hints: Vec<(Cmd, (String, String))>| {
                 hints.into_iter().map(|(_, text)| text).collect()
             };
