@@ -85,8 +85,9 @@ fn start(
     edit: &OutsideEdit,
     place: &Place,
 ) -> Result<SessionStream, std::io::Error> {
-    // Through a shell: the variable may hold arguments.
-    let script = format!("{command} \"$1\"");
+    // Through a shell: the variable may hold arguments. The terminal sends ctrl-c to the shell, too, which would end
+    // with it once the editor has ended; a trap, other than ignoring it, leaves the editor what it is used to.
+    let script = format!("trap : INT; {command} \"$1\"");
     let mut argv = ["/bin/sh", "-c", &script, "sh"].map(Into::into).to_vec();
     argv.push(place.file.clone().into_os_string());
     programs.start(&argv, edit.size)
