@@ -18,8 +18,11 @@ use super::api::{
 };
 use super::authority::Authority;
 use super::eviction::{Evictions, keep_room};
+use super::id_ranges::IdRanges;
 use super::images::{DiskUsage, ImageGc, Pruned, collect_images};
-use super::machine::{Board, ContainerEntry, Directories, Machine, NodeLimits, PodEntry};
+use super::machine::{
+    Board, ContainerEntry, Directories, Machine, NodeLimits, PodEntry, path_hash,
+};
 use super::node::{NodeFacts, node_object, successor};
 use super::placement::Placements;
 use super::recorder::{Level, Recorder};
@@ -84,6 +87,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         .map_err(internal)?;
     let authority = Authority::open(&parts.state_dir.join("pki")).map_err(internal)?;
     let tokens = Tokens::new(authority);
+    let ids = IdRanges::new(path_hash(&parts.run_dir), Path::new("/etc"));
     let machine = Arc::new(Machine {
         runtime: parts.runtime,
         images: parts.images,
@@ -102,6 +106,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         board: Board::default(),
         evictions: Evictions::default(),
         placements: Placements::default(),
+        ids,
         removals: TaskTracker::new(),
         started_at: now,
     });

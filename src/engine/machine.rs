@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use super::eviction::{Evictions, Thresholds};
+use super::id_ranges::IdRanges;
 use super::node::NodeFacts;
 use super::observe::PodObservation;
 use super::placement::Placements;
@@ -37,6 +38,7 @@ pub(super) struct Machine {
     pub(super) board: Board,
     pub(super) evictions: Evictions,
     pub(super) placements: Placements,
+    pub(super) ids: IdRanges,
     /// Removals that nobody waits for before the engine ends.
     pub(super) removals: TaskTracker,
     pub(super) started_at: Timestamp,

@@ -216,6 +216,9 @@ impl Supervisor {
         if let (Some(address), Some(_)) = (state.address, &state.spec.network) {
             self.machine.network.adopt(uid, address);
         }
+        if let Some(ids) = state.spec.user {
+            self.machine.ids.adopt(uid, ids);
+        }
     }
 
     fn desire(&mut self, pod: &Arc<Pod>) {

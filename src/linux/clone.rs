@@ -44,6 +44,7 @@ impl Namespaces {
     pub(crate) const IPC: Self = Self(libc::CLONE_NEWIPC);
     pub(crate) const UTS: Self = Self(libc::CLONE_NEWUTS);
     pub(crate) const CGROUP: Self = Self(libc::CLONE_NEWCGROUP);
+    pub(crate) const USER: Self = Self(libc::CLONE_NEWUSER);
 
     pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -25,6 +25,7 @@ pub(crate) mod process;
 pub(crate) mod pty;
 pub(crate) mod seccomp;
 pub(crate) mod signal;
+pub(crate) mod userns;
 
 #[cfg(test)]
 pub(crate) mod fork_test;

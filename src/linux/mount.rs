@@ -162,6 +162,20 @@ impl Propagation {
     }
 }
 
+/// MOUNT_ATTR_IDMAP.
+const ID_MAPPED: u64 = 0x0010_0000;
+
+/// Shows the files of a detached mount with the owners that the map of this user namespace makes of those on
+/// the disk: what belongs to 0 there belongs to whoever is 0 inside. The file system has to know how.
+pub(crate) fn map_ids(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>) -> io::Result<()> {
+    let arguments = MountAttr {
+        attr_set: ID_MAPPED,
+        userns_fd: u64::from(user_namespace.as_raw_fd().cast_unsigned()),
+        ..MountAttr::default()
+    };
+    set_attributes(mount, arguments, libc::AT_EMPTY_PATH)
+}
+
 /// Adds `attributes` to the mount behind `mount`, atomically, and to all below it when `recursive`.
 pub(crate) fn change(
     mount: BorrowedFd<'_>,
@@ -172,12 +186,16 @@ pub(crate) fn change(
     if attributes == Attributes::NONE && propagation == Propagation::Unchanged {
         return Ok(());
     }
-    let mut arguments = MountAttr {
+    let arguments = MountAttr {
         attr_set: attributes.0,
         propagation: propagation.bits(),
         ..MountAttr::default()
     };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    set_attributes(mount, arguments, flags)
+}
+
+fn set_attributes(mount: BorrowedFd<'_>, mut arguments: MountAttr, flags: i32) -> io::Result<()> {
     // SAFETY: the path is a C string constant, the structure outlives the call and its size is given.
     let result = unsafe {
         libc::syscall(

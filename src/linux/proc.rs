@@ -128,9 +128,18 @@ pub(crate) fn silence() -> io::Result<()> {
 /// Writes `oom_score_adj` of this process (proc_pid_oom_score_adj(5)). Lowering it below what it was set
 /// to by a privileged process needs CAP_SYS_RESOURCE.
 pub(crate) fn set_oom_score_adj(value: i32) -> io::Result<()> {
+    write_oom_score_adj("/proc/self/oom_score_adj", value)
+}
+
+/// The same for a child.
+pub(crate) fn set_oom_score_adj_of(pid: crate::base::Pid, value: i32) -> io::Result<()> {
+    write_oom_score_adj(&format!("/proc/{pid}/oom_score_adj"), value)
+}
+
+fn write_oom_score_adj(path: &str, value: i32) -> io::Result<()> {
     OpenOptions::new()
         .write(true)
-        .open("/proc/self/oom_score_adj")?
+        .open(path)?
         .write_all(value.to_string().as_bytes())
 }
 

@@ -118,11 +118,6 @@ impl List {
     }
 
     fn naming_and_identity(&mut self, spec: &PodSpec) {
-        self.blocks(
-            spec.host_users == Some(false),
-            "spec.hostUsers",
-            "the pod would run with the user ids of the host, so it is held",
-        );
         self.ignored(
             spec.subdomain.given(),
             "spec.subdomain",
@@ -273,11 +268,6 @@ impl List {
             context.se_linux_options.is_some(),
             format!("{path}.seLinuxOptions"),
             "no SELinux label is applied",
-        );
-        self.ignored(
-            context.proc_mount.as_deref() == Some("Unmasked"),
-            format!("{path}.procMount"),
-            "/proc stays masked",
         );
     }
 

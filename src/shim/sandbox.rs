@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::fault::{At, refuse};
+use super::fault::{At, error_text, refuse};
 use super::init;
 use super::server::Shim;
 use super::state_dir::StateDir;
@@ -24,10 +25,12 @@ use crate::linux::netlink::{Netlink, Peer};
 use crate::linux::ns::{self, OwnNetwork, OwnPid};
 use crate::linux::path;
 use crate::linux::pidfd;
+use crate::linux::proc;
 use crate::linux::signal::{ChildSignals, Signal};
+use crate::linux::userns;
 use crate::wire::{
-    ContainerSpec, Fault, MountSource, Namespace, NetworkPlan, PidNamespace, ResourceLimits,
-    SandboxPhase, SandboxSpec, SandboxState, Stage, VolumeContent,
+    ContainerSpec, Fault, IdRange, MountSource, Namespace, NetworkPlan, PidNamespace,
+    ResourceLimits, SandboxPhase, SandboxSpec, SandboxState, Stage, VolumeContent,
 };
 
 /// Name of pause's own leaf beside those of the containers.
@@ -48,10 +51,18 @@ pub(super) struct Sandbox {
     /// The machine's mount namespace and the shim's, for mounts that propagate back.
     pub(super) mounts: [OwnedFd; 2],
     pub(super) directory: StateDir,
+    /// The pod's own user namespace, and the id outside that is 0 inside.
+    pub(super) user: Option<UserNamespace>,
     /// Version of the content of each volume that was written.
     written: BTreeMap<String, String>,
     cgroup: Option<Cgroup>,
     veth: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct UserNamespace {
+    pub(super) fd: OwnedFd,
+    pub(super) start: u32,
 }
 
 pub(super) fn limits_of(limits: &ResourceLimits) -> Limits {
@@ -97,6 +108,7 @@ impl Sandbox {
             own_network: OwnNetwork::open().at(Stage::Namespaces, "open the network namespace")?,
             mounts,
             directory,
+            user: None,
             written: BTreeMap::new(),
             cgroup: None,
             veth: false,
@@ -185,7 +197,13 @@ impl Sandbox {
             .with_if(own(wanted.network), Namespaces::NETWORK)
             .with_if(own(wanted.ipc), Namespaces::IPC)
             .with_if(own(wanted.uts), Namespaces::UTS)
-            .with_if(wanted.pid == PidNamespace::Sandbox, Namespaces::PID);
+            .with_if(wanted.pid == PidNamespace::Sandbox, Namespaces::PID)
+            .with_if(self.spec.user.is_some(), Namespaces::USER);
+        // In its own user namespace pause may neither mount anything nor be anybody before its ids are mapped.
+        let gate = match self.spec.user {
+            Some(range) => Some(Gate::new(range)?),
+            None => None,
+        };
         let plan = init::Pause {
             program: self.template.pause.as_fd(),
             cgroup,
@@ -197,6 +215,9 @@ impl Sandbox {
                 .iter()
                 .map(|(name, value)| (name.replace('.', "/"), value.as_str()))
                 .collect(),
+            gate: gate
+                .as_ref()
+                .map(|gate| (gate.read.as_fd(), gate.root.as_fd())),
         };
         let (reports, reporter) = init::channel().at(Stage::Clone, "make a pipe")?;
         let mut reporter = Some(reporter);
@@ -206,7 +227,10 @@ impl Sandbox {
                 .map_or(1, |reporter| init::pause(&plan, reporter))
         })
         .at(Stage::Clone, "make pause in its namespaces")?;
-        self.pause = Some(child);
+        let child = self.pause.insert(child);
+        if let Some(gate) = gate {
+            self.user = Some(gate.open(child, self.spec.oom_score_adj, &mut self.notes)?);
+        }
         Ok(reports)
     }
 
@@ -405,6 +429,51 @@ impl Sandbox {
             let _ = netlink.delete_link(&plan.host_interface);
         }
         let _ = self.directory.remove();
+    }
+}
+
+/// What holds pause up until its user namespace is ready.
+struct Gate {
+    range: IdRange,
+    read: OwnedFd,
+    write: OwnedFd,
+    /// The empty root of pause, made here because pause cannot.
+    root: OwnedFd,
+}
+
+impl Gate {
+    fn new(range: IdRange) -> Result<Self, Fault> {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC).at(Stage::Clone, "make a pipe")?;
+        let root = init::empty_root().at(Stage::Rootfs, "make an empty root for pause")?;
+        Ok(Self {
+            range,
+            read,
+            write,
+            root,
+        })
+    }
+
+    fn open(
+        self,
+        child: &Child,
+        oom_score_adj: i32,
+        notes: &mut Vec<String>,
+    ) -> Result<UserNamespace, Fault> {
+        let IdRange { start, length } = self.range;
+        userns::write_maps(child.pid, start, length).at(
+            Stage::Namespaces,
+            format_args!("map {length} ids from {start} on"),
+        )?;
+        let fd = userns::of(child.pid).at(Stage::Namespaces, "open the user namespace")?;
+        // Only somebody outside may make it less likely to be killed.
+        if let Err(error) = proc::set_oom_score_adj_of(child.pid, oom_score_adj) {
+            notes.push(format!(
+                "oom_score_adj {oom_score_adj} refused: {}",
+                error_text(&error)
+            ));
+        }
+        rustix::io::write(&self.write, b"x").at(Stage::Clone, "let pause go on")?;
+        Ok(UserNamespace { fd, start })
     }
 }
 
@@ -626,6 +695,7 @@ mod tests {
             sysctls: Vec::new(),
             shm_size: 0,
             oom_score_adj: 0,
+            user: None,
         };
         assert_eq!(
             check_sysctl(&spec, name, value).is_ok(),

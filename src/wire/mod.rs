@@ -31,8 +31,8 @@ pub(crate) use message::{
     Request, SandboxProcess, SandboxProcesses, SandboxStats, Stage, ToEngine, ToShim,
 };
 pub(crate) use sandbox::{
-    BridgePlan, CgroupLevel, Cleanup, Namespace, NetworkPlan, PidNamespace, SandboxNamespaces,
-    SandboxSpec,
+    BridgePlan, CgroupLevel, Cleanup, IdRange, Namespace, NetworkPlan, PidNamespace,
+    SandboxNamespaces, SandboxSpec,
 };
 pub(crate) use seccomp::{
     Seccomp, SeccompAction, SeccompArgument, SeccompComparison, SeccompProfile, SeccompRule,

@@ -33,6 +33,16 @@ pub(crate) struct SandboxSpec {
     pub(crate) shm_size: u64,
     /// `oom_score_adj` of pause (proc_pid_oom_score_adj(5)).
     pub(crate) oom_score_adj: i32,
+    /// The user namespace of the pod (`hostUsers: false`); `None`: the machine's.
+    #[serde(default)]
+    pub(crate) user: Option<IdRange>,
+}
+
+/// Users and groups from 0 on inside are those from `start` on outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IdRange {
+    pub(crate) start: u32,
+    pub(crate) length: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,4 +28,5 @@ mod probes;
 mod sandbox;
 mod settings;
 mod streams;
+mod user_namespace;
 mod volumes;

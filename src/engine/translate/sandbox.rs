@@ -8,7 +8,7 @@ use super::resources::{QosTotals, SANDBOX_OOM_SCORE, limits_of_pod, qos_limits};
 use crate::base::SandboxId;
 use crate::model::pod::QosClass;
 use crate::wire::{
-    CgroupLevel, Namespace, NetworkPlan, PidNamespace, SandboxNamespaces, SandboxSpec,
+    CgroupLevel, IdRange, Namespace, NetworkPlan, PidNamespace, SandboxNamespaces, SandboxSpec,
 };
 
 /// Shared memory of a pod: what container runtimes have always given.
@@ -30,6 +30,8 @@ pub(in crate::engine) struct SandboxInputs<'a> {
     pub(in crate::engine) totals: QosTotals,
     /// Of the whole pod.
     pub(in crate::engine) pids_limit: Option<i64>,
+    /// With `hostUsers: false`.
+    pub(in crate::engine) user: Option<IdRange>,
 }
 
 pub(in crate::engine) fn sandbox_spec(inputs: SandboxInputs<'_>) -> SandboxSpec {
@@ -72,6 +74,7 @@ pub(in crate::engine) fn sandbox_spec(inputs: SandboxInputs<'_>) -> SandboxSpec 
         sysctls: sysctls(spec),
         shm_size: SHM_SIZE,
         oom_score_adj: SANDBOX_OOM_SCORE,
+        user: inputs.user,
     }
 }
 
@@ -105,10 +108,13 @@ fn sysctls(spec: &PodSpec) -> Vec<(String, String)> {
             "net.ipv4.ip_unprivileged_port_start".to_owned(),
             "0".to_owned(),
         ));
-        list.push((
-            "net.ipv4.ping_group_range".to_owned(),
-            "0 2147483647".to_owned(),
-        ));
+        // In a user namespace there are no other groups, and only those may be named.
+        let groups = if spec.host_users == Some(false) {
+            "0 65535"
+        } else {
+            "0 2147483647"
+        };
+        list.push(("net.ipv4.ping_group_range".to_owned(), groups.to_owned()));
     }
     let own = spec
         .security_context

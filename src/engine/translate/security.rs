@@ -31,9 +31,16 @@ const READONLY: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
-/// Paths to cover; a privileged container sees everything.
+/// `procMount: Unmasked`, or privileged.
+fn sees_everything(container: &Container) -> bool {
+    let context = container.security_context.as_ref();
+    is_privileged(container)
+        || context.and_then(|context| context.proc_mount.as_deref()) == Some("Unmasked")
+}
+
+/// Paths to cover.
 pub(super) fn masked_paths(container: &Container, cpus: usize) -> Vec<String> {
-    if is_privileged(container) {
+    if sees_everything(container) {
         return Vec::new();
     }
     let throttle =
@@ -46,7 +53,7 @@ pub(super) fn masked_paths(container: &Container, cpus: usize) -> Vec<String> {
 }
 
 pub(super) fn readonly_paths(container: &Container) -> Vec<String> {
-    if is_privileged(container) {
+    if sees_everything(container) {
         return Vec::new();
     }
     READONLY.map(str::to_owned).to_vec()

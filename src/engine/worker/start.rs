@@ -90,6 +90,14 @@ impl PodWorker {
             Some(plan.map_err(|error| failed(self, chain(&error)))?)
         };
         let spec = self.pod.spec.clone().unwrap_or_default();
+        let user = if spec.host_users == Some(false) {
+            let ids = self.machine.ids.reserve(&self.uid);
+            Some(
+                ids.ok_or_else(|| failed(self, "no ids are left for a user namespace".to_owned()))?,
+            )
+        } else {
+            None
+        };
         let (living, _) = self.machine.store.list::<Pod>(None);
         let totals = qos_totals(
             living
@@ -116,6 +124,7 @@ impl PodWorker {
             qos: qos_class(&spec),
             totals,
             pids_limit: self.machine.limits.pod_pids,
+            user,
         });
         self.next_sandbox = self.next_sandbox.saturating_add(1);
         // Routed before it exists: no event of it is missed, and nobody takes it for the last one.

@@ -246,6 +246,7 @@ impl PodWorker {
             }
         }
         self.machine.network.release(&self.uid);
+        self.machine.ids.release(&self.uid);
         self.machine.remove_bridge_later();
         self.volumes = Volumes::default();
         remove_directory(self.machine.directories.pod(&self.uid)).await;

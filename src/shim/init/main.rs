@@ -15,8 +15,11 @@ use crate::linux::mount::{self, Attributes, Context};
 use crate::linux::proc::{self, CStringArray};
 use crate::linux::seccomp::Program;
 use crate::linux::{ns, signal};
-use crate::shim::fault::{At, error_text};
+use crate::shim::fault::{At, error_text, refuse};
 use crate::wire::{CapabilitySets, ContainerSpec, EffectiveUser, Fault, Stage};
+
+/// Ids of a user namespace of a pod.
+const ID_COUNT: u32 = 1 << 16;
 
 /// What every process of a container starts with.
 pub(in crate::shim) struct Process<'a> {
@@ -30,6 +33,8 @@ pub(in crate::shim) struct Process<'a> {
     pub(in crate::shim) stderr: BorrowedFd<'a>,
     /// The slave; it is all three streams then.
     pub(in crate::shim) terminal: Option<BorrowedFd<'a>>,
+    /// Entered last: until then the child works with the power of the machine.
+    pub(in crate::shim) user_namespace: Option<BorrowedFd<'a>>,
 }
 
 /// Everything for the first process of a container.
@@ -53,6 +58,8 @@ pub(in crate::shim) struct Plan<'a> {
     pub(in crate::shim) tmpfs_directory: &'a Path,
     /// For each mount of the spec: a copy from the machine's mount namespace, where one is needed.
     pub(in crate::shim) propagating: Vec<Option<OwnedFd>>,
+    /// The id outside that is 0 in the user namespace of [`Process::user_namespace`].
+    pub(in crate::shim) first_id: u32,
 }
 
 impl Plan<'_> {
@@ -69,7 +76,7 @@ pub(in crate::shim) fn container(plan: &Plan<'_>, mut reporter: Reporter) -> u8 
 }
 
 fn become_container(plan: &Plan<'_>, reporter: &mut Reporter) -> Result<Infallible, Fault> {
-    common_start(reporter, plan.spec.oom_score_adj)?;
+    common_start(reporter, Some(plan.spec.oom_score_adj))?;
     join_cgroup(plan.cgroup)?;
     if !plan.spec.privileged {
         ns::unshare(Namespaces::CGROUP).at(Stage::Namespaces, "make a cgroup namespace")?;
@@ -86,24 +93,61 @@ fn become_container(plan: &Plan<'_>, reporter: &mut Reporter) -> Result<Infallib
         }
     }
     let (identity, home) = user::resolve(root.as_fd(), &plan.spec.user)?;
-    program::enter_directory(root.as_fd(), &plan.spec.cwd, Some(&identity))?;
+    let outside = shifted(&identity, plan.first_id)?;
+    program::enter_directory(root.as_fd(), &plan.spec.cwd, Some(&outside))?;
     let mut environment = CStringArray::new(plan.environment.clone());
     if !program::has_variable(environment.strings(), "HOME") {
         environment.push(program::c_string(&format!("HOME={home}"), "HOME")?);
     }
     reporter.identity(&identity, &home);
-    program::connect_streams(&plan.process, &identity)?;
+    program::connect_streams(&plan.process, &outside)?;
+    if let Some(namespace) = plan.process.user_namespace {
+        enter_user(namespace)?;
+        // A copy of all mounts that belongs to the pod's namespace; what came from outside is locked in it
+        // (mount_namespaces(7)).
+        ns::unshare(Namespaces::MOUNT).at(Stage::Namespaces, "make a mount namespace")?;
+    }
     program::execute(&plan.process, &identity, &environment)
 }
 
+fn enter_user(namespace: BorrowedFd<'_>) -> Result<(), Fault> {
+    ns::enter(namespace, Namespaces::USER).at(Stage::Namespaces, "join the user namespace")
+}
+
+/// Who the user is outside of the pod's user namespace, which begins with `first`.
+fn shifted(user: &EffectiveUser, first: u32) -> Result<EffectiveUser, Fault> {
+    let shift = |id: u32| {
+        let outside = id
+            .checked_add(first)
+            .filter(|_| first == 0 || id < ID_COUNT);
+        outside.ok_or_else(|| {
+            refuse(
+                Stage::User,
+                format!("id {id} is not in the pod's user namespace, which has {ID_COUNT} ids"),
+            )
+        })
+    };
+    Ok(EffectiveUser {
+        uid: shift(user.uid)?,
+        gid: shift(user.gid)?,
+        supplementary_groups: user
+            .supplementary_groups
+            .iter()
+            .map(|group| shift(*group))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
 /// Signals, session, keyring, mask and the badness for the OOM killer.
-fn common_start(reporter: &mut Reporter, oom_score_adj: i32) -> Result<(), Fault> {
+fn common_start(reporter: &mut Reporter, oom_score_adj: Option<i32>) -> Result<(), Fault> {
     // The shim ignores no signal, and execve(2) resets the handlers of the few it handles.
     signal::unblock_all().at(Stage::Clone, "unblock signals")?;
     proc::new_session().at(Stage::Clone, "start a session")?;
     proc::new_session_keyring().at(Stage::Clone, "make a session keyring")?;
     proc::set_umask(0);
-    if let Err(error) = proc::set_oom_score_adj(oom_score_adj) {
+    if let Some(oom_score_adj) = oom_score_adj
+        && let Err(error) = proc::set_oom_score_adj(oom_score_adj)
+    {
         reporter.note(format!(
             "oom_score_adj {oom_score_adj} refused: {}",
             error_text(&error)
@@ -122,6 +166,8 @@ pub(in crate::shim) struct Session<'a> {
     pub(in crate::shim) process: Process<'a>,
     pub(in crate::shim) environment: CStringArray,
     pub(in crate::shim) user: &'a EffectiveUser,
+    /// As [`Plan::first_id`].
+    pub(in crate::shim) first_id: u32,
     pub(in crate::shim) cwd: &'a str,
     pub(in crate::shim) oom_score_adj: i32,
     pub(in crate::shim) cgroup: &'a Cgroup,
@@ -139,7 +185,7 @@ pub(in crate::shim) fn session(plan: &Session<'_>, mut reporter: Reporter) -> u8
 }
 
 fn become_session(plan: &Session<'_>, reporter: &mut Reporter) -> Result<Infallible, Fault> {
-    common_start(reporter, plan.oom_score_adj)?;
+    common_start(reporter, Some(plan.oom_score_adj))?;
     join_cgroup(plan.cgroup)?;
     // The root and working directory become those of the joined mount namespace (setns(2)).
     ns::enter(plan.target, plan.join)
@@ -153,7 +199,10 @@ fn become_session(plan: &Session<'_>, reporter: &mut Reporter) -> Result<Infalli
     .at(Stage::WorkingDirectory, "open the root of the container")?;
     program::enter_directory(root.as_fd(), plan.cwd, None)?;
     reporter.identity(plan.user, "");
-    program::connect_streams(&plan.process, plan.user)?;
+    program::connect_streams(&plan.process, &shifted(plan.user, plan.first_id)?)?;
+    if let Some(namespace) = plan.process.user_namespace {
+        enter_user(namespace)?;
+    }
     program::execute(&plan.process, plan.user, &plan.environment)
 }
 
@@ -166,6 +215,9 @@ pub(in crate::shim) struct Pause<'a> {
     pub(in crate::shim) hostname: Option<&'a str>,
     /// File below `/proc/sys` and value.
     pub(in crate::shim) sysctls: Vec<(String, &'a str)>,
+    /// With a user namespace of its own: a pipe that says when its ids are mapped, and the empty root, which
+    /// pause cannot mount there.
+    pub(in crate::shim) gate: Option<(BorrowedFd<'a>, BorrowedFd<'a>)>,
 }
 
 /// Runs in the child; what it returns is the child's exit status.
@@ -176,11 +228,15 @@ pub(in crate::shim) fn pause(plan: &Pause<'_>, mut reporter: Reporter) -> u8 {
 }
 
 fn become_pause(plan: &Pause<'_>, reporter: &mut Reporter) -> Result<Infallible, Fault> {
-    common_start(reporter, plan.oom_score_adj)?;
     if plan.cgroup.unified_dir().is_none() {
         // Elsewhere pause was born where a kill finds it; a process of 12 KiB needs no accounting.
         join_cgroup(plan.cgroup)?;
     }
+    if let Some((gate, _)) = plan.gate {
+        rustix::io::read(gate, &mut [0u8; 1]).at(Stage::Clone, "wait for the ids of pause")?;
+        proc::become_user(0, 0, &[]).at(Stage::User, "become root of the user namespace")?;
+    }
+    common_start(reporter, plan.gate.is_none().then_some(plan.oom_score_adj))?;
     if let Some(name) = plan.hostname {
         ns::set_hostname(name).at(Stage::Namespaces, format_args!("set host name {name:?}"))?;
     }
@@ -196,8 +252,15 @@ fn become_pause(plan: &Pause<'_>, reporter: &mut Reporter) -> Result<Infallible,
     }
     proc::silence().at(Stage::Clone, "leave the standard streams")?;
     // With a shared pid namespace every container could look through /proc/1/root: let it find nothing.
-    let empty = empty_root().at(Stage::Rootfs, "make an empty root for pause")?;
-    mount::change_root(empty.as_fd()).at(Stage::Rootfs, "enter the empty root")?;
+    let made;
+    let empty = match plan.gate {
+        Some((_, root)) => root,
+        None => {
+            made = empty_root().at(Stage::Rootfs, "make an empty root for pause")?;
+            made.as_fd()
+        }
+    };
+    mount::change_root(empty).at(Stage::Rootfs, "enter the empty root")?;
     let null_free = |text: &str| program::c_string(text, "name of pause");
     let arguments = CStringArray::new(vec![null_free("/pause")?]);
     let environment = CStringArray::new(Vec::new());
@@ -213,7 +276,7 @@ fn become_pause(plan: &Pause<'_>, reporter: &mut Reporter) -> Result<Infallible,
     Err(error).at(Stage::Exec, "execute pause")
 }
 
-fn empty_root() -> std::io::Result<OwnedFd> {
+pub(in crate::shim) fn empty_root() -> std::io::Result<OwnedFd> {
     let context = Context::open("tmpfs")?;
     context.set("size", "0")?;
     context.set("nr_inodes", "1")?;

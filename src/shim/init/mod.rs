@@ -11,6 +11,11 @@
 //! * [`pause`] — sets host name and sysctls in the new namespaces, leaves every file system behind, and
 //!   becomes pause.
 //!
+//! With a user namespace of the pod's own (`hostUsers: false`) pause owns it, and with it network, ipc and host
+//! name. A child builds the root with the power of the machine, on mounts that show the ids of the pod, and
+//! enters the namespace last; its mounts are then copied into one that the pod's root owns, where they are
+//! locked. The pid namespace of a container stays the machine's, so /proc cannot be mounted anew inside.
+//!
 //! Order matters and is the security of it: groups and keyring first, user lookup after the root is the
 //! container's own, working directory after that, privileges last, descriptors closed at the very end.
 
@@ -22,7 +27,7 @@ mod report;
 mod rootfs;
 mod user;
 
-pub(super) use main::{Pause, Plan, Process, Session, container, pause, session};
+pub(super) use main::{Pause, Plan, Process, Session, container, empty_root, pause, session};
 pub(super) use program::{c_string, path_of};
 pub(super) use report::{Reports, Told, channel};
 pub(super) use rootfs::open_host;

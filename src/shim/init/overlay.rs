@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, mkdirat};
+use rustix::fs::{AtFlags, Gid, Mode, Uid, chownat, mkdirat};
 
 use super::rootfs::open_host;
 use crate::linux::mount::{self, Attributes, Context, Propagation};
@@ -18,7 +18,8 @@ const DISTRUST: [(&str, &str); 2] = [("metacopy", "off"), ("redirect_dir", "nofo
 const WHAT: &str = "mount the overlay of the image's layers";
 
 /// The layers below `upper` in the scratch directory, which is made, as a detached mount.
-pub(super) fn mount(rootfs: &RootFs) -> Result<OwnedFd, Fault> {
+/// Its root belongs to `owner`.
+pub(super) fn mount(rootfs: &RootFs, owner: u32) -> Result<OwnedFd, Fault> {
     let scratch = open_host(&rootfs.scratch, Links::Refuse).at(
         Stage::Rootfs,
         format_args!("open {}", rootfs.scratch.display()),
@@ -33,6 +34,14 @@ pub(super) fn mount(rootfs: &RootFs) -> Result<OwnedFd, Fault> {
                 );
             }
         }
+    }
+    if owner != 0 {
+        let (user, group) = (Uid::from_raw(owner), Gid::from_raw(owner));
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        chownat(&scratch, "upper", Some(user), Some(group), flags).at(
+            Stage::Rootfs,
+            format_args!("give {}/upper away", rootfs.scratch.display()),
+        )?;
     }
     let context = Context::open("overlay").at(Stage::Rootfs, "open overlay")?;
     one_by_one(&context, rootfs).or_else(|fault| match context.complaint() {

@@ -4,6 +4,7 @@
 //! the container runs yet, but a sibling may share volumes with it and swap a directory for a link at any
 //! moment (CVE-2021-30465), so no path is looked up twice.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -14,8 +15,9 @@ use super::device::{self, Devices};
 use super::overlay;
 use crate::linux::mount::{self, Attributes, Context, Propagation};
 use crate::linux::path::{self, Links};
+use crate::linux::userns;
 use crate::shim::fault::{At, refuse};
-use crate::wire::{self, Fault, MountSource, Stage};
+use crate::wire::{self, ContainerSpec, Fault, MountSource, Stage};
 
 /// `PROC_SUPER_MAGIC` and `SYSFS_MAGIC`, statfs(2).
 const PROC_MAGIC: u64 = 0x9fa0;
@@ -26,7 +28,10 @@ const NO_NODES: Attributes = Attributes::NO_SUID
 
 /// Builds the tree in this process's mount namespace, makes it the root, and returns a descriptor of it.
 pub(super) fn build(plan: &Plan<'_>) -> Result<OwnedFd, Fault> {
-    let root = overlay::mount(&plan.spec.rootfs)?;
+    if let Some(namespace) = plan.process.user_namespace {
+        map_layers(plan.spec, namespace)?;
+    }
+    let root = overlay::mount(&plan.spec.rootfs, plan.first_id)?;
     let scratch = &plan.spec.rootfs.scratch;
     let place = open_host(scratch, Links::Refuse)
         .at(Stage::Rootfs, format_args!("open {}", scratch.display()))?;
@@ -35,6 +40,10 @@ pub(super) fn build(plan: &Plan<'_>) -> Result<OwnedFd, Fault> {
         format_args!("mount the root on {}", scratch.display()),
     )?;
     drop(place);
+    if plan.process.user_namespace.is_some() {
+        // Mount points and devices that are made from here on belong to the root of the pod.
+        userns::make_files_as(plan.first_id).at(Stage::User, "make files as the pod's root")?;
+    }
 
     proc(root.as_fd())?;
     let devices = device::mount_dev(plan, root.as_fd())?;
@@ -56,6 +65,30 @@ pub(super) fn build(plan: &Plan<'_>) -> Result<OwnedFd, Fault> {
     }
     mount::pivot(root.as_fd()).at(Stage::PivotRoot, "change the root")?;
     Ok(root)
+}
+
+/// Shows the layers of all images with the owners that they have inside, at the places where they are. Only
+/// this mount namespace sees it. Overlay has no id maps of its own; its layers may.
+fn map_layers(spec: &ContainerSpec, namespace: BorrowedFd<'_>) -> Result<(), Fault> {
+    let mut layers: BTreeSet<&PathBuf> = spec.rootfs.layers.iter().collect();
+    for wanted in &spec.mounts {
+        match &wanted.source {
+            MountSource::Image { layers: more, .. } => layers.extend(more),
+            MountSource::Bind { .. } | MountSource::SharedTmpfs { .. } => {}
+        }
+    }
+    for layer in layers {
+        let mapped = open_host(layer, Links::Refuse).and_then(|place| {
+            let copied = mount::copy(place.as_fd(), false)?;
+            mount::map_ids(copied.as_fd(), namespace)?;
+            mount::attach(copied.as_fd(), place.as_fd())
+        });
+        mapped.at(
+            Stage::Rootfs,
+            format_args!("map the ids of {}", layer.display()),
+        )?;
+    }
+    Ok(())
 }
 
 /// A path of the machine.
@@ -213,6 +246,15 @@ fn volume(
             wanted.recursive_readonly,
         )
         .at(Stage::Mount, &what)?;
+    }
+
+    if let (Some(namespace), MountSource::Bind { .. } | MountSource::SharedTmpfs { .. }) =
+        (plan.process.user_namespace, &wanted.source)
+    {
+        mount::map_ids(copied.as_fd(), namespace).at(
+            Stage::Mount,
+            format_args!("{what}: map its ids, which not every file system can"),
+        )?;
     }
 
     let destination = Path::new(&wanted.destination);
