@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{
+    Container, EnvVar, Pod, PodSpec, SecurityContext, Volume, VolumeMount,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::field::{Errors, by_rule};
@@ -37,6 +39,11 @@ pub(super) fn validate(preset: &PodPreset) -> Errors {
         env: spec.env,
         env_from: spec.env_from,
         volume_mounts: spec.volume_mounts,
+        // Which containers get the mounts is seen when a pod is created; its own rules judge it then.
+        security_context: Some(SecurityContext {
+            privileged: Some(true),
+            ..SecurityContext::default()
+        }),
         ..Container::default()
     };
     env::env(&mut errors, "spec.env", &container);

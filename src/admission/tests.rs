@@ -854,6 +854,13 @@ fn presets() {
     assert_eq!(field["apiVersion"], "v1");
     assert_eq!(value["spec"]["volumes"][0]["emptyDir"], json!({}));
     assert_eq!(value["spec"]["volumes"][1]["configMap"]["defaultMode"], 420);
+    check(
+        preset(json!({
+            "volumes": [{"name": "a", "emptyDir": {}}],
+            "volumeMounts": [{"name": "a", "mountPath": "/a", "mountPropagation": "Bidirectional"}],
+        })),
+        &[],
+    );
     let nothing =
         "spec.volumes.env.envFrom.volumeMounts: Required value: must specify at least one";
     check(preset(json!({})), &[nothing]);
