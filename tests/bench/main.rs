@@ -2,7 +2,8 @@
 //! system calls needed (`floor.c`), all in one run on one machine.
 //!
 //! Nothing here asserts a time: the output is the table of README.md. Peers that are not installed are named
-//! and left out. Needs root. Arguments select groups of rows by substring: `cargo bench -- start calls`.
+//! and left out. Needs root. Arguments select groups of rows by substring: `cargo bench -- start calls`;
+//! `cargo bench -- screen` is about the screen (`screen.rs`), beside tmux.
 //!
 //! Who starts what: one pod is a POST on an open connection against one `podman kube play`; several pods are
 //! one `podtui apply -f` of a file with all of them, the start of that command included, against as many
@@ -17,8 +18,11 @@
 )]
 
 mod api;
+mod cluster;
+mod glass;
 mod images;
 mod peers;
+mod screen;
 mod table;
 
 use std::path::Path;
@@ -40,9 +44,22 @@ fn main() {
         .tempdir_in("/tmp")
         .expect("a scratch directory");
     let mut table = Table::new();
-    let floor = peers::Floor::build(scratch.path());
-    let podman = peers::Podman::find(scratch.path());
-    let engine = Engine::start(scratch.path());
+    if ENGINE_ROWS.iter().any(|row| wanted(row)) {
+        engine_rows(&mut table, scratch.path(), &wanted);
+    }
+    screen::rows(&mut table, scratch.path(), &wanted);
+    table.print();
+}
+
+const ENGINE_ROWS: [&str; 12] = [
+    "start", "many10", "many100", "exec", "replace", "logs64", "logs1024", "memory", "idle",
+    "probes", "crowd", "calls",
+];
+
+fn engine_rows(table: &mut Table, scratch: &Path, wanted: &dyn Fn(&str) -> bool) {
+    let floor = peers::Floor::build(scratch);
+    let podman = peers::Podman::find(scratch);
+    let engine = Engine::start(scratch);
 
     // The first pod assembles the toolbox image and warms every cache; it is not measured.
     engine.create(&pod("warm", "warm", 1, SLEEP));
@@ -50,44 +67,42 @@ fn main() {
     engine.delete_and_wait(&["warm"]);
 
     if wanted("start") {
-        start(&mut table, &engine, floor.as_ref(), podman.as_ref());
+        start(table, &engine, floor.as_ref(), podman.as_ref());
     }
     for count in [10usize, 100] {
         if wanted(&format!("many{count}")) {
-            many(&mut table, &engine, podman.as_ref(), count);
+            many(table, &engine, podman.as_ref(), count);
         }
     }
     if wanted("exec") {
-        exec(&mut table, &engine, floor.as_ref(), podman.as_ref());
+        exec(table, &engine, floor.as_ref(), podman.as_ref());
     }
     if wanted("replace") {
-        replace(&mut table, &engine, floor.as_ref());
+        replace(table, &engine, floor.as_ref());
     }
     for line in [64usize, 1024] {
         if wanted(&format!("logs{line}")) {
-            logs(&mut table, &engine, floor.as_ref(), podman.as_ref(), line);
+            logs(table, &engine, floor.as_ref(), podman.as_ref(), line);
         }
     }
     if wanted("memory") {
-        memory(&mut table, &engine);
+        memory(table, &engine);
     }
     if wanted("idle") {
-        idle(&mut table, &engine);
+        idle(table, &engine);
     }
     if wanted("probes") {
-        probes(&mut table, &engine);
+        probes(table, &engine);
     }
     if wanted("crowd") {
-        crowd(&mut table, &engine);
+        crowd(table, &engine);
     }
     if wanted("images") {
-        images::images(&mut table, podman.as_ref(), scratch.path());
+        images::images(table, podman.as_ref(), scratch);
     }
     if wanted("calls") {
-        calls(&mut table, &engine, scratch.path());
+        calls(table, &engine, scratch);
     }
-    drop(engine);
-    table.print();
 }
 
 /// Ends at once on SIGTERM: a process that ignores it would measure the two seconds that Kubernetes grants even

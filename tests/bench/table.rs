@@ -4,13 +4,19 @@ use std::time::Duration;
 
 const HEAD: &str = "| | podtui min / p50 / p90 | floor p50 | podman p50 |\n|---|---|---|---|";
 
+const SCREEN_HEAD: &str = "| the screen | podtui | peer | ratio |\n|---|---|---|---|";
+
 pub struct Table {
     rows: Vec<String>,
+    screen: Vec<String>,
 }
 
 impl Table {
     pub fn new() -> Self {
-        Self { rows: Vec::new() }
+        Self {
+            rows: Vec::new(),
+            screen: Vec::new(),
+        }
     }
 
     /// Times beside those of the peers that were measured in the same run.
@@ -57,6 +63,57 @@ impl Table {
         self.push(what, text, "", "");
     }
 
+    /// Times of the screen beside those of one peer; the ratio is that of the medians.
+    pub fn screen(&mut self, what: &str, own: &[Duration], peer: &[Duration], name: &str) {
+        let words = |times: &[Duration]| {
+            let [min, p50, p90] = spread(times).map(milliseconds);
+            format!(
+                "{min} / {p50} / {p90} ms min / p50 / p90 (n = {})",
+                times.len()
+            )
+        };
+        self.beside(what, &words, 50, own, peer, name);
+    }
+
+    /// Times from a key to what it paints; the ratio is that of the 99th percentiles.
+    pub fn keys(&mut self, what: &str, own: &[Duration], peer: &[Duration], name: &str) {
+        let words = |times: &[Duration]| {
+            let [p50, p99, worst] = [50, 99, 100].map(|share| milliseconds(at(times, share)));
+            format!(
+                "{p50} / {p99} / {worst} ms p50 / p99 / max (n = {})",
+                times.len()
+            )
+        };
+        self.beside(what, &words, 99, own, peer, name);
+    }
+
+    fn beside(
+        &mut self,
+        what: &str,
+        words: &dyn Fn(&[Duration]) -> String,
+        compared: usize,
+        own: &[Duration],
+        peer: &[Duration],
+        name: &str,
+    ) {
+        let (mut beside, mut ratio) = (String::new(), String::new());
+        if !peer.is_empty() {
+            beside = format!("{name}: {}", words(peer));
+            let share = |times| at(times, compared).as_secs_f64();
+            ratio = format!("{:.2}", share(own) / share(peer));
+        }
+        self.push_screen(format!("| {what} | {} | {beside} | {ratio} |", words(own)));
+    }
+
+    pub fn words(&mut self, what: &str, text: &str) {
+        self.push_screen(format!("| {what} | {text} | | |"));
+    }
+
+    fn push_screen(&mut self, row: String) {
+        eprintln!("{row}");
+        self.screen.push(row);
+    }
+
     fn push(&mut self, what: &str, own: &str, floor: &str, podman: &str) {
         let row = format!("| {what} | {own} | {floor} | {podman} |");
         eprintln!("{row}");
@@ -64,16 +121,23 @@ impl Table {
     }
 
     pub fn print(&self) {
-        println!("\n{HEAD}\n{}", self.rows.join("\n"));
+        for (head, rows) in [(HEAD, &self.rows), (SCREEN_HEAD, &self.screen)] {
+            if !rows.is_empty() {
+                println!("\n{head}\n{}", rows.join("\n"));
+            }
+        }
     }
 }
 
 /// Minimum, median and 90th percentile.
 fn spread(times: &[Duration]) -> [Duration; 3] {
+    [0, 50, 90].map(|percent| at(times, percent))
+}
+
+fn at(times: &[Duration], percent: usize) -> Duration {
     let mut sorted = times.to_vec();
     sorted.sort();
-    let at = |share: usize| sorted[(sorted.len() * share / 100).min(sorted.len() - 1)];
-    [sorted[0], at(50), at(90)]
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
 
 fn milliseconds(time: Duration) -> String {
