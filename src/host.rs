@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::base::Clock;
+use crate::cli::TuiArgs;
 use crate::client::{Client, Local, Remote};
 use crate::config::{self, Settings};
 use crate::engine::{self, EngineApi, EngineHandle, ImageGc, NodeLimits, Threshold, Thresholds};
@@ -185,7 +186,11 @@ pub(crate) fn serve(settings: &Settings, background: bool) -> Result<()> {
 }
 
 /// The screen: owns the engine when nobody else does, otherwise a client of who does.
-pub(crate) fn screen(settings: &Settings, namespace: Option<String>, readonly: bool) -> Result<()> {
+pub(crate) fn screen(
+    settings: &Settings,
+    namespace: Option<String>,
+    options: &TuiArgs,
+) -> Result<()> {
     settings.ensure_directories()?;
     let lock = try_lock(&settings.state_dir)?;
     let _log = telemetry::start(settings)?;
@@ -218,11 +223,12 @@ pub(crate) fn screen(settings: &Settings, namespace: Option<String>, readonly: b
         }
     });
     let mut screen = TuiSettings::from_env(settings.on_exit, |name| std::env::var(name).ok());
-    screen.readonly = readonly;
+    screen.readonly = options.readonly;
     screen.config_dir = Some(settings.config_dir.clone());
     screen.namespace_is_given = namespace.is_some();
     screen.namespace = Some(namespace.unwrap_or_else(|| "default".to_owned()));
     screen.session_file = Some(settings.state_dir.join("screen.json"));
+    screen.record.clone_from(&options.record);
     screen.edits_dir = Some(settings.state_dir.join("edits"));
     let client = async move {
         ready_rx

@@ -68,11 +68,9 @@ fn main() -> ExitCode {
         Err(error) => return cli::fail(&error.into()),
     };
     let outcome = match &arguments.command {
-        None | Some(Command::Tui(_)) => host::screen(
-            &settings,
-            arguments.global.namespace.clone(),
-            screen.readonly,
-        ),
+        None | Some(Command::Tui(_)) => {
+            host::screen(&settings, arguments.global.namespace.clone(), &screen)
+        }
         Some(Command::Serve(serve)) => host::serve(&settings, serve.background),
         Some(_) => return cli::run(arguments, &settings, None),
     };

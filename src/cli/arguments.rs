@@ -73,12 +73,15 @@ impl Arguments {
         let refuse =
             |text: &str| Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, text));
         let below = match &self.command {
-            Some(Command::Tui(screen)) => *screen,
+            Some(Command::Tui(screen)) => screen.clone(),
             None => TuiArgs::default(),
             Some(_) if self.screen.readonly => {
                 return refuse("--readonly is an option of the screen; it does nothing to a verb");
             }
-            Some(_) => return Ok(self.screen),
+            Some(_) if self.screen.record.is_some() => {
+                return refuse("--record is an option of the screen; it does nothing to a verb");
+            }
+            Some(_) => return Ok(TuiArgs::default()),
         };
         let readonly = self.screen.readonly || below.readonly;
         if readonly && self.global.on_exit == Some(OnExitArgument::Stop) {
@@ -86,7 +89,8 @@ impl Arguments {
                 "--readonly changes nothing, so it cannot stop the pods: leave out --on-exit stop",
             );
         }
-        Ok(TuiArgs { readonly })
+        let record = below.record.or_else(|| self.screen.record.clone());
+        Ok(TuiArgs { readonly, record })
     }
 }
 
@@ -146,11 +150,14 @@ pub(crate) enum Command {
     Completion(verbs::CompletionArgs),
 }
 
-#[derive(Clone, Copy, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct TuiArgs {
     /// The screen only shows: no change, no shell, no attach, no $EDITOR
     #[arg(long)]
     pub(crate) readonly: bool,
+    /// Record everything the screen shows to a new file, as asciicast v2
+    #[arg(long, value_name = "FILE.cast")]
+    pub(crate) record: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -180,6 +187,24 @@ mod tests {
         check_readonly(&["podtui", "--readonly", "get", "pods"], None);
         check_readonly(&["podtui", "--readonly", "--on-exit", "stop"], None);
         check_readonly(&["podtui", "get", "pods"], Some(false));
+    }
+
+    #[track_caller]
+    fn check_record(line: &[&str], expected: Result<Option<&str>, ()>) {
+        let arguments = Arguments::try_parse_from(line).unwrap();
+        let record = arguments.screen().map(|screen| screen.record);
+        let expected = expected.map(|path| path.map(PathBuf::from));
+        assert_eq!(record.map_err(|_| ()), expected, "{line:?}");
+    }
+
+    #[test]
+    fn only_the_screen_is_recorded() {
+        check_record(&["podtui"], Ok(None));
+        check_record(&["podtui", "--record", "a"], Ok(Some("a")));
+        check_record(&["podtui", "tui", "--record", "a"], Ok(Some("a")));
+        check_record(&["podtui", "--record", "a", "tui"], Ok(Some("a")));
+        check_record(&["podtui", "get", "pods"], Ok(None));
+        check_record(&["podtui", "--record", "a", "get", "pods"], Err(()));
     }
 
     #[test]

@@ -28,6 +28,6 @@ mod sanitize;
 mod session;
 mod verbs;
 
-pub(crate) use arguments::{Arguments, Command};
+pub(crate) use arguments::{Arguments, Command, TuiArgs};
 pub(crate) use connect::spawn_engine;
 pub(crate) use run::{fail, run, usage};

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::cast::{Cast, CastError};
 use super::editor::{Draft, Drafts, EditorEffect, EditorReply, OutsideEdit};
 use super::effect::{Effect, ExitChoice};
 use super::host::HostPrograms;
@@ -76,6 +77,8 @@ pub(crate) struct TuiSettings {
     pub(crate) session_file: Option<PathBuf>,
     /// The namespace was asked for: it wins over the one of the last time.
     pub(crate) namespace_is_given: bool,
+    /// Where everything that is drawn is recorded.
+    pub(crate) record: Option<PathBuf>,
 }
 
 impl TuiSettings {
@@ -100,12 +103,15 @@ impl TuiSettings {
             edits_dir: None,
             session_file: None,
             namespace_is_given: false,
+            record: None,
         }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TuiError {
+    #[error(transparent)]
+    Record(#[from] CastError),
     #[error("cannot use this terminal")]
     Terminal(#[source] io::Error),
     /// The text is the engine's; the screen has shown it.
@@ -140,8 +146,14 @@ pub(crate) async fn run(
         Err(late) => late,
     };
     let personal = model.personal.clone();
+    // Before the terminal is taken: a file that cannot be written is told like any other mistake.
+    let cast = settings
+        .record
+        .as_deref()
+        .map(|path| Cast::create(path, Clock::system()))
+        .transpose()?;
     let _guard = TerminalGuard::take().map_err(TuiError::Terminal)?;
-    let terminal = Terminal::new(FrameBackend::stdout()).map_err(TuiError::Terminal)?;
+    let terminal = Terminal::new(FrameBackend::stdout(cast.clone())).map_err(TuiError::Terminal)?;
     let mut app = App::new(
         model,
         terminal,
@@ -154,6 +166,7 @@ pub(crate) async fn run(
             editor: editor_command(|name| std::env::var(name).ok()),
         },
     );
+    app.cast = cast;
     app.draw().map_err(TuiError::Terminal)?;
     // The model counts on them: what it believes to be watched has to be.
     for effect in first_effects {
@@ -187,6 +200,12 @@ pub(crate) async fn run(
     app.finish_deletions().await;
     app.finish_session().await;
     app.finish_drafts().await;
+    if let Some(cast) = &app.cast {
+        cast.finish();
+        if let Some((path, problem)) = cast.take_problem() {
+            tracing::error!(path, problem, "the recording is not whole");
+        }
+    }
     result
 }
 
@@ -287,6 +306,7 @@ pub(super) struct App<B: Backend> {
     client_tx: watch::Sender<Option<Arc<dyn Client>>>,
     running: Running,
     record: Record,
+    cast: Option<Cast>,
     next_frame_at: Instant,
     pub(super) frames: u64,
 }
@@ -307,6 +327,7 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
             client_tx: watch::Sender::new(None),
             running: Running::default(),
             record: Record::default(),
+            cast: None,
             next_frame_at: Instant::now(),
             frames: 0,
         };
@@ -334,6 +355,12 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
         self.terminal
             .draw(|frame| view(model, frame))
             .map_err(io::Error::other)?;
+        if let Some((path, problem)) = self.cast.as_ref().and_then(Cast::take_problem) {
+            let reply = Reply::Saved(path, Err(problem));
+            for effect in update(&mut self.model, Msg::Reply(reply)) {
+                self.start(effect);
+            }
+        }
         Ok(())
     }
 

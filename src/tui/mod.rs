@@ -17,6 +17,7 @@
 //! * Processes of a pod are read only while their tab is on the screen; the story of its containers when its tab
 //!   is, and again after something happened ([`data`], `update::sync`). [`attention`] is the queue of pods in
 //!   trouble, [`alerts`] calls for attention outside of the screen.
+//! * [`cast`] records what is drawn, [`screenshot`] writes it down once, [`record`] keeps what happened in short.
 //! * [`editor`] is the Spec editor: text, diagnostics, completion, review, apply and undo.
 //!
 //! The first frame is drawn before the engine is asked anything: the client arrives later, through a future.
@@ -26,6 +27,7 @@ mod actions;
 mod alerts;
 mod app;
 mod attention;
+mod cast;
 mod columns;
 mod data;
 mod deletions;

@@ -19,6 +19,7 @@ use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 
 use super::alerts::Alert;
+use super::cast::Cast;
 use super::term::CursorShape;
 
 /// Synchronised output (DEC private mode 2026): the terminal shows the frame as a whole. Terminals without
@@ -184,23 +185,38 @@ pub(super) struct FrameBackend<W: Write> {
     inner: CrosstermBackend<FrameBytes>,
     bytes: FrameBytes,
     out: W,
+    size: fn() -> io::Result<Size>,
+    /// Gets every frame as well.
+    cast: Option<Cast>,
     cursor_is_hidden: bool,
     cursor_at: Option<Position>,
 }
 
 impl FrameBackend<Stdout> {
-    pub(super) fn stdout() -> Self {
-        Self::new(io::stdout())
+    pub(super) fn stdout(cast: Option<Cast>) -> Self {
+        Self {
+            cast,
+            ..Self::new(io::stdout())
+        }
     }
 }
 
 impl<W: Write> FrameBackend<W> {
     pub(super) fn new(out: W) -> Self {
+        Self::of_size(out, || {
+            let (width, height) = crossterm::terminal::size()?;
+            Ok(Size { width, height })
+        })
+    }
+
+    pub(super) fn of_size(out: W, size: fn() -> io::Result<Size>) -> Self {
         let bytes = FrameBytes::default();
         Self {
             inner: CrosstermBackend::new(bytes.clone()),
             bytes,
             out,
+            size,
+            cast: None,
             cursor_is_hidden: true,
             cursor_at: None,
         }
@@ -257,7 +273,7 @@ impl<W: Write> Backend for FrameBackend<W> {
     }
 
     fn size(&self) -> io::Result<Size> {
-        self.inner.size()
+        (self.size)()
     }
 
     fn window_size(&mut self) -> io::Result<WindowSize> {
@@ -271,7 +287,11 @@ impl<W: Write> Backend for FrameBackend<W> {
         }
         let frame = [BEGIN_FRAME, &bytes, END_FRAME].concat();
         self.out.write_all(&frame)?;
-        self.out.flush()
+        self.out.flush()?;
+        if let Some(cast) = &self.cast {
+            cast.frame(self.size()?, &frame);
+        }
+        Ok(())
     }
 }
 

@@ -194,6 +194,7 @@ pub(super) fn settings() -> TuiSettings {
         edits_dir: None,
         session_file: None,
         namespace_is_given: false,
+        record: None,
     }
 }
 

@@ -51,9 +51,9 @@ fn main() {
     table.print();
 }
 
-const ENGINE_ROWS: [&str; 12] = [
+const ENGINE_ROWS: [&str; 13] = [
     "start", "many10", "many100", "exec", "replace", "logs64", "logs1024", "memory", "idle",
-    "probes", "crowd", "calls",
+    "probes", "crowd", "images", "calls",
 ];
 
 fn engine_rows(table: &mut Table, scratch: &Path, wanted: &dyn Fn(&str) -> bool) {
