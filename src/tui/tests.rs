@@ -3,6 +3,7 @@
 mod actions;
 mod app;
 mod behaviour;
+mod hostile;
 mod inspector;
 mod log_files;
 mod logs;

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::base::{Clock, Incident, SessionStream, TerminalSize};
+use crate::base::{Clock, Incident, SessionOutput, SessionStream, TerminalSize};
 use crate::client::{
     Client, DeleteOptions, EngineInfo, ExecOptions, ImageSource, ImageSummary, ListOptions,
     LogOptions, ObjectList, Patch, PodMetrics, PodProcesses, WatchEvent, WriteOptions, Written,
@@ -37,10 +37,13 @@ type Feed<T> = mpsc::Sender<Result<T, ApiError>>;
 pub(super) struct FakeEngine {
     /// Lines in the log files, by container and whether it is the previous instance, at seconds.
     pub(super) files: Mutex<BTreeMap<(String, bool), Vec<(i64, String)>>>,
-    pods: Mutex<Vec<Object>>,
+    pub(super) pods: Mutex<Vec<Object>>,
     lists: AtomicUsize,
-    watch: Mutex<Option<Feed<WatchEvent>>>,
-    logs: Mutex<Option<Feed<Bytes>>>,
+    pub(super) watch: Mutex<Option<Feed<WatchEvent>>>,
+    pub(super) events: Mutex<Option<Feed<WatchEvent>>>,
+    pub(super) logs: Mutex<Option<Feed<Bytes>>>,
+    /// Of the newest shell.
+    pub(super) output: Mutex<Option<mpsc::Sender<SessionOutput>>>,
     deleted: Mutex<Vec<ObjectKey>>,
     created: Mutex<Vec<Value>>,
     asked: AtomicBool,
@@ -139,11 +142,13 @@ impl Client for FakeEngine {
         _: ListOptions,
         _: ResourceVersion,
     ) -> Result<BoxStream<'static, Result<WatchEvent, ApiError>>, ApiError> {
-        if kind != Kind::Pod {
-            return Ok(stream::pending().boxed());
-        }
+        let slot = match kind {
+            Kind::Pod => &self.watch,
+            Kind::Event => &self.events,
+            _ => return Ok(stream::pending().boxed()),
+        };
         let (feed, events) = mpsc::channel(16);
-        *self.watch.lock().unwrap() = Some(feed);
+        *slot.lock().unwrap() = Some(feed);
         Ok(ReceiverStream::new(events).boxed())
     }
     async fn logs(
@@ -160,7 +165,14 @@ impl Client for FakeEngine {
         Ok(ReceiverStream::new(chunks).boxed())
     }
     async fn exec(&self, _: &str, _: &str, _: ExecOptions) -> Result<SessionStream, ApiError> {
-        unused()
+        let (feed, output) = mpsc::channel(1024);
+        *self.output.lock().unwrap() = Some(feed);
+        // What is typed goes nowhere.
+        Ok(SessionStream {
+            stdin: Some(mpsc::channel(1).0),
+            output,
+            resize: mpsc::channel(1).0,
+        })
     }
     async fn attach(&self, _: &str, _: &str, _: ExecOptions) -> Result<SessionStream, ApiError> {
         unused()
@@ -218,6 +230,17 @@ impl HostPrograms for NoPrograms {
     }
 }
 
+/// A terminal with which nothing can be done.
+pub(super) fn host() -> Host {
+    Host {
+        suspend: || Ok(()),
+        reenter: || Ok(()),
+        write: |_| {},
+        programs: Arc::new(NoPrograms),
+        editor: "vi".to_owned(),
+    }
+}
+
 struct Rig {
     app: App<TestBackend>,
     engine: Arc<FakeEngine>,
@@ -228,13 +251,7 @@ impl Rig {
     fn new() -> Self {
         let model = initial_model(&settings(), now(), TimeZone::UTC);
         let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-        let host = Host {
-            suspend: || Ok(()),
-            reenter: || Ok(()),
-            write: |_| {},
-            programs: Arc::new(NoPrograms),
-            editor: "vi".to_owned(),
-        };
+        let host = host();
         let app = App::new(model, terminal, Clock::tokio_from(now()), host);
         let engine = FakeEngine::default();
         engine
