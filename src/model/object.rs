@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Kind, ObjectKey, PodPreset, ResourceVersion};
@@ -35,6 +35,23 @@ pub(crate) trait Resource:
     }
 }
 
+#[derive(Deserialize)]
+struct RawList<T> {
+    metadata: RawListMeta,
+    items: Option<Vec<Arc<T>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawListMeta {
+    resource_version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawEvent<T> {
+    object: Arc<T>,
+}
+
 macro_rules! objects {
     ($($kind:ident),+) => {
         /// One object of any stored kind. Cloning is cheap.
@@ -61,6 +78,36 @@ macro_rules! objects {
             pub(crate) fn to_value(&self) -> Value {
                 match self { $(Self::$kind(object) => serde_json::to_value(&**object),)+ }
                     .expect("API types have string keys and no failing serializer")
+            }
+
+            /// As [`Object::from_value`], from the text itself.
+            pub(crate) fn from_slice(kind: Kind, text: &[u8]) -> Result<Self, serde_json::Error> {
+                match kind {
+                    $(Kind::$kind => serde_json::from_slice(text).map(Self::$kind),)+
+                }
+            }
+
+            /// The objects of a list and its version, without the detour over a tree of values: ten thousand
+            /// pods are 150 MB as one.
+            pub(crate) fn list_from_slice(
+                kind: Kind,
+                text: &[u8],
+            ) -> Result<(Vec<Self>, Option<ResourceVersion>), serde_json::Error> {
+                match kind {
+                    $(Kind::$kind => serde_json::from_slice::<RawList<$kind>>(text).map(|list| {
+                        let version = list.metadata.resource_version;
+                        let items = list.items.unwrap_or_default().into_iter().map(Self::$kind);
+                        (items.collect(), version.and_then(|text| text.parse().ok()))
+                    }),)+
+                }
+            }
+
+            /// The object of a watch event.
+            pub(crate) fn from_event(kind: Kind, text: &[u8]) -> Result<Self, serde_json::Error> {
+                match kind {
+                    $(Kind::$kind => serde_json::from_slice::<RawEvent<$kind>>(text)
+                        .map(|event| Self::$kind(event.object)),)+
+                }
             }
 
             /// Lenient: unknown fields are dropped. For data that podtui wrote itself; input from users

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::data::Row;
 use super::inspector::Tab;
 use super::keymap::Cmd;
+use crate::model::Kind;
 use crate::model::restarts::RESTARTED_AT;
-use crate::model::{Kind, Object};
 
 /// What a command line is about: the rows an action applies to, never none.
 pub(super) struct Subject<'a> {
@@ -189,10 +189,7 @@ impl Copied {
 }
 
 pub(super) fn address_of(row: &Row) -> Option<&str> {
-    match &row.object {
-        Object::Pod(pod) => pod.status.as_ref()?.pod_ip.as_deref(),
-        _ => None,
-    }
+    row.pod.as_ref()?.ip.as_deref()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The columns of the list: which there are for a kind, what stands in a cell, how rows compare.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -156,7 +158,7 @@ impl Column {
     }
 }
 
-/// Columns [`compare`] knows an order for.
+/// Columns [`sorted`] knows an order for.
 pub(super) const fn is_sortable(id: ColumnId) -> bool {
     !matches!(
         id,
@@ -263,12 +265,6 @@ fn pod_cell(
             |at| Cell::dim(human_duration(now.duration_since(at))),
         )
     };
-    let status_text = |pick: fn(&k8s_openapi::api::core::v1::Pod) -> Option<&str>| {
-        let crate::model::Object::Pod(pod) = &row.object else {
-            return Cell::dim("");
-        };
-        Cell::dim(pick(pod).map_or_else(|| "-".to_owned(), plain))
-    };
     match id {
         ColumnId::Name => Cell::new(plain(&row.key.name)),
         ColumnId::Ready => {
@@ -307,8 +303,8 @@ fn pod_cell(
             request_percent(usage.map(|usage| usage.memory_bytes), facts.memory_request)
         }
         ColumnId::Age => since(row.since()),
-        ColumnId::Ip => status_text(|pod| pod.status.as_ref()?.pod_ip.as_deref()),
-        ColumnId::Node => status_text(|pod| pod.spec.as_ref()?.node_name.as_deref()),
+        ColumnId::Ip => Cell::dim(facts.ip.as_deref().unwrap_or("-")),
+        ColumnId::Node => Cell::dim(facts.node.as_deref().unwrap_or("-")),
         ColumnId::Why => Cell {
             text: facts
                 .why
@@ -382,73 +378,99 @@ pub(super) struct Sort {
     pub(super) is_reversed: bool,
 }
 
+/// What a row is sorted by, worked out once for each; the smaller comes first. All keys of one sorting are of
+/// the same form.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum SortKey<'a> {
+    Same,
+    Health(Health, Option<&'a str>),
+    Text(Option<&'a str>),
+    Share(Option<usize>),
+    Largest(Reverse<Option<u64>>),
+    Youngest(Reverse<Option<Timestamp>>),
+    /// As a number: 10.0.0.9 comes before 10.0.0.10.
+    Address(Option<IpAddr>),
+    /// Numbers by value, other texts by their letters.
+    Printed(Option<u64>, String),
+}
+
 /// The order by one column, as a person wants it at first: names forward, numbers largest first, ages
 /// youngest first. Equal rows stand in the order of their keys.
-pub(super) fn compare(left: &Row, right: &Row, sort: Sort, metrics: &Metrics) -> Ordering {
-    let usage = |row: &Row| {
-        metrics
-            .of(row.namespace(), &row.key.name)
-            .cloned()
-            .unwrap_or_default()
-    };
-    let restarts = |row: &Row| row.pod.as_ref().map(|facts| facts.summary.restarts);
-    let status = |row: &Row| row.pod.as_ref().map(|facts| facts.summary.status.clone());
-    let ready = |row: &Row| {
-        let summary = row.pod.as_ref().map(|facts| &facts.summary);
-        summary.map(|summary| (summary.ready * 1000).checked_div(summary.total))
-    };
-    let last = |row: &Row| {
-        row.pod
-            .as_ref()
-            .and_then(|facts| facts.summary.last_restart)
-    };
-    let order = match sort.column {
-        ColumnId::Status => (left.health, status(left)).cmp(&(right.health, status(right))),
-        ColumnId::Restarts => restarts(right).cmp(&restarts(left)),
-        ColumnId::Cpu => usage(right).cpu_millicores.cmp(&usage(left).cpu_millicores),
-        ColumnId::Memory => usage(right).memory_bytes.cmp(&usage(left).memory_bytes),
-        ColumnId::Age => right.since().cmp(&left.since()),
-        ColumnId::Namespace => left.key.namespace.cmp(&right.key.namespace),
-        ColumnId::Ready => ready(left).cmp(&ready(right)),
-        ColumnId::Last => last(right).cmp(&last(left)),
-        ColumnId::CpuPercent => {
-            let share = |row: &Row| share(usage(row).cpu_millicores, row, |facts| facts.cpu_limit);
-            share(right).cmp(&share(left))
+pub(super) fn sorted(rows: Vec<&Arc<Row>>, sort: Sort, metrics: &Metrics) -> Vec<Arc<Row>> {
+    let mut keyed: Vec<(SortKey<'_>, &Arc<Row>)> = rows
+        .into_iter()
+        .map(|row| (sort_key(row, sort.column, metrics), row))
+        .collect();
+    keyed.sort_by(|(left_key, left), (right_key, right)| {
+        let order = left_key.cmp(right_key).then_with(|| {
+            (&left.key.name, &left.key.namespace).cmp(&(&right.key.name, &right.key.namespace))
+        });
+        if sort.is_reversed {
+            order.reverse()
+        } else {
+            order
         }
-        ColumnId::MemoryPercent => {
-            let share = |row: &Row| share(usage(row).memory_bytes, row, |facts| facts.memory_limit);
-            share(right).cmp(&share(left))
+    });
+    let rows = keyed.into_iter().map(|(_, row)| Arc::clone(row));
+    rows.collect()
+}
+
+fn sort_key<'a>(row: &'a Row, column: ColumnId, metrics: &Metrics) -> SortKey<'a> {
+    let facts = row.pod.as_ref();
+    let usage = || metrics.of(row.namespace(), &row.key.name);
+    let cpu = || usage().map_or(0, |usage| usage.cpu_millicores);
+    let memory = || usage().map_or(0, |usage| usage.memory_bytes);
+    let largest = |number| SortKey::Largest(Reverse(number));
+    match column {
+        ColumnId::Status => SortKey::Health(row.health, facts.map(|facts| &*facts.summary.status)),
+        ColumnId::Restarts => {
+            let restarts = facts.map(|facts| facts.summary.restarts);
+            largest(restarts.and_then(|count| u64::try_from(count).ok()))
         }
-        ColumnId::Ip => address(left).cmp(&address(right)),
-        ColumnId::Node => {
-            pod_text(left, |pod| pod.spec.as_ref()?.node_name.as_deref())
-                .cmp(&pod_text(right, |pod| {
-                    pod.spec.as_ref()?.node_name.as_deref()
-                }))
-        }
-        ColumnId::Printed(index) => printed(left, index).cmp(&printed(right, index)),
-        ColumnId::CpuRequestPercent => {
-            let share =
-                |row: &Row| share(usage(row).cpu_millicores, row, |facts| facts.cpu_request);
-            share(right).cmp(&share(left))
-        }
+        ColumnId::Cpu => largest(Some(cpu())),
+        ColumnId::Memory => largest(Some(memory())),
+        ColumnId::CpuPercent => largest(share(cpu(), row, |facts| facts.cpu_limit)),
+        ColumnId::MemoryPercent => largest(share(memory(), row, |facts| facts.memory_limit)),
+        ColumnId::CpuRequestPercent => largest(share(cpu(), row, |facts| facts.cpu_request)),
         ColumnId::MemoryRequestPercent => {
+            largest(share(memory(), row, |facts| facts.memory_request))
+        }
+        ColumnId::Age => SortKey::Youngest(Reverse(row.since())),
+        ColumnId::Last => {
+            SortKey::Youngest(Reverse(facts.and_then(|facts| facts.summary.last_restart)))
+        }
+        ColumnId::Namespace => SortKey::Text(row.key.namespace.as_deref()),
+        ColumnId::Node => SortKey::Text(facts.and_then(|facts| facts.node.as_deref())),
+        ColumnId::Ready => {
             let share =
-                |row: &Row| share(usage(row).memory_bytes, row, |facts| facts.memory_request);
-            share(right).cmp(&share(left))
+                |facts: &PodFacts| (facts.summary.ready * 1000).checked_div(facts.summary.total);
+            SortKey::Share(facts.and_then(share))
+        }
+        ColumnId::Ip => {
+            let ip = facts.and_then(|facts| facts.ip.as_deref());
+            SortKey::Address(ip.and_then(|ip| ip.parse().ok()))
+        }
+        ColumnId::Printed(index) => {
+            let (number, text) = printed(row, index);
+            SortKey::Printed(number, text)
         }
         ColumnId::Name | ColumnId::CpuGraph | ColumnId::MemoryGraph | ColumnId::Why => {
-            Ordering::Equal
+            SortKey::Same
         }
-    };
-    let order = order.then_with(|| {
-        (&left.key.name, &left.key.namespace).cmp(&(&right.key.name, &right.key.namespace))
-    });
-    if sort.is_reversed {
-        order.reverse()
-    } else {
-        order
     }
+}
+
+/// The order by this column changes with usage.
+pub(super) const fn depends_on_usage(column: ColumnId) -> bool {
+    matches!(
+        column,
+        ColumnId::Cpu
+            | ColumnId::Memory
+            | ColumnId::CpuPercent
+            | ColumnId::MemoryPercent
+            | ColumnId::CpuRequestPercent
+            | ColumnId::MemoryRequestPercent
+    )
 }
 
 /// Thousandths of the limit; rows without one come last.
@@ -457,21 +479,6 @@ fn share(used: u64, row: &Row, limit: fn(&PodFacts) -> Option<i64>) -> Option<u6
     used.saturating_mul(1000).checked_div(limit)
 }
 
-fn pod_text(row: &Row, pick: fn(&k8s_openapi::api::core::v1::Pod) -> Option<&str>) -> Option<&str> {
-    match &row.object {
-        crate::model::Object::Pod(pod) => pick(pod),
-        _ => None,
-    }
-}
-
-/// As a number: 10.0.0.9 comes before 10.0.0.10.
-fn address(row: &Row) -> Option<std::net::IpAddr> {
-    pod_text(row, |pod| pod.status.as_ref()?.pod_ip.as_deref())?
-        .parse()
-        .ok()
-}
-
-/// Numbers by value, other texts by their letters.
 fn printed(row: &Row, index: usize) -> (Option<u64>, String) {
     let cells = cells(&row.object, true, Timestamp::UNIX_EPOCH);
     let text = cells.into_iter().nth(index).unwrap_or_default();

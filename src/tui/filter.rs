@@ -12,7 +12,6 @@ use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use super::data::Row;
-use crate::model::Object;
 use crate::model::selector::LabelSelector;
 
 #[derive(Debug)]
@@ -74,10 +73,10 @@ impl Filter {
         match self {
             Self::All | Self::Wrong(_) => true,
             Self::Contains { text, wanted } => {
-                let found = texts(row).any(|said| said.to_lowercase().contains(text.as_str()));
+                let found = texts(row).any(|said| contains(said, text));
                 found == *wanted
             }
-            Self::Labels(selector) => selector.matches(row.object.meta().labels.as_ref()),
+            Self::Labels(selector) => selector.matches(row.labels()),
             Self::Regex(regex) => texts(row).any(|said| regex.is_match(said)),
             Self::Fuzzy(fuzzy) => {
                 let (pattern, matcher) = fuzzy.as_mut();
@@ -91,16 +90,25 @@ impl Filter {
     }
 }
 
+/// `wanted` is in lower case. Nothing is allocated for the texts that most are made of.
+fn contains(said: &str, wanted: &str) -> bool {
+    if !said.is_ascii() || !wanted.is_ascii() {
+        return said.to_lowercase().contains(wanted);
+    }
+    let (said, wanted) = (said.as_bytes(), wanted.as_bytes());
+    said.windows(wanted.len())
+        .any(|part| part.eq_ignore_ascii_case(wanted))
+}
+
 fn texts(row: &Row) -> impl Iterator<Item = &str> {
     let status = row.pod.as_ref().map(|facts| facts.summary.status.as_str());
-    let event = match &row.object {
-        Object::Event(event) => [
+    let event = row.event().map_or([None; 3], |event| {
+        [
             event.reason.as_deref(),
             event.message.as_deref(),
             event.involved_object.name.as_deref(),
-        ],
-        _ => [None, None, None],
-    };
+        ]
+    });
     [Some(row.key.name.as_str()), Some(row.namespace()), status]
         .into_iter()
         .chain(event)

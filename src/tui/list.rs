@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use unicode_width::UnicodeWidthStr;
-
-use super::columns::{Column, ColumnId, Sort, columns_of, compare};
+use super::columns::{Column, ColumnId, Sort, columns_of, sorted};
 use super::data::{Collections, Health, Metrics, Row};
 use super::filter::Filter;
 use super::views::ColumnChoice;
@@ -133,22 +131,20 @@ impl List {
         self.filter_problem = filter.problem().map(str::to_owned);
         let faults_only = self.faults_only;
         let is_wanted = |row: &&Arc<Row>| (!faults_only || is_fault(row)) && filter.matches(row);
-        self.order = collections
-            .rows(self.kind)
-            .filter(is_wanted)
-            .cloned()
-            .collect();
+        let wanted: Vec<&Arc<Row>> = collections.rows(self.kind).filter(is_wanted).collect();
+        self.order = sorted(wanted, self.sort, metrics);
         if !self.marks.is_empty() {
             let rows = collections.rows(self.kind);
             let marked = rows.filter(|row| self.marks.contains(&row.key));
             self.marks = marked.map(|row| row.key.clone()).collect();
         }
-        self.order
-            .sort_by(|left, right| compare(left, right, self.sort, metrics));
-        let place = self
-            .selected
-            .as_ref()
-            .and_then(|key| self.order.iter().position(|row| row.key == *key));
+        // It is mostly where it was.
+        let place = self.selected.as_ref().and_then(|key| {
+            let is_it = |row: &Arc<Row>| row.key == *key;
+            let same = self.order.get(self.index).is_some_and(is_it);
+            let found = || self.order.iter().position(is_it);
+            same.then_some(self.index).or_else(found)
+        });
         // A list that is loading again is empty for a moment; the wish for a selection outlives that.
         match place {
             Some(index) => self.index = index,
@@ -158,12 +154,9 @@ impl List {
         self.widths = Widths::default();
         for row in &self.order {
             let widths = &mut self.widths;
-            widths.name = widths.name.max(row.key.name.width());
-            widths.namespace = widths.namespace.max(row.namespace().width());
-            let status = row
-                .pod
-                .as_ref()
-                .map_or(0, |facts| facts.summary.status.width());
+            let [name, namespace, status] = row.widths;
+            widths.name = widths.name.max(name);
+            widths.namespace = widths.namespace.max(namespace);
             widths.status = widths.status.max(status);
         }
     }

@@ -289,16 +289,13 @@ impl Model {
 
     /// Pods in view: all, ok (finished ones too), waiting, bad.
     pub(super) fn pod_counts(&self) -> [usize; 4] {
-        let mut counts = [0; 4];
-        for row in self.collections.rows(Kind::Pod) {
-            counts[0] += 1;
-            match row.health {
-                Health::Ok | Health::Done | Health::Neutral => counts[1] += 1,
-                Health::Wait => counts[2] += 1,
-                Health::Bad => counts[3] += 1,
-            }
-        }
-        counts
+        let Some(pods) = self.collections.get(Kind::Pod) else {
+            return [0; 4];
+        };
+        let good = [Health::Ok, Health::Done, Health::Neutral];
+        let ok = good.map(|health| pods.count(health)).iter().sum();
+        let (wait, bad) = (pods.count(Health::Wait), pods.count(Health::Bad));
+        [pods.rows().len(), ok, wait, bad]
     }
 
     /// The values of this secret are shown.

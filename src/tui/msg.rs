@@ -76,6 +76,8 @@ pub(super) enum Msg {
 pub(super) enum WatchNews {
     /// The whole collection, at the start and after a watch was lost.
     Listed(Vec<Object>),
+    /// The rest of a long first list, part by part.
+    More(Vec<Object>),
     Changes(Vec<WatchEvent>),
     /// It is being set up again; the text says why.
     Lost(String),

@@ -66,6 +66,7 @@ fn summary(msg: &Msg) -> String {
         } => {
             let news = match news {
                 WatchNews::Listed(objects) => format!("list of {}", objects.len()),
+                WatchNews::More(objects) => format!("{} more of the list", objects.len()),
                 WatchNews::Changes(events) => format!("{} changes", events.len()),
                 WatchNews::Lost(problem) => format!("lost: {problem}"),
             };

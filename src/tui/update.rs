@@ -19,6 +19,7 @@ mod views;
 
 use crossterm::event::MouseEventKind;
 
+use super::columns::depends_on_usage;
 use super::data::Liveness;
 use super::effect::{Effect, ExitChoice};
 use super::keymap::Key;
@@ -132,7 +133,7 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Metrics(Ok(readings)) => {
             model.metrics.update(readings);
-            model.pending.is_list_stale = true;
+            model.pending.is_list_stale |= depends_on_usage(model.list.sort.column);
         }
         Msg::Processes(target, reading) => {
             model.inspector.processes.update(&target, reading);
@@ -192,6 +193,7 @@ fn on_watch(model: &mut Model, kind: Kind, generation: u64, news: WatchNews) -> 
     let mut fallen = Vec::new();
     match news {
         WatchNews::Listed(objects) => collection.reset(objects),
+        WatchNews::More(objects) => collection.extend(objects),
         WatchNews::Changes(events) => {
             for event in events {
                 fallen.extend(collection.apply(event));

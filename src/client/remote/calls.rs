@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::connection::{
-    ConnectError, Connector, Revive, broken, json_request, read_json, request,
+    ConnectError, Connector, Revive, broken, json_request, read, read_json, request,
 };
 use super::session::{self, Verb};
 use super::url::Url;
@@ -141,16 +141,12 @@ impl Client for Remote {
     }
 
     async fn list(&self, kind: Kind, options: ListOptions) -> Result<ObjectList, ApiError> {
-        let mut list = self.connector.get_json(list_url(kind, &options)).await?;
-        let resource_version = list
-            .pointer("/metadata/resourceVersion")
-            .and_then(Value::as_str)
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| broken("a list without resourceVersion"))?;
-        let items = items(&mut list)
-            .into_iter()
-            .map(|item| object(kind, item))
-            .collect::<Result<_, _>>()?;
+        let response = self.connector.get(list_url(kind, &options)).await?;
+        let text = read(response.into_body()).await?;
+        let (items, resource_version) =
+            Object::list_from_slice(kind, &text).map_err(|error| broken(&error.to_string()))?;
+        let resource_version =
+            resource_version.ok_or_else(|| broken("a list without resourceVersion"))?;
         Ok(ObjectList {
             items,
             resource_version,

@@ -195,7 +195,7 @@ pub(super) fn json_request(method: Method, url: Url, body: &Value) -> Request<Fu
     )
 }
 
-async fn read(body: Incoming) -> Result<Bytes, ApiError> {
+pub(super) async fn read(body: Incoming) -> Result<Bytes, ApiError> {
     let body = body.collect().await;
     Ok(body.map_err(|error| broken(&chain(&error)))?.to_bytes())
 }

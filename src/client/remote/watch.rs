@@ -5,6 +5,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::connection::broken;
@@ -77,23 +78,33 @@ impl Lines {
     }
 }
 
+#[derive(Deserialize)]
+struct Head {
+    #[serde(rename = "type", default)]
+    type_: String,
+}
+
 fn event(kind: Kind, line: &[u8]) -> Result<WatchEvent, ApiError> {
-    let mut value: Value =
-        serde_json::from_slice(line).map_err(|error| broken(&error.to_string()))?;
-    let object = value.get_mut("object").map(Value::take).unwrap_or_default();
-    let decoded =
-        |object| Object::from_value(kind, object).map_err(|error| broken(&error.to_string()));
-    match value["type"].as_str().unwrap_or_default() {
-        "ADDED" => decoded(object).map(WatchEvent::Added),
-        "MODIFIED" => decoded(object).map(WatchEvent::Modified),
-        "DELETED" => decoded(object).map(WatchEvent::Deleted),
-        "BOOKMARK" => object
+    let unreadable = |error: serde_json::Error| broken(&error.to_string());
+    let head: Head = serde_json::from_slice(line).map_err(unreadable)?;
+    let decoded = || Object::from_event(kind, line).map_err(unreadable);
+    // What is no whole object.
+    let object = || -> Result<Value, ApiError> {
+        let mut value: Value = serde_json::from_slice(line).map_err(unreadable)?;
+        Ok(value.get_mut("object").map(Value::take).unwrap_or_default())
+    };
+    match &*head.type_ {
+        "ADDED" => decoded().map(WatchEvent::Added),
+        "MODIFIED" => decoded().map(WatchEvent::Modified),
+        "DELETED" => decoded().map(WatchEvent::Deleted),
+        "BOOKMARK" => object()?
             .pointer("/metadata/resourceVersion")
             .and_then(Value::as_str)
             .and_then(|text| text.parse().ok())
             .map(WatchEvent::Bookmark)
             .ok_or_else(|| broken("a bookmark without resourceVersion")),
         "ERROR" => {
+            let object = object()?;
             let code = object.get("code").and_then(Value::as_u64).unwrap_or(500);
             let code = u16::try_from(code).unwrap_or(500);
             Err(ApiError::from_status(code, &object))

@@ -2,8 +2,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event;
+use unicode_width::UnicodeWidthStr;
 
 use super::PodFacts;
+use super::kept::Kept;
 use crate::client::WatchEvent;
 use crate::model::{Kind, Object, ObjectKey};
 use crate::printer::event_time;
@@ -23,8 +26,12 @@ pub(in crate::tui) enum Health {
 #[derive(Clone, Debug)]
 pub(in crate::tui) struct Row {
     pub(in crate::tui) key: ObjectKey,
-    pub(in crate::tui) object: Object,
+    pub(in crate::tui) object: Kept,
     pub(in crate::tui) health: Health,
+    /// Columns of what is not cut short: name, namespace and status.
+    pub(in crate::tui) widths: [usize; 3],
+    created: Option<Timestamp>,
+    labels: Option<BTreeMap<String, String>>,
     /// Only for pods.
     pub(in crate::tui) pod: Option<PodFacts>,
 }
@@ -42,10 +49,23 @@ impl Row {
             }
             _ => Health::Neutral,
         };
+        let key = object.key();
+        let namespace = key.namespace.as_deref().unwrap_or_default();
+        let status = pod
+            .as_ref()
+            .map_or("", |facts| facts.summary.status.as_str());
+        let created = match &object {
+            Object::Event(event) => event_time(event),
+            other => other.meta().creation_timestamp.as_ref().map(|time| time.0),
+        };
+        let labels = object.meta().labels.clone();
         Self {
-            key: object.key(),
-            object,
+            widths: [key.name.width(), namespace.width(), status.width()],
+            key,
+            object: Kept::of(object),
             health,
+            created,
+            labels,
             pod,
         }
     }
@@ -54,12 +74,20 @@ impl Row {
         self.key.namespace.as_deref().unwrap_or_default()
     }
 
+    pub(in crate::tui) fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.labels.as_ref()
+    }
+
+    pub(in crate::tui) fn event(&self) -> Option<&Event> {
+        match &self.object {
+            Kept::Whole(Object::Event(event)) => Some(&**event),
+            Kept::Whole(_) | Kept::Text { .. } => None,
+        }
+    }
+
     /// For the AGE column and sorting by it; events count from when they were last seen.
     pub(in crate::tui) fn since(&self) -> Option<Timestamp> {
-        match &self.object {
-            Object::Event(event) => event_time(event),
-            other => other.meta().creation_timestamp.as_ref().map(|time| time.0),
-        }
+        self.created
     }
 }
 
@@ -82,6 +110,8 @@ pub(in crate::tui) struct Collection {
     pub(in crate::tui) namespace: Option<String>,
     pub(in crate::tui) liveness: Liveness,
     rows: BTreeMap<ObjectKey, Arc<Row>>,
+    /// Rows by their health.
+    counts: [usize; 5],
 }
 
 impl Collection {
@@ -91,34 +121,52 @@ impl Collection {
             namespace,
             liveness: Liveness::Loading,
             rows: BTreeMap::new(),
+            counts: [0; 5],
         }
     }
 
     pub(in crate::tui) fn reset(&mut self, objects: Vec<Object>) {
-        let rows = objects.into_iter().map(|object| {
-            let row = Row::of(object);
-            (row.key.clone(), Arc::new(row))
-        });
-        self.rows = rows.collect();
+        self.rows.clear();
+        self.counts = [0; 5];
+        self.extend(objects);
         self.liveness = Liveness::Live;
+    }
+
+    pub(in crate::tui) fn extend(&mut self, objects: Vec<Object>) {
+        for object in objects {
+            self.insert(object);
+        }
     }
 
     /// Returns the pod that got into trouble by this, if one did.
     pub(in crate::tui) fn apply(&mut self, event: WatchEvent) -> Option<Arc<Row>> {
         self.liveness = Liveness::Live;
         match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                let row = Arc::new(Row::of(object));
-                let before = self.rows.insert(row.key.clone(), Arc::clone(&row));
-                let was_bad = before.is_some_and(|before| before.health == Health::Bad);
-                (row.health == Health::Bad && !was_bad).then_some(row)
-            }
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => self.insert(object),
             WatchEvent::Deleted(object) => {
-                self.rows.remove(&object.key());
+                if let Some(row) = self.rows.remove(&object.key()) {
+                    self.counts[row.health as usize] -= 1;
+                }
                 None
             }
             WatchEvent::Bookmark(_) => None,
         }
+    }
+
+    /// Returns the row when it got into trouble by this.
+    fn insert(&mut self, object: Object) -> Option<Arc<Row>> {
+        let row = Arc::new(Row::of(object));
+        self.counts[row.health as usize] += 1;
+        let before = self.rows.insert(row.key.clone(), Arc::clone(&row));
+        if let Some(old) = &before {
+            self.counts[old.health as usize] -= 1;
+        }
+        let was_bad = before.is_some_and(|before| before.health == Health::Bad);
+        (row.health == Health::Bad && !was_bad).then_some(row)
+    }
+
+    pub(in crate::tui) fn count(&self, health: Health) -> usize {
+        self.counts[health as usize]
     }
 
     pub(in crate::tui) fn rows(&self) -> impl ExactSizeIterator<Item = &Arc<Row>> {
@@ -172,7 +220,7 @@ impl Collections {
     /// Events about one object, oldest first.
     pub(in crate::tui) fn events_about(&self, object: &Object) -> Vec<&Arc<Row>> {
         let uid = object.uid();
-        let about = |row: &&Arc<Row>| match &row.object {
+        let about = |row: &&Arc<Row>| match &*row.object {
             Object::Event(event) => {
                 let involved = &event.involved_object;
                 match involved.uid.as_deref() {

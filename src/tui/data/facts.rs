@@ -23,6 +23,8 @@ pub(in crate::tui) struct PodFacts {
     pub(in crate::tui) why: Option<Why>,
     /// When what `why` says began, as far as the status tells.
     pub(in crate::tui) trouble_since: Option<Timestamp>,
+    pub(in crate::tui) ip: Option<Box<str>>,
+    pub(in crate::tui) node: Option<Box<str>>,
     /// Init containers first, in the order of the spec.
     pub(in crate::tui) containers: Vec<ContainerFacts>,
     /// Grows with every change of the spec.
@@ -100,12 +102,22 @@ impl PodFacts {
             memory_request: request("memory").map(|request| request.value()),
             why: why(pod),
             trouble_since: trouble_since(pod),
+            ip: text(
+                pod.status
+                    .as_ref()
+                    .and_then(|status| status.pod_ip.as_deref()),
+            ),
+            node: text(spec.and_then(|spec| spec.node_name.as_deref())),
             containers: containers(pod),
             generation: pod.metadata.generation,
             is_active: !is_terminal(pod),
             summary,
         }
     }
+}
+
+fn text(text: Option<&str>) -> Option<Box<str>> {
+    text.map(|text| plain(text).into())
 }
 
 fn health(pod: &Pod, summary: &PodSummary) -> Health {

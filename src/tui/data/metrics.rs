@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -171,26 +171,28 @@ fn push(samples: &mut VecDeque<Sample>, most: usize, sample: Sample) {
 /// Usage by namespace and pod name.
 #[derive(Clone, Debug, Default)]
 pub(in crate::tui) struct Metrics {
-    pods: BTreeMap<(String, String), Usage>,
+    namespaces: HashMap<String, HashMap<String, Usage>>,
 }
 
 impl Metrics {
     /// Takes a reading of all pods in view; pods that are not in it are forgotten.
     pub(in crate::tui) fn update(&mut self, readings: Vec<PodMetrics>) {
-        let mut pods = BTreeMap::new();
+        let mut before = std::mem::take(&mut self.namespaces);
         for reading in readings {
-            let key = (reading.namespace.clone(), reading.name.clone());
-            let mut usage = self.pods.remove(&key).unwrap_or_default();
+            let known = before
+                .get_mut(&reading.namespace)
+                .and_then(|pods| pods.remove(&reading.name));
+            let mut usage = known.unwrap_or_default();
             if usage.read_at != Some(reading.at) {
                 usage.add(&reading);
             }
-            pods.insert(key, usage);
+            let pods = self.namespaces.entry(reading.namespace).or_default();
+            pods.insert(reading.name, usage);
         }
-        self.pods = pods;
     }
 
     pub(in crate::tui) fn of(&self, namespace: &str, name: &str) -> Option<&Usage> {
-        self.pods.get(&(namespace.to_owned(), name.to_owned()))
+        self.namespaces.get(namespace)?.get(name)
     }
 
     /// Millicores and bytes of all pods in view, `None` before the first reading.
@@ -198,7 +200,8 @@ impl Metrics {
         let sum = |(cpu, memory), usage: &Usage| {
             (cpu + usage.cpu_millicores, memory + usage.memory_bytes)
         };
-        (!self.pods.is_empty()).then(|| self.pods.values().fold((0, 0), sum))
+        let pods = self.namespaces.values().flat_map(HashMap::values);
+        (!self.namespaces.is_empty()).then(|| pods.fold((0, 0), sum))
     }
 }
 

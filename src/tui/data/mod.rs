@@ -3,6 +3,7 @@
 
 mod collection;
 mod facts;
+mod kept;
 mod metrics;
 mod processes;
 mod story;

@@ -2,7 +2,6 @@ use jiff::Timestamp;
 
 use super::Row;
 use crate::base::{Incident, IncidentKind};
-use crate::model::Object;
 use crate::printer::event_time;
 use crate::tui::logs::Target;
 use crate::tui::sanitize::plain;
@@ -151,9 +150,7 @@ fn victim(incident: &Incident) -> String {
 }
 
 fn probe_failure(row: &Row) -> Option<Chapter> {
-    let Object::Event(event) = &row.object else {
-        return None;
-    };
+    let event = row.event()?;
     if event.reason.as_deref() != Some("Unhealthy") {
         return None;
     }

@@ -19,7 +19,7 @@ pub(in crate::tui) fn edit_selected(model: &mut Model, in_external: bool) -> Vec
         model.complain("nothing is selected; n makes something new");
         return Vec::new();
     };
-    let object = row.object.clone();
+    let object = row.object.to_object();
     if object.kind() == Kind::Event {
         model.complain("events are written by the engine; there is nothing to edit");
         return Vec::new();

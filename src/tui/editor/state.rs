@@ -610,7 +610,7 @@ fn follow_object(model: &mut Model) {
     };
     let is_other = row.object.uid() != *uid;
     *uid = row.object.uid();
-    editor.live = Some(row.object.clone());
+    editor.live = Some(row.object.to_object());
     if is_other {
         editor.back_to_text();
         model.complain(format!(

@@ -166,7 +166,7 @@ fn draw_events(model: &Model, canvas: &mut Canvas<'_>, row: &Row, used: usize) {
         .enumerate()
         .take(canvas.height().saturating_sub(used + 1))
     {
-        let Object::Event(event) = &event_row.object else {
+        let Object::Event(event) = &*event_row.object else {
             continue;
         };
         let line = used + index + 1;

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use crate::base::BackoffSequence;
 use crate::client::{Client, ListOptions, WatchEvent};
-use crate::model::{ApiError, Kind, Reason};
+use crate::model::{ApiError, Kind, Object, Reason};
 use crate::tui::msg::{Msg, WatchNews};
 
 /// Changes that become one message at most.
@@ -30,10 +30,11 @@ pub(in crate::tui) async fn follow_kind(
     request: WatchRequest,
     messages: mpsc::Sender<Msg>,
 ) {
-    let mut failures = 0;
+    let (mut failures, mut lists) = (0, 0_u32);
     loop {
-        let mut has_listed = false;
-        let end = list_and_watch(&*client, &request, &messages, &mut has_listed).await;
+        let lists_before = lists;
+        let end = list_and_watch(&*client, &request, &messages, &mut lists).await;
+        let has_listed = lists > lists_before;
         if has_listed {
             failures = 0;
         }
@@ -73,7 +74,7 @@ async fn list_and_watch(
     client: &dyn Client,
     request: &WatchRequest,
     messages: &mpsc::Sender<Msg>,
-    has_listed: &mut bool,
+    lists: &mut u32,
 ) -> End {
     let options = ListOptions {
         namespace: request.namespace.clone(),
@@ -83,8 +84,8 @@ async fn list_and_watch(
         Ok(list) => list,
         Err(error) => return error.into(),
     };
-    *has_listed = true;
-    if !send(messages, request, WatchNews::Listed(list.items)).await {
+    *lists = lists.saturating_add(1);
+    if !send_list(messages, request, list.items, *lists == 1).await {
         return End::ScreenGone;
     }
     let mut stream = match client
@@ -113,6 +114,31 @@ async fn list_and_watch(
             return end;
         }
     }
+}
+
+/// A long list comes in parts, so that the screen stays awake meanwhile. A list that takes the place of an
+/// older one comes whole: what is not in it is gone.
+async fn send_list(
+    messages: &mpsc::Sender<Msg>,
+    request: &WatchRequest,
+    items: Vec<Object>,
+    is_first: bool,
+) -> bool {
+    if !is_first {
+        return send(messages, request, WatchNews::Listed(items)).await;
+    }
+    let mut items = items.into_iter();
+    let head = items.by_ref().take(MAX_BATCH).collect();
+    if !send(messages, request, WatchNews::Listed(head)).await {
+        return false;
+    }
+    while items.len() > 0 {
+        let part = items.by_ref().take(MAX_BATCH).collect();
+        if !send(messages, request, WatchNews::More(part)).await {
+            return false;
+        }
+    }
+    true
 }
 
 /// Takes what is ready now; says when the stream is at its end.

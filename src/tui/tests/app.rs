@@ -445,3 +445,22 @@ async fn files_are_created_or_refused_with_their_place() {
         "{problems:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_long_first_list_comes_in_parts_and_whole() {
+    let mut rig = Rig::new();
+    let pods = (0..2000).map(|index| running(&format!("pod-{index:04}")));
+    *rig.engine.pods.lock().unwrap() = pods.collect();
+    rig.run_for(Duration::from_secs(1)).await;
+    assert!(rig.text().contains("pods 2000 ok 2000"), "{}", rig.text());
+    rig.keys("G").await;
+    rig.run_for(Duration::from_secs(1)).await;
+    assert!(rig.text().contains("pod-1999"), "{}", rig.text());
+    // What takes its place comes whole: nothing of before is left.
+    *rig.engine.pods.lock().unwrap() = vec![running("survivor")];
+    let feed = rig.engine.watch.lock().unwrap().clone().unwrap();
+    let expired = ApiError::expired("too old resource version");
+    feed.send(Err(expired)).await.unwrap();
+    rig.run_for(Duration::from_secs(2)).await;
+    assert!(rig.text().contains("pods 1 ok 1"), "{}", rig.text());
+}

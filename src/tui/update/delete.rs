@@ -35,7 +35,7 @@ pub(super) fn ask(model: &mut Model) {
             text
         }
     };
-    let graces = rows.iter().filter_map(|row| match &row.object {
+    let graces = rows.iter().filter_map(|row| match &*row.object {
         Object::Pod(pod) => Some(pods::grace_period_seconds(pod)),
         _ => None,
     });

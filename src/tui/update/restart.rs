@@ -25,7 +25,7 @@ pub(in crate::tui) enum Restart {
 }
 
 fn pod_of(row: &Arc<Row>) -> Option<&Pod> {
-    match &row.object {
+    match &*row.object {
         Object::Pod(pod) => Some(pod),
         _ => None,
     }

@@ -143,12 +143,12 @@ fn describe_selected(model: &Model) -> Vec<String> {
     let Some(row) = model.list.selected() else {
         return Vec::new();
     };
-    let event = |row: &&Arc<Row>| match &row.object {
+    let event = |row: &&Arc<Row>| match &*row.object {
         Object::Event(event) => Some(Arc::clone(event)),
         _ => None,
     };
-    let pod = |row: &Arc<Row>| match &row.object {
-        Object::Pod(pod) => Some(Arc::clone(pod)),
+    let pod = |row: &Arc<Row>| match row.object.to_object() {
+        Object::Pod(pod) => Some(pod),
         _ => None,
     };
     let related = Related {
@@ -165,7 +165,7 @@ fn describe_selected(model: &Model) -> Vec<String> {
     };
     let moment = Moment::new(model.now, model.session.zone.clone());
     let mut text = lines(&describe(&row.object, &related, &moment));
-    if let Object::Secret(secret) = &row.object {
+    if let Object::Secret(secret) = &*row.object {
         let values = secrets::lines(model, secret, model.is_revealed(row));
         text.extend(values.iter().flat_map(|line| lines(line)));
     }
@@ -223,9 +223,7 @@ fn sync_logs(model: &mut Model, effects: &mut Vec<Effect>) {
 
 /// A change of the spec that an event tells of: the kubelet kills a container whose definition has changed.
 fn spec_change(row: &Arc<Row>) -> Option<(Timestamp, &str)> {
-    let Object::Event(event) = &row.object else {
-        return None;
-    };
+    let event = row.event()?;
     let message = event.message.as_deref()?;
     let tells =
         event.reason.as_deref() == Some("Killing") && message.contains("definition changed");
@@ -292,7 +290,7 @@ fn sync_story(model: &mut Model, effects: &mut Vec<Effect>) {
         }
         // A kill that a container survives shows only as an event.
         for event in model.collections.events_about(&row.object) {
-            if let Object::Event(event) = &event.object
+            if let Some(event) = event.event()
                 && event.reason.as_deref() == Some("OOMKilling")
             {
                 (&event.metadata.name, event.count).hash(&mut hasher);
