@@ -175,6 +175,15 @@ impl Vt {
         }
     }
 
+    /// A program that changes to the other screen takes the lines away that the browsing cursor stands in, and
+    /// the emulator would look for them.
+    fn keep_browsing_inside(&mut self) {
+        let at = self.term.vi_mode_cursor.point;
+        let line = at.line.grid_clamp(&self.term, Boundary::Grid);
+        let column = at.column.min(self.term.last_column());
+        self.term.vi_mode_cursor.point = Point::new(line, column);
+    }
+
     fn point(&self, column: u16, row: u16) -> Point {
         let offset = self.term.grid().display_offset();
         let column = usize::from(column).min(self.term.columns() - 1);
@@ -211,6 +220,7 @@ impl Emulator for Vt {
                 Judgement::Drop => {}
             },
         });
+        self.keep_browsing_inside();
         self.heard(&mut reports);
         reports
     }
@@ -223,6 +233,7 @@ impl Emulator for Vt {
         let mut reports = Vec::new();
         if self.is_held() {
             self.processor.stop_sync(&mut Guard(&mut self.term));
+            self.keep_browsing_inside();
             self.heard(&mut reports);
         }
         reports
