@@ -4,6 +4,8 @@
 //! made visible (CVE-2021-42574). Tabs become spaces. Log lines keep SGR sequences, parsed into styles;
 //! nothing of the sequence itself survives.
 
+use std::borrow::Cow;
+
 use ratatui::style::{Color, Modifier, Style};
 use unicode_width::UnicodeWidthChar;
 
@@ -31,6 +33,21 @@ pub(super) fn plain(text: &str) -> String {
         cleaner.push(if character == '\n' { ' ' } else { character });
     }
     cleaner.text
+}
+
+/// The last door before the screen: text as it is, or [`plain`] where something was forgotten. Names of objects, for
+/// one, have to stay as they are for the API.
+pub(super) fn drawable(text: &str) -> Cow<'_, str> {
+    let is_unsafe = |character: char| {
+        character.is_control()
+            || matches!(character, '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
+                | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if text.contains(is_unsafe) {
+        plain(text).into()
+    } else {
+        text.into()
+    }
 }
 
 /// For text of several lines (describe, messages): every line made [`plain`].
@@ -307,6 +324,16 @@ mod tests {
         );
         let tower = format!("a{}b", "\u{301}".repeat(500));
         assert_eq!(output_line(tower.as_bytes()).text.chars().count(), 10);
+    }
+
+    #[test]
+    fn what_was_forgotten_is_made_safe_when_it_is_drawn() {
+        assert!(matches!(
+            drawable("gr\u{fc}\u{df}e \u{4e16}"),
+            Cow::Borrowed(_)
+        ));
+        assert_eq!(drawable("a\u{2028}b\u{9b}c\x1b[31md"), "abcd");
+        assert_eq!(drawable("\u{202e}x"), "<202E>x");
     }
 
     #[test]

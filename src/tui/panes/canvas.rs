@@ -3,6 +3,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::tui::sanitize::drawable;
+
 /// A rectangle of the frame. Drawing outside of it is cut off, never a panic.
 pub(super) struct Canvas<'a> {
     buffer: &'a mut Buffer,
@@ -29,11 +31,12 @@ impl<'a> Canvas<'a> {
 
     /// Draws text at a column and row of this canvas; returns the column behind it.
     pub(super) fn put(&mut self, column: usize, row: usize, text: &str, style: Style) -> usize {
+        let text = drawable(text);
         if row < self.height() && column < self.width() {
             let x = self.area.x + u16::try_from(column).unwrap_or(u16::MAX);
             let y = self.area.y + u16::try_from(row).unwrap_or(u16::MAX);
             self.buffer
-                .set_stringn(x, y, text, self.width() - column, style);
+                .set_stringn(x, y, &text, self.width() - column, style);
         }
         column + text.width()
     }
