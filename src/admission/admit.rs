@@ -112,11 +112,7 @@ pub(crate) fn admit_part(old: &Object, mut new: Object, part: Subresource) -> Ad
             (pod, errors, Vec::new())
         }
         Subresource::Resize => {
-            let (pod, mut errors) = part::resize(before, wanted);
-            if errors.is_empty() {
-                let detail = "not supported yet: the resources of a running pod cannot be changed";
-                errors.push(FieldError::forbidden("spec", detail));
-            }
+            let (pod, errors) = part::resize(before, wanted);
             (pod, errors, Vec::new())
         }
     };

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodSpec};
 
 use super::observe::SandboxView;
+use super::resize::Resizing;
 use super::restart::{Role, containers};
 use super::status::{FAILED, SUCCEEDED, has_started, time};
-use crate::model::pod::is_engine_condition;
+use crate::model::pod::{RESIZE_IN_PROGRESS, RESIZE_PENDING, is_engine_condition};
 
 /// A restart of all containers is under way.
 pub(super) const RESTARTING_ALL: &str = "AllContainersRestarting";
@@ -28,6 +29,9 @@ pub(super) struct Inputs<'a> {
     pub(super) restarting_all: bool,
     /// `main: liveness probe failing 2/3`, one text per probe.
     pub(super) failing_probes: &'a [String],
+    pub(super) resize: &'a Resizing,
+    /// A resize was taken on and is not done.
+    pub(super) is_resizing: bool,
     pub(super) generation: Option<i64>,
 }
 
@@ -79,6 +83,10 @@ pub(super) fn of(inputs: &Inputs<'_>, old: &[PodCondition], now: Timestamp) -> V
         .filter(|condition| condition.type_ == DISRUPTION || !is_engine_condition(&condition.type_))
         .cloned()
         .collect();
+    for (kind, verdict) in resize(inputs) {
+        let before = old.iter().find(|condition| condition.type_ == kind);
+        conditions.push(condition(kind, verdict, inputs.generation, before, now));
+    }
     for (kind, verdict) in verdicts {
         let before = old.iter().find(|condition| condition.type_ == kind);
         conditions.push(condition(kind, verdict, inputs.generation, before, now));
@@ -146,6 +154,30 @@ fn condition(
             .or_else(|| Some(time(now))),
         observed_generation: generation,
     }
+}
+
+/// Both are there only while they hold.
+fn resize(inputs: &Inputs<'_>) -> Vec<(&'static str, Verdict)> {
+    let holds = |reason: &str, message: &str| Verdict {
+        holds: true,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    };
+    let mut told = Vec::new();
+    if finished(inputs.phase).is_some() {
+        return told;
+    }
+    if let Some(why) = &inputs.resize.pending {
+        told.push((RESIZE_PENDING, holds(&why.reason, &why.message)));
+    }
+    if inputs.is_resizing {
+        let verdict = match &inputs.resize.error {
+            Some(error) => holds("Error", error),
+            None => Verdict::yes(),
+        };
+        told.push((RESIZE_IN_PROGRESS, verdict));
+    }
+    told
 }
 
 fn finished(phase: &str) -> Option<Verdict> {

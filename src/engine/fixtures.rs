@@ -101,6 +101,7 @@ pub(super) fn instance(name: &str, attempt: u32, was: Was) -> Instance {
             Was::Failed(second) => exit(128, second, Some("exec failed"), false),
             Was::OutOfMemory(code, second) => exit(code, second, None, true),
         },
+        limits: None,
         user: None,
         message: None,
         starting: matches!(was, Was::Starting),
@@ -137,6 +138,7 @@ pub(super) fn observation(sandbox: Box, containers: &[(&str, &[Was])]) -> PodObs
             ready: sandbox == Box::Ready,
             host_network: false,
             address: Some(Ipv4Addr::new(10, 88, 0, 2)),
+            limits: None,
         }),
         instances,
     }

@@ -11,6 +11,7 @@
 //! * `references` knows which objects a pod is made of beside itself and wakes its worker when they change.
 //! * `tokens` signs what service accounts mount, with the keys of `authority`; `accounts` keeps what every
 //!   namespace has.
+//! * `resize` decides on other cpu and memory for a running pod.
 //! * `observe` is what a worker sees, `restart` who runs again and when, `gc` what deleted pods left behind,
 //!   `node` the one Node, `machine` what all workers share.
 //! * `incidents` remembers the ends of a pod's containers and kills for lack of memory, beside its logs.
@@ -46,6 +47,7 @@ mod placement;
 mod plan;
 mod recorder;
 mod references;
+mod resize;
 mod restart;
 mod status;
 mod supervisor;

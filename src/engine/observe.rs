@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 use crate::base::{ContainerId, SandboxId};
 use crate::wire::{
     ContainerPhase, ContainerState, EffectiveUser, ExitRecord, MemoryRecord, Namespace,
-    SandboxPhase, SandboxState,
+    ResourceLimits, SandboxPhase, SandboxState,
 };
 
 pub(super) mod label {
@@ -35,6 +35,8 @@ pub(super) struct SandboxView {
     pub(super) ready: bool,
     pub(super) host_network: bool,
     pub(super) address: Option<Ipv4Addr>,
+    /// Of the pod's own cgroup.
+    pub(super) limits: Option<ResourceLimits>,
 }
 
 /// One run of one container.
@@ -50,6 +52,8 @@ pub(super) struct Instance {
     /// Of name and image; empty when unknown (read back from a status).
     pub(super) hash: String,
     pub(super) phase: Phase,
+    /// Of its cgroup; `None` when unknown (read back from a status).
+    pub(super) limits: Option<ResourceLimits>,
     pub(super) user: Option<EffectiveUser>,
     /// Termination message.
     pub(super) message: Option<String>,
@@ -149,6 +153,7 @@ impl Instance {
                 image_id: text(label::IMAGE_ID),
                 hash: text(label::HASH),
                 phase,
+                limits: Some(container.spec.limits.clone()),
                 user: container.user.clone(),
                 message: None,
                 starting: false,
@@ -200,6 +205,13 @@ impl Instances {
         list.push(instance);
         list.sort_by_key(|instance| std::cmp::Reverse(instance.attempt));
         list.truncate(2);
+    }
+
+    /// Without these instances.
+    pub(super) fn forget(&mut self, gone: impl Fn(&Instance) -> bool) {
+        for list in self.0.values_mut() {
+            list.retain(|instance| !gone(instance));
+        }
     }
 
     pub(super) fn set_message(&mut self, id: &ContainerId, message: &str) {
@@ -278,6 +290,7 @@ fn instances_of(status: &ContainerStatus) -> Vec<Instance> {
         image_id: status.image_id.clone(),
         hash: String::new(),
         phase,
+        limits: None,
         user: None,
         message,
         starting: false,
@@ -398,5 +411,10 @@ fn view(state: &SandboxState) -> SandboxView {
         ready: state.phase == SandboxPhase::Ready,
         host_network: state.spec.namespaces.network == Namespace::Host,
         address: state.address,
+        limits: state
+            .spec
+            .cgroup
+            .last()
+            .and_then(|level| level.limits.clone()),
     }
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::conditions::RESTARTING_ALL;
 use super::observe::{Instance, LOST_EXIT_CODE, Phase, PodObservation, Removed};
+use super::resize::{is_behind, needs_restart};
 use super::restart::{
     AfterExit, Backoffs, RestartPolicy, Role, Wait, after_exit, backoff_key, containers,
     effective_policy, init_role, may_restart, restarts_after,
@@ -51,6 +52,8 @@ pub(super) enum PodAction {
     RestartAll {
         triggers: Vec<String>,
     },
+    /// Give what runs the limits of the spec.
+    Resize,
     /// Nothing more can run although no phase says so yet: end the pod.
     Finish,
 }
@@ -133,6 +136,10 @@ fn kill(container: &Container, instance: &Instance, message: String) -> PodActio
         message,
         grace: None,
     }
+}
+
+fn resized(container: &Container) -> String {
+    format!("Container {} resize requires restart", container.name)
 }
 
 struct Planner<'a> {
@@ -234,9 +241,21 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// What is killed now gets its limits with its next instance.
+    fn resize(&mut self) {
+        let spec = self.spec();
+        let dying = |instance: &Instance| self.kills(&instance.id);
+        let mut runs = self.observation.clone();
+        runs.instances.forget(dying);
+        if is_behind(spec, &runs) {
+            self.plan.actions.push(PodAction::Resize);
+        }
+    }
+
     /// Kills come first; init containers are begun before application containers.
     fn carry_out(&mut self, work: Work<'_>) {
         self.plan.actions.extend(work.kills);
+        self.resize();
         for (container, role) in work.starts {
             self.start(container, role);
         }
@@ -384,11 +403,14 @@ impl<'a> Planner<'a> {
                     work.kills
                         .push(kill(container, instance, restart_text(container)));
                     work.starts.push((container, role));
-                } else {
-                    self.kill_if_probe_failed(container, role, instance, work);
-                    if !self.probes.is_started(container, &instance.id) {
-                        return InitState::Wait;
-                    }
+                } else if !self.kill_if_probe_failed(container, role, instance, work)
+                    && needs_restart(self.spec(), container, instance)
+                {
+                    work.kills
+                        .push(kill(container, instance, resized(container)));
+                    work.starts.push((container, role));
+                } else if !self.probes.is_started(container, &instance.id) {
+                    return InitState::Wait;
                 }
                 InitState::Done
             }
@@ -435,6 +457,12 @@ impl<'a> Planner<'a> {
                     return false;
                 }
                 if self.kill_if_probe_failed(container, Role::App, instance, work) {
+                    return false;
+                }
+                if needs_restart(self.spec(), container, instance) {
+                    work.kills
+                        .push(kill(container, instance, resized(container)));
+                    work.starts.push((container, Role::App));
                     return false;
                 }
                 if instance.starting {

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::conditions;
 use super::observe::{ID_PREFIX, Instance, LOST_EXIT_CODE, Phase, PodObservation, Removed};
 use super::plan::{restarts_all, will_start};
+use super::resize::{Resizing, in_effect, is_behind};
 use super::restart::{Role, containers, init_role, restarts_after};
 use crate::base::Victim;
 use crate::model::pod::as_container;
@@ -52,6 +53,8 @@ pub(super) struct History {
     pub(super) rejected: bool,
     /// The machine ran short and the pod had to go, for this reason.
     pub(super) disruption: Option<String>,
+    /// Other cpu and memory for the running pod.
+    pub(super) resize: Resizing,
     /// Termination has finished: nothing of the pod runs or will run.
     pub(super) terminated: bool,
     /// The pod was being stopped when its containers ended (deletion or terminal phase).
@@ -144,6 +147,9 @@ pub(super) fn pod_status(
             sandbox: observation.sandbox.as_ref(),
             restarting_all: restarts_all(pod, observation),
             failing_probes: &failing_probes(observation, probes),
+            resize: &history.resize,
+            is_resizing: !history.terminated
+                && (history.resize.under_way || is_behind(spec, observation)),
             generation,
         },
         &old_conditions,
@@ -362,7 +368,10 @@ fn container_status(
                     ),
                 }),
             }),
-        resources: container.resources.clone(),
+        resources: pod
+            .spec
+            .as_ref()
+            .and_then(|spec| in_effect(spec, container, newest.filter(|one| one.is_running()))),
         allocated_resources: container
             .resources
             .as_ref()

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use crate::base::{ContainerId, SandboxId, SessionStream};
 use crate::wire::{
-    AttachSpec, Cleanup, ContainerSpec, Event, ExecSpec, ExitRecord, Fault, ResourceLimits,
-    SandboxProcesses, SandboxSpec, SandboxState, SandboxStats, VolumeContent,
+    AttachSpec, CgroupLevel, Cleanup, ContainerSpec, Event, ExecSpec, ExitRecord, Fault,
+    ResourceLimits, SandboxProcesses, SandboxSpec, SandboxState, SandboxStats, VolumeContent,
 };
 
 /// What the runtime finds in its run directory.
@@ -143,14 +143,16 @@ pub(crate) trait ContainerRuntime: Send + Sync + 'static {
         grace: Duration,
     ) -> Result<ExitRecord, RuntimeError>;
     async fn remove_container(&self, container: &ContainerId) -> Result<(), RuntimeError>;
-    #[expect(
-        dead_code,
-        reason = "its caller is the in-place resize of pods, which is not there yet"
-    )]
     async fn update_limits(
         &self,
         container: &ContainerId,
         limits: ResourceLimits,
+    ) -> Result<(), RuntimeError>;
+    /// New limits for the groups above the containers; the levels are those of the sandbox's creation.
+    async fn update_cgroups(
+        &self,
+        sandbox: &SandboxId,
+        cgroup: Vec<CgroupLevel>,
     ) -> Result<(), RuntimeError>;
 
     /// The state of one sandbox with its containers. [`RuntimeError::UnknownSandbox`] when there is none,

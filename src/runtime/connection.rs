@@ -16,7 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::{RuntimeError, RuntimeEvent};
 use crate::base::SandboxId;
 use crate::wire::frame::{self, Kind};
-use crate::wire::{Hello, OLDEST_PROTOCOL, PROTOCOL, Reply, Request, ToEngine, ToShim};
+use crate::wire::{
+    Fault, Hello, OLDEST_PROTOCOL, PROTOCOL, Reply, Request, Stage, ToEngine, ToShim,
+};
 
 pub(super) const SOCKET: &str = "shim.sock";
 /// `sun_path` with its final NUL (unix(7)).
@@ -66,7 +68,7 @@ pub(super) async fn connect(
     let mut reader = FrameReader {
         stream: read,
         buffer: BytesMut::with_capacity(16 << 10),
-        protocol: 0,
+        protocol: OLDEST_PROTOCOL,
     };
     send(&mut write, &Hello { protocol: PROTOCOL })
         .await
@@ -120,11 +122,11 @@ const QUEUE: usize = 64;
 /// never cut in the middle of a frame.
 pub(super) struct Connection {
     sandbox: SandboxId,
+    protocol: u32,
     requests: mpsc::Sender<Vec<u8>>,
     next_id: AtomicU64,
     pending: Pending,
     reader: tokio::task::AbortHandle,
-    protocol: u32,
 }
 
 impl Connection {
@@ -158,11 +160,11 @@ impl Connection {
         });
         Ok(Arc::new(Self {
             sandbox,
+            protocol,
             requests,
             next_id: AtomicU64::new(1),
             pending,
             reader: task.abort_handle(),
-            protocol,
         }))
     }
 
@@ -181,6 +183,15 @@ impl Connection {
             sandbox: self.sandbox.clone(),
             source: kind.into(),
         };
+        // An older shim would break the connection off over a request it does not know.
+        if matches!(request, Request::UpdateCgroups(_)) && self.protocol < 2 {
+            let message = "the shim of an earlier podtui cannot change the limits of a running pod";
+            return Err(RuntimeError::Fault(Fault {
+                stage: Stage::Request,
+                errno: 0,
+                message: message.to_owned(),
+            }));
+        }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let mut bytes = Vec::with_capacity(4096);
         frame::put_json(&mut bytes, Kind::Control, &ToShim { id, request }).map_err(|error| {

@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use super::{ContainerRuntime, Discovered, ExecResult, RuntimeError, RuntimeEvent};
 use crate::base::{Clock, ContainerId, Pid, ProcessInfo, SandboxId, SessionStream};
 use crate::wire::{
-    AttachSpec, Cleanup, ContainerPhase, ContainerSpec, ContainerState, ContainerStats,
-    EffectiveUser, Event, EventKind, ExecSpec, ExitRecord, Fault, MemoryRecord, NetworkStats,
-    ResourceLimits, SandboxPhase, SandboxProcess, SandboxProcesses, SandboxSpec, SandboxState,
-    SandboxStats, Stage, VolumeContent,
+    AttachSpec, CgroupLevel, Cleanup, ContainerPhase, ContainerSpec, ContainerState,
+    ContainerStats, EffectiveUser, Event, EventKind, ExecSpec, ExitRecord, Fault, MemoryRecord,
+    NetworkStats, ResourceLimits, SandboxPhase, SandboxProcess, SandboxProcesses, SandboxSpec,
+    SandboxState, SandboxStats, Stage, VolumeContent,
 };
 
 const NAME: &str = "io.kubernetes.container.name";
@@ -431,9 +431,20 @@ impl ContainerRuntime for FakeRuntime {
 
     async fn update_limits(
         &self,
-        _container: &ContainerId,
-        _limits: ResourceLimits,
+        container: &ContainerId,
+        limits: ResourceLimits,
     ) -> Result<(), RuntimeError> {
+        self.with_container(container, |_, container| container.spec.limits = limits)
+    }
+
+    async fn update_cgroups(
+        &self,
+        sandbox: &SandboxId,
+        cgroup: Vec<CgroupLevel>,
+    ) -> Result<(), RuntimeError> {
+        if let Some(found) = self.world().sandboxes.get_mut(sandbox) {
+            found.spec.cgroup = cgroup;
+        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use super::launcher::{Launcher, ShimProgram};
 use super::{ContainerRuntime, Discovered, ExecResult, RuntimeError, RuntimeEvent, session};
 use crate::base::{ContainerId, SandboxId, SessionStream};
 use crate::wire::{
-    AttachSpec, Cleanup, ContainerSpec, ExecSpec, ExitRecord, Fault, Reply, Request,
+    AttachSpec, CgroupLevel, Cleanup, ContainerSpec, ExecSpec, ExitRecord, Fault, Reply, Request,
     ResourceLimits, SandboxProcesses, SandboxSpec, SandboxState, SandboxStats, Stage,
     VolumeContent,
 };
@@ -397,6 +397,15 @@ impl ContainerRuntime for ShimRuntime {
             limits,
         };
         done(&self.ask_owner(container, request).await?)
+    }
+
+    async fn update_cgroups(
+        &self,
+        sandbox: &SandboxId,
+        cgroup: Vec<CgroupLevel>,
+    ) -> Result<(), RuntimeError> {
+        let request = Request::UpdateCgroups(cgroup);
+        done(&self.ask(sandbox, request).await?)
     }
 
     async fn sandbox(&self, sandbox: &SandboxId) -> Result<SandboxState, RuntimeError> {

@@ -100,6 +100,11 @@ impl Shim {
                 let updated = self.update_limits(&container, limits);
                 Some(fault_or(updated, |()| Reply::Done))
             }
+            Request::UpdateCgroups(cgroup) => {
+                let updated = self.sandbox.update_cgroups(cgroup);
+                self.dirty = true;
+                Some(fault_or(updated, |()| Reply::Done))
+            }
             Request::WriteVolume(content) => {
                 let written = self.sandbox.write_volume(&content);
                 Some(fault_or(written, |()| Reply::Done))

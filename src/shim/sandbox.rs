@@ -18,7 +18,7 @@ use super::server::Shim;
 use super::state_dir::StateDir;
 use super::template::Template;
 use super::volume;
-use crate::linux::cgroup::{Cgroup, Hierarchy, Level, Limits, Version};
+use crate::linux::cgroup::{Cgroup, CgroupError, Hierarchy, Level, Limits, Version};
 use crate::linux::clone::{self, Child, Namespaces, SingleThreaded};
 use crate::linux::mount::{self, Attributes, Context};
 use crate::linux::netlink::{Netlink, Peer};
@@ -29,7 +29,7 @@ use crate::linux::proc;
 use crate::linux::signal::{ChildSignals, Signal};
 use crate::linux::userns;
 use crate::wire::{
-    ContainerSpec, Fault, IdRange, MountSource, Namespace, NetworkPlan, PidNamespace,
+    CgroupLevel, ContainerSpec, Fault, IdRange, MountSource, Namespace, NetworkPlan, PidNamespace,
     ResourceLimits, SandboxPhase, SandboxSpec, SandboxState, Stage, VolumeContent,
 };
 
@@ -153,16 +153,30 @@ impl Sandbox {
         self.template.hierarchy.version() == Version::V2
     }
 
-    fn make_cgroups(&mut self) -> Result<(), Fault> {
-        let limits: Vec<Option<Limits>> = self
-            .spec
-            .cgroup
+    /// Writes the limits of the levels, which are those of the beginning.
+    pub(super) fn update_cgroups(&mut self, cgroup: Vec<CgroupLevel>) -> Result<(), Fault> {
+        let names = |levels: &[CgroupLevel]| -> Vec<String> {
+            levels.iter().map(|level| level.name.clone()).collect()
+        };
+        if names(&cgroup) != names(&self.spec.cgroup) {
+            return Err(refuse(Stage::Cgroup, "the cgroup path cannot be changed"));
+        }
+        let notes = self
+            .write_levels(&cgroup)
+            .at(Stage::Cgroup, "change the limits of the pod")?;
+        self.spec.cgroup = cgroup;
+        let fresh = notes.into_iter().filter(|note| !self.notes.contains(note));
+        let fresh: Vec<String> = fresh.collect();
+        self.notes.extend(fresh);
+        Ok(())
+    }
+
+    fn write_levels(&self, cgroup: &[CgroupLevel]) -> Result<Vec<String>, CgroupError> {
+        let limits: Vec<Option<Limits>> = cgroup
             .iter()
             .map(|level| level.limits.as_ref().map(limits_of))
             .collect();
-        let levels: Vec<Level<'_>> = self
-            .spec
-            .cgroup
+        let levels: Vec<Level<'_>> = cgroup
             .iter()
             .zip(&limits)
             .map(|(level, limits)| Level {
@@ -170,10 +184,12 @@ impl Sandbox {
                 limits: limits.as_ref(),
             })
             .collect();
+        self.template.hierarchy.ensure(&levels)
+    }
+
+    fn make_cgroups(&mut self) -> Result<(), Fault> {
         let notes = self
-            .template
-            .hierarchy
-            .ensure(&levels)
+            .write_levels(&self.spec.cgroup)
             .at(Stage::Cgroup, "make the pod's cgroup")?;
         // A process of 12 KiB needs no accounting, only a place where a kill finds it.
         let cgroup = self

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::container::{ContainerSpec, ResourceLimits};
+use super::sandbox::CgroupLevel;
 use super::state::{EffectiveUser, ExitRecord, SandboxState};
 use super::volume::VolumeContent;
 use crate::base::{ContainerId, Pid, ProcessInfo, TerminalSize};
@@ -62,6 +63,9 @@ pub(crate) enum Request {
         container: ContainerId,
         limits: ResourceLimits,
     },
+    /// New limits for the levels of the sandbox's cgroup path, which are named as at its creation. Since
+    /// protocol 2.
+    UpdateCgroups(Vec<CgroupLevel>),
     Stats,
     /// The processes in the cgroups of the pod. Since protocol 2.
     Processes,

@@ -44,7 +44,8 @@ pub(crate) use state::{
 };
 pub(crate) use volume::{VolumeContent, VolumeFile};
 
-/// The protocol this build speaks. 2: [`Request::Processes`].
+/// The protocol this build speaks. 2: [`Request::Processes`] and requests that change a running container or
+/// sandbox in place.
 pub(crate) const PROTOCOL: u32 = 2;
 /// The oldest shim protocol this build can adopt.
 pub(crate) const OLDEST_PROTOCOL: u32 = 1;

@@ -206,3 +206,169 @@ fn a_copy_of_a_pod_is_changed_for_debugging() {
     assert!(twin["metadata"]["labels"].is_null(), "{twin}");
     podtui.delete_all();
 }
+
+/// A file of the innermost cgroup of this process, whichever version holds the controller.
+fn cgroup_file(pid: u32, up: usize, v1: (&str, &str), v2: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("a cgroup");
+    let line = |wanted: &str| {
+        text.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let controllers = fields.next()?;
+            let path = fields.next()?;
+            controllers
+                .split(',')
+                .any(|name| name == wanted)
+                .then(|| path.to_owned())
+        })
+    };
+    let (directory, file) = match line(v1.0) {
+        Some(path) => (format!("/sys/fs/cgroup/{}{path}", v1.0), v1.1),
+        None => (format!("/sys/fs/cgroup{}", line("").expect("a path")), v2),
+    };
+    let directory = format!("{directory}{}", "/..".repeat(up));
+    let path = format!("{directory}/{file}");
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+        .trim()
+        .to_owned()
+}
+
+fn memory_limit(pid: u32, up: usize) -> String {
+    cgroup_file(pid, up, ("memory", "memory.limit_in_bytes"), "memory.max")
+}
+
+fn quota(pid: u32, up: usize) -> String {
+    let text = cgroup_file(pid, up, ("cpu", "cpu.cfs_quota_us"), "cpu.max");
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_running_pod_is_resized() {
+    require_root!();
+    let podtui = Podtui::start();
+    let resources =
+        "    resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 64Mi}}\n";
+    podtui.apply(&pod("web", "", resources));
+    podtui.wait_running("web");
+    let pid = podtui.container_pid("web", "c");
+    assert_eq!(
+        (quota(pid, 0), memory_limit(pid, 0)),
+        ("20000".into(), "67108864".into())
+    );
+    let patch = |resources: &str| {
+        let patch = format!(
+            "{{\"spec\":{{\"containers\":[{{\"name\":\"c\",\"resources\":{resources}}}]}}}}"
+        );
+        podtui
+            .command(&["patch", "pod", "web", "--subresource=resize", "-p", &patch])
+            .output()
+            .expect("podtui runs")
+    };
+    let wait_for = |what: &str, path: &str, value: &str| {
+        podtui.wait(what, || {
+            let pod = podtui.try_pod("web")?;
+            (pod.pointer(path)? == value).then_some(pod)
+        })
+    };
+    let limit = "/status/containerStatuses/0/resources/limits/memory";
+    let done = patch(
+        "{\"requests\":{\"cpu\":\"200m\"},\"limits\":{\"cpu\":\"300m\",\"memory\":\"128Mi\"}}",
+    );
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "pod/web patched\n");
+    let grown = wait_for("the larger limit", limit, "128Mi");
+    podtui.wait("the files", || {
+        let wanted = ("30000".to_owned(), "134217728".to_owned());
+        ((quota(pid, 0), memory_limit(pid, 0)) == wanted).then_some(())
+    });
+    assert_eq!(
+        (quota(pid, 1), memory_limit(pid, 1)),
+        ("30000".into(), "134217728".into())
+    );
+    assert_eq!(status(&grown, "c")["allocatedResources"]["cpu"], "200m");
+    let events = podtui.wait("the events", || {
+        let events = podtui.ok(&["events"]);
+        events.contains("ResizeCompleted").then_some(events)
+    });
+    assert!(
+        events.contains("Pod resize started: {\"containers\":"),
+        "{events}"
+    );
+    // Back down, while the pod goes on.
+    patch("{\"limits\":{\"memory\":\"48Mi\"}}");
+    wait_for("the smaller limit", limit, "48Mi");
+    podtui.wait("the file", || {
+        (memory_limit(pid, 1) == "50331648").then_some(())
+    });
+    // Less than is in use is refused and tried again; then the next wish counts.
+    patch("{\"requests\":{\"memory\":\"4Ki\"},\"limits\":{\"memory\":\"4Ki\"}}");
+    let refused = podtui.wait("the refusal", || {
+        let pod = podtui.try_pod("web")?;
+        (condition(&pod, "PodResizeInProgress")?["reason"] == "Error").then_some(pod)
+    });
+    let text =
+        condition(&refused, "PodResizeInProgress").expect("it is there")["message"].to_string();
+    assert!(
+        text.contains(
+            "attempting to set container \\\"c\\\" memory limit (4096) below current usage ("
+        ),
+        "{text}"
+    );
+    // More than the machine has is not taken on.
+    patch(
+        "{\"requests\":{\"cpu\":\"5000\",\"memory\":\"32Mi\"},\"limits\":{\"cpu\":\"5000\",\"memory\":\"64Mi\"}}",
+    );
+    let pending = podtui.wait("Infeasible", || {
+        let pod = podtui.try_pod("web")?;
+        (condition(&pod, "PodResizePending")?["reason"] == "Infeasible").then_some(pod)
+    });
+    assert_eq!(status(&pending, "c")["resources"]["limits"]["cpu"], "300m");
+    podtui.serve_again();
+    patch("{\"requests\":{\"cpu\":\"100m\"},\"limits\":{\"cpu\":\"400m\"}}");
+    podtui.wait("the end of it", || {
+        let pod = podtui.try_pod("web")?;
+        let over = condition(&pod, "PodResizePending").is_none()
+            && condition(&pod, "PodResizeInProgress").is_none();
+        over.then_some(())
+    });
+    assert_eq!(
+        (quota(pid, 0), memory_limit(pid, 0)),
+        ("40000".into(), "67108864".into())
+    );
+    let last = podtui.pod("web");
+    assert_eq!(status(&last, "c")["restartCount"], 0);
+    let qos = patch("{\"requests\":{\"cpu\":\"400m\",\"memory\":\"64Mi\"}}");
+    assert_eq!(
+        String::from_utf8_lossy(&qos.stderr),
+        "The Pod \"web\" is invalid: spec: Invalid value: \"Guaranteed\": Pod QOS Class may not change as a result of resizing\n"
+    );
+    podtui.delete_all();
+}
+
+#[test]
+fn a_resize_that_needs_it_restarts_its_container() {
+    require_root!();
+    let podtui = Podtui::start();
+    let policy = "    resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}]\n    resources: {limits: {memory: 64Mi}}\n";
+    podtui.apply(&pod("web", "", policy));
+    podtui.wait_running("web");
+    podtui.ok(&[
+        "patch", "pod", "web", "--subresource=resize", "--type=json", "-p",
+        "[{\"op\":\"replace\",\"path\":\"/spec/containers/0/resources/limits/memory\",\"value\":\"96Mi\"}]",
+    ]);
+    let again = podtui.wait("the restart", || {
+        let pod = podtui.try_pod("web")?;
+        let one = status(&pod, "c").clone();
+        (one["restartCount"] == 1 && !one["state"]["running"].is_null()).then_some(pod)
+    });
+    assert_eq!(status(&again, "c")["resources"]["limits"]["memory"], "96Mi");
+    assert_eq!(
+        memory_limit(podtui.container_pid("web", "c"), 0),
+        "100663296"
+    );
+    let events = podtui.ok(&["events"]);
+    assert!(
+        events.contains("Container c resize requires restart"),
+        "{events}"
+    );
+    podtui.delete_all();
+}

@@ -1,5 +1,6 @@
 use super::super::fixtures::{Box, Was, at, container, observation, pod, sidecar};
 use super::super::restart::backoff_key;
+use super::super::translate::container_limits;
 use super::*;
 use crate::model::pod::as_ephemeral;
 use k8s_openapi::api::core::v1::{
@@ -18,6 +19,7 @@ fn word(action: &PodAction) -> String {
         },
         PodAction::ResumeContainer { id, .. } => format!("resume:{id}"),
         PodAction::RestartAll { triggers } => format!("all:{}", triggers.join(",")),
+        PodAction::Resize => "resize".to_owned(),
         PodAction::Finish => "finish".to_owned(),
     }
 }
@@ -678,4 +680,51 @@ fn ephemeral_containers_start_at_once_and_only_once() {
         &[("a", ended), ("e", running), ("f", ended)],
         "stop",
     );
+}
+
+#[test]
+fn a_resize_writes_limits_or_restarts() {
+    let resources = |cpu: &str, memory: &str| -> k8s_openapi::api::core::v1::ResourceRequirements {
+        let amounts = serde_json::json!({"cpu": cpu, "memory": memory});
+        serde_json::from_value(serde_json::json!({"requests": amounts, "limits": amounts})).unwrap()
+    };
+    let pod = |cpu: &str, memory: &str| {
+        let mut pod = pod("Always", vec![], &["a", "b"]);
+        let spec = pod.spec.as_mut().unwrap();
+        for container in &mut spec.containers {
+            container.resources = Some(resources(cpu, memory));
+            container.resize_policy = serde_json::from_value(serde_json::json!([
+                {"resourceName": "memory", "restartPolicy": "RestartContainer"},
+            ]))
+            .unwrap();
+        }
+        pod
+    };
+    let check = |wanted: Pod, list: &[(&str, &[Was])], expected: &str| {
+        let actual = pod("1", "64Mi").spec.unwrap();
+        let mut seen = observation(Box::Ready, list);
+        for container in &actual.containers {
+            if let Some(instance) = seen.instances.newest(&container.name) {
+                let mut instance = instance.clone();
+                instance.limits = Some(container_limits(&actual, container));
+                seen.instances.put(container.name.clone(), instance);
+            }
+        }
+        let (probes, backoffs) = (Probes::default(), Backoffs::default());
+        let plan = super::plan(&wanted, &seen, &probes, &backoffs, at(100));
+        assert_eq!(words(&plan), expected);
+        plan
+    };
+    let running: &[Was] = &[Was::Running];
+    let both = [("a", running), ("b", running)];
+    check(pod("1", "64Mi"), &both, "");
+    check(pod("2", "64Mi"), &both, "resize");
+    let plan = check(pod("1", "32Mi"), &both, "kill:a kill:b start:a#1 start:b#1");
+    assert!(matches!(
+        &plan.actions[0],
+        PodAction::KillContainer { message, .. } if message == "Container a resize requires restart"
+    ));
+    // One that does not run has nothing to be changed.
+    let one_ended: &[(&str, &[Was])] = &[("a", running), ("b", &[Was::Exited(0, 90)])];
+    check(pod("2", "64Mi"), one_ended, "resize start:b#1");
 }

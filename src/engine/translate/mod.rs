@@ -19,7 +19,7 @@ pub(super) use container::{
     ContainerInputs, TranslateError, container_hash, container_spec, expand_sub_path,
 };
 pub(super) use env::{EnvInputs, Variables, variables};
-pub(super) use resources::qos_totals;
+pub(super) use resources::{container_limits, limits_of_pod, qos_limits, qos_totals};
 pub(super) use sandbox::{SandboxInputs, sandbox_spec};
 pub(super) use seccomp::{ProfileContext, load_error, parse_profile};
 pub(super) use security::{capabilities, localhost_profile};

@@ -54,7 +54,7 @@ fn quadratic_weight(shares: u64) -> u64 {
 }
 
 /// Values of the container's own cgroup.
-pub(super) fn container_limits(spec: &PodSpec, container: &Container) -> ResourceLimits {
+pub(in crate::engine) fn container_limits(spec: &PodSpec, container: &Container) -> ResourceLimits {
     let cpu_limit = container_limit(container, "cpu").map(ParsedQuantity::milli_value);
     let request = match container_request(container, "cpu").milli_value() {
         0 => cpu_limit.unwrap_or(0),
@@ -92,7 +92,7 @@ fn pod_level_amount(
 }
 
 /// Values of the pod's cgroup. A sum of limits bounds the pod only if every container has one.
-pub(super) fn limits_of_pod(spec: &PodSpec, best_effort: bool) -> ResourceLimits {
+pub(in crate::engine) fn limits_of_pod(spec: &PodSpec, best_effort: bool) -> ResourceLimits {
     if best_effort {
         return weight_only(MIN_SHARES);
     }
@@ -147,7 +147,7 @@ pub(in crate::engine) fn qos_totals<'a>(pods: impl Iterator<Item = &'a PodSpec>)
 }
 
 /// Values of the QoS level that holds pods of this class.
-pub(super) fn qos_limits(qos: QosClass, totals: QosTotals) -> ResourceLimits {
+pub(in crate::engine) fn qos_limits(qos: QosClass, totals: QosTotals) -> ResourceLimits {
     match qos {
         QosClass::Guaranteed => weight_only(shares(totals.guaranteed)),
         QosClass::Burstable => weight_only(shares(totals.burstable)),

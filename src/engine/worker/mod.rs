@@ -26,6 +26,7 @@ mod message;
 mod place;
 mod probing;
 mod publish;
+mod resize;
 mod start;
 mod sync;
 mod task;

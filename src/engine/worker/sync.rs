@@ -15,6 +15,8 @@ impl PodWorker {
     /// One pass: look, tell, decide, act. Returns when to look again without being asked.
     pub(super) async fn sync(&mut self) -> Result<Option<Duration>, End> {
         self.observe().await;
+        let look_again = self.take_resources();
+        self.tell_resized();
         self.publish();
         if is_terminal(self.phase()) {
             return Err(End::Completion);
@@ -44,6 +46,9 @@ impl PodWorker {
             return Err(End::Completion);
         }
         let mut again = plan.requeue_after;
+        if let Some(after) = look_again {
+            again = Some(again.map_or(after, |other| other.min(after)));
+        }
         let mut sooner = |after: Duration| {
             again = Some(again.map_or(after, |other| other.min(after)));
         };
@@ -64,6 +69,12 @@ impl PodWorker {
                 }
                 PodAction::ResumeContainer { name, id } => {
                     starts.push((name, Start::Created { id }));
+                }
+                PodAction::Resize => {
+                    // What cannot be resized now does not keep others from starting.
+                    if let Err(after) = self.resize().await {
+                        sooner(after);
+                    }
                 }
                 action => {
                     if let Err(after) = self.act(action, replaces).await {
@@ -132,6 +143,7 @@ impl PodWorker {
                 Ok(())
             }
             PodAction::StartContainer { .. }
+            | PodAction::Resize
             | PodAction::ResumeContainer { .. }
             | PodAction::Finish => Ok(()),
         }

@@ -19,10 +19,12 @@ use crate::engine::machine::Machine;
 use crate::engine::observe::{Instances, PodObservation};
 use crate::engine::recorder::{KUBELET, Level, SCHEDULER};
 use crate::engine::references::references;
+use crate::engine::resize::{Allocation, Resizing, allocated};
 use crate::engine::restart::{Backoffs, backoff_key};
 use crate::engine::status::{History, is_terminal, pod_status};
 use crate::model::pod::{
-    all_containers, find_any_container, is_engine_condition, node_name, qos_class,
+    RESIZE_IN_PROGRESS, all_containers, find_any_container, is_engine_condition, node_name,
+    qos_class,
 };
 use crate::model::{Object, Resource, Support, unsupported};
 use crate::probe::ProbeWorkers;
@@ -152,6 +154,7 @@ impl PodWorker {
                 .map(|spec| qos_class(spec).as_str().to_owned())
                 .unwrap_or_default(),
             started_at: Some(now),
+            resize: resizing(&pod),
             ..History::default()
         };
         let logs = machine.directories.pod_logs(
@@ -164,7 +167,7 @@ impl PodWorker {
         Self {
             starting: marked_post_starts(&machine.directories.pod(&uid)),
             uid,
-            pod: Pod::clone(&pod),
+            pod: allocated(&pod),
             desired,
             hint: Arc::clone(&hint),
             publisher: None,
@@ -330,8 +333,13 @@ impl PodWorker {
             Desired::ShutDown { stop: false } => Some(End::Leave),
             Desired::Pod(pod) => {
                 let status = with_others_conditions(self.pod.status.take(), &pod);
-                let same_spec = self.pod.spec == pod.spec;
+                let before = self.pod.spec.take();
                 self.pod = Pod::clone(&pod);
+                // Other resources must be taken on first.
+                if let (Some(before), Some(spec)) = (&before, &mut self.pod.spec) {
+                    Allocation::of(before).apply(spec);
+                }
+                let same_spec = self.pod.spec == before;
                 self.pod.status = status;
                 if !same_spec {
                     self.want_objects();
@@ -430,6 +438,16 @@ impl PodWorker {
             .get_object(&self.pod.key())
             .as_ref()
             .is_some_and(|object| Object::uid(object) == self.uid)
+    }
+}
+
+/// Where the resize of an adopted pod stood.
+fn resizing(pod: &Pod) -> Resizing {
+    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
+    let mut conditions = conditions.flatten();
+    Resizing {
+        under_way: conditions.any(|condition| condition.type_ == RESIZE_IN_PROGRESS),
+        ..Resizing::default()
     }
 }
 
