@@ -289,6 +289,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn a_divider_stays_where_it_is_put() {
         for (width, height) in [(80, 24), (200, 50), (121, 40)] {
@@ -296,6 +297,7 @@ mod tests {
                 focus: Focus::List,
                 is_zoomed: false,
                 has_terminal: false,
+                covers_inspector: false,
                 shares: Shares::default(),
             };
             let screen = Rect::new(0, 0, width, height);

@@ -73,7 +73,7 @@ pub(in crate::tui) struct Session {
 /// What a key or a report of the program means outside of the session.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::tui) enum Outcome {
-    Effect(Effect),
+    Effect(Box<Effect>),
     Detach,
     Say(String),
 }
@@ -146,7 +146,9 @@ impl Session {
         };
         let before = std::mem::replace(&mut self.clipboard, answer);
         match before {
-            Clipboard::Waiting(text) if is_allowed => vec![Outcome::Effect(Effect::Copy(text))],
+            Clipboard::Waiting(text) if is_allowed => {
+                vec![Outcome::Effect(Box::new(Effect::Copy(text)))]
+            }
             Clipboard::Ask | Clipboard::Waiting(_) | Clipboard::Allowed | Clipboard::Refused => {
                 Vec::new()
             }
@@ -154,7 +156,7 @@ impl Session {
     }
 
     pub(super) fn send(&self, bytes: Vec<u8>) -> Outcome {
-        Outcome::Effect(Effect::SendTty { id: self.id, bytes })
+        Outcome::Effect(Box::new(Effect::SendTty { id: self.id, bytes }))
     }
 
     /// A key that was not meant for podtui.
@@ -212,10 +214,10 @@ impl Session {
         let mut outcomes = self.obey(reports, now);
         if !was_held && self.emulator.is_held() {
             self.holds += 1;
-            outcomes.push(Outcome::Effect(Effect::ReleaseTtySoon {
+            outcomes.push(Outcome::Effect(Box::new(Effect::ReleaseTtySoon {
                 id: self.id,
                 hold: self.holds,
-            }));
+            })));
         }
         outcomes
     }
@@ -246,7 +248,9 @@ impl Session {
                     }
                 }
                 Report::Clipboard(text) => match self.clipboard {
-                    Clipboard::Allowed => outcomes.push(Outcome::Effect(Effect::Copy(text))),
+                    Clipboard::Allowed => {
+                        outcomes.push(Outcome::Effect(Box::new(Effect::Copy(text))))
+                    }
                     Clipboard::Ask | Clipboard::Waiting(_) => {
                         self.clipboard = Clipboard::Waiting(text);
                     }
@@ -375,7 +379,10 @@ impl Session {
         }
         self.emulator.resize(size);
         self.is_alive()
-            .then_some(Outcome::Effect(Effect::ResizeTty { id: self.id, size }))
+            .then_some(Outcome::Effect(Box::new(Effect::ResizeTty {
+                id: self.id,
+                size,
+            })))
     }
 
     pub(super) fn focus(&self, is_focused: bool) -> Option<Outcome> {

@@ -240,7 +240,7 @@ impl Terminals {
         let mut effects: Vec<Effect> = outcomes
             .into_iter()
             .filter_map(|outcome| match outcome {
-                Outcome::Effect(effect) => Some(effect),
+                Outcome::Effect(effect) => Some(*effect),
                 Outcome::Detach | Outcome::Say(_) => None,
             })
             .collect();

@@ -32,11 +32,14 @@ use crate::tui::testing::{engine_info, now, parse_keys, running, settings};
 
 type Feed<T> = mpsc::Sender<Result<T, ApiError>>;
 
+/// Lines at seconds, by container and whether it is the previous instance.
+type LogFiles = BTreeMap<(String, bool), Vec<(i64, String)>>;
+
 /// An engine with pods only. Its watches and logs are fed by the test.
 #[derive(Default)]
 pub(super) struct FakeEngine {
-    /// Lines in the log files, by container and whether it is the previous instance, at seconds.
-    pub(super) files: Mutex<BTreeMap<(String, bool), Vec<(i64, String)>>>,
+    /// What is in the log files.
+    pub(super) files: Mutex<LogFiles>,
     pub(super) pods: Mutex<Vec<Object>>,
     lists: AtomicUsize,
     pub(super) watch: Mutex<Option<Feed<WatchEvent>>>,

@@ -514,7 +514,7 @@ async fn try_seed(seed: u64, corpus: &[Vec<u8>]) -> usize {
         rig.engine.output.lock().unwrap().is_some(),
         "no shell was opened"
     );
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         // The list has the keys; the shell stays in sight.
         rig.press("<ctrl-]><tab>").await;
     }

@@ -194,7 +194,7 @@ fn carry_out(model: &mut Model, outcomes: Vec<Outcome>) -> Vec<Effect> {
     let mut effects = Vec::new();
     for outcome in outcomes {
         match outcome {
-            Outcome::Effect(effect) => effects.push(effect),
+            Outcome::Effect(effect) => effects.push(*effect),
             Outcome::Detach => effects.extend(run(model, TermCmd::Detach)),
             Outcome::Say(text) => model.say(text),
         }
