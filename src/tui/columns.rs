@@ -63,7 +63,7 @@ impl ColumnId {
         }
     }
 
-    const NAMED: [Self; 15] = [
+    const NAMED: [Self; 18] = [
         Self::Namespace,
         Self::Name,
         Self::Ready,
@@ -75,6 +75,9 @@ impl ColumnId {
         Self::Memory,
         Self::MemoryPercent,
         Self::Age,
+        Self::CpuRequestPercent,
+        Self::MemoryRequestPercent,
+        Self::CpuGraph,
         Self::MemoryGraph,
         Self::Ip,
         Self::Node,

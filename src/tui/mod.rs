@@ -52,6 +52,7 @@ mod personal;
 mod record;
 mod sanitize;
 mod screenshot;
+mod settings;
 mod tasks;
 mod term;
 mod terminal;
@@ -63,6 +64,7 @@ mod theme;
 mod update;
 mod views;
 
-pub(crate) use app::{TuiSettings, run};
+pub(crate) use app::run;
 pub(crate) use effect::ExitChoice;
 pub(crate) use host::HostPrograms;
+pub(crate) use settings::TuiSettings;

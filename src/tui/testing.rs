@@ -8,7 +8,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use serde_json::{Value, json};
 
-use super::app::{TuiSettings, initial_model};
+use super::app::initial_model;
 use super::effect::Effect;
 use super::keymap::Key;
 use super::logs::{LogEntry, Origin};
@@ -16,6 +16,7 @@ use super::model::Model;
 use super::msg::{LogNews, Msg, WatchNews};
 use super::panes::view;
 use super::sanitize::output_line;
+use super::settings::TuiSettings;
 use super::theme::Depth;
 use super::update::update;
 use crate::base::{Incident, IncidentKind, Pid, ProcessInfo};

@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use crate::base::{SessionEnd, TerminalSize};
-use crate::tui::app::TuiSettings;
+use crate::tui::TuiSettings;
 use crate::tui::effect::{Effect, OpenTerminal};
 use crate::tui::msg::{Msg, TtyChunk, TtyNews};
 use crate::tui::overlay::{Focus, Mode};
