@@ -101,7 +101,7 @@ fn a_kill_for_lack_of_memory_is_told_and_outlives_the_engine() {
     });
     assert!(events.contains("Container c is out of memory"), "{events}");
     podtui.kill_engine();
-    podtui.serve_again();
+    podtui.serve();
     let again = ask(&podtui, "hungry", "incidents")["items"].clone();
     assert_eq!(again[0], incidents[0]);
     podtui.delete_all();
