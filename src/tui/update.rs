@@ -94,7 +94,10 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
             for note in &info.notes {
                 model.note(note);
             }
+            // What the start has told already (a file put aside, a filter that came back) matters more.
+            let is_told = model.notices.current(model.now).is_some();
             match info.notes.len() {
+                _ if is_told => {}
                 0 => {}
                 1 => model.say("1 note about this machine: see :messages"),
                 count => model.say(format!("{count} notes about this machine: see :messages")),

@@ -92,6 +92,11 @@ fn what_is_wrong_with_the_file_is_told() {
         why: "x".to_owned(),
     })));
     assert!(screen.text().contains("the kept views cannot be read (x)"));
+    // The first words of the engine do not hide it.
+    let mut info = crate::tui::testing::engine_info();
+    info.notes = vec!["no user namespaces".to_owned()];
+    screen.send(Msg::Connected(Box::new(info)));
+    assert!(screen.text().contains("the kept views cannot be read (x)"));
     screen.send(Msg::Session(Box::new(SessionRead::Later(2))));
     assert!(screen.text().contains("a later podtui (version 2)"));
 }
