@@ -249,12 +249,18 @@ fn is_orphaned(path: &Path) -> bool {
     start_time(pid).is_none_or(|now| now != started)
 }
 
-/// Field 22 of `/proc/PID/stat` (proc_pid_stat(5)): ticks since boot. `None` when there is no such process.
+/// Field 22 of `/proc/PID/stat` (proc_pid_stat(5)): ticks since boot. `None` when there is no such process, and
+/// for one that has ended and waits for its parent to notice.
 fn start_time(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything; the fields behind it are numbered from 3.
     let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(19).map(str::to_owned)
+    let mut fields = fields.split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -290,6 +296,25 @@ mod tests {
         drafts.forget().unwrap();
         drafts.forget().unwrap();
         assert!(!drafts.own_path().exists());
+    }
+
+    #[test]
+    fn a_process_that_nobody_has_reaped_is_gone() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        assert!(start_time(pid).is_some_and(|ticks| ticks.parse::<u64>().is_ok()));
+        child.kill().unwrap();
+        let ends = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while start_time(pid).is_some() && std::time::Instant::now() < ends {
+            std::thread::yield_now();
+        }
+        // Not waited for yet, so it is still there to see.
+        assert!(std::path::Path::new(&format!("/proc/{pid}/stat")).exists());
+        assert_eq!(start_time(pid), None);
+        child.wait().unwrap();
     }
 
     #[test]
