@@ -16,9 +16,12 @@ mod terminals;
 
 use std::fs;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use support::{PATIENCE, Podtui};
+
+static TERMINALS: AtomicUsize = AtomicUsize::new(0);
 
 /// A terminal with a shell script in it. It outlives podtui, so that what podtui leaves behind can be seen.
 struct Terminal<'a> {
@@ -33,7 +36,10 @@ impl<'a> Terminal<'a> {
             println!("skipped: the screen is tested inside tmux, which is not installed");
             return None;
         }
-        let socket = podtui.path().join("tmux").display().to_string();
+        // A server that was told to end may still be there.
+        let number = TERMINALS.fetch_add(1, Ordering::Relaxed);
+        let socket = podtui.path().join(format!("tmux{number}"));
+        let socket = socket.display().to_string();
         let terminal = Self { podtui, socket };
         let script = format!(
             "echo before; {}; echo left with $?; stty -a; exec sleep 1000",
