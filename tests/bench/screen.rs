@@ -265,6 +265,14 @@ fn cat(table: &mut Table, root: &Path) {
     drop(screen);
 }
 
+/// The largest number of a followed line on the screen.
+fn newest_line(glass: &Glass) -> usize {
+    let text = glass.text();
+    let numbers = text.split("line ").skip(1);
+    let numbers = numbers.filter_map(|rest| rest.split(' ').next()?.parse().ok());
+    numbers.max().unwrap_or(0)
+}
+
 /// Lines of one pod: so many that all of them fit the files that rotation keeps.
 const LINES: usize = 400_000;
 const BATCH: usize = 10_000;
@@ -293,7 +301,8 @@ fn logs(table: &mut Table, root: &Path) {
         let begin = Instant::now();
         let last = format!("line {LINES} of");
         let mut has_skipped = false;
-        while !screen.text().contains(&last) {
+        // The choices of the palette hide what is below them.
+        while newest_line(&screen) + usize::from(SIZE.rows) < LINES {
             keys.extend(screen.type_keys(20, BETWEEN_KEYS));
             has_skipped |= screen.text().contains("newest only");
             let is_late = begin.elapsed() > Duration::from_secs(120);
@@ -304,7 +313,7 @@ fn logs(table: &mut Table, root: &Path) {
         // What is not in memory is in the files: scrolling back ends at the first line.
         screen.press("\x1b");
         screen.watch(Duration::from_millis(300));
-        screen.press("l");
+        screen.press("\t");
         screen.watch(Duration::from_millis(300));
         screen.press("g");
         screen.until("the first line", |glass| glass.text().contains("line 1 of"));
