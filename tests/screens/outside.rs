@@ -23,9 +23,6 @@ while true; do
 done
 "#;
 
-/// Nothing on the screen tells that the list has the object as it was written; the answer to the write may be faster.
-const WATCHED: std::time::Duration = std::time::Duration::from_secs(1);
-
 const APP: &str = "\
 apiVersion: v1
 kind: Pod
@@ -106,7 +103,6 @@ fn the_users_editor_runs_beside_the_list() {
         text.contains("takes it back")
     });
     // An editor that fails loses nothing, and undo works as after every edit.
-    std::thread::sleep(WATCHED);
     terminal.press(&["u"]);
     terminal.wait("the review", |text| text.contains("enter apply"));
     terminal.press(&["Enter"]);
@@ -117,7 +113,6 @@ fn the_users_editor_runs_beside_the_list() {
     terminal.wait("the list to have the keys", |text| {
         text.contains("pod/app configured")
     });
-    std::thread::sleep(WATCHED);
     terminal.press(&["E"]);
     terminal.wait("the editor", |text| {
         text.contains("editing app.yaml in 33 100")

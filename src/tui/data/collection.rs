@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use super::PodFacts;
 use super::kept::Kept;
 use crate::client::WatchEvent;
-use crate::model::{Kind, Object, ObjectKey};
+use crate::model::{Kind, Object, ObjectKey, ResourceVersion};
 use crate::printer::event_time;
 
 /// How good a thing is, for counting and colour.
@@ -30,6 +30,7 @@ pub(in crate::tui) struct Row {
     pub(in crate::tui) health: Health,
     /// Columns of what is not cut short: name, namespace and status.
     pub(in crate::tui) widths: [usize; 3],
+    version: ResourceVersion,
     created: Option<Timestamp>,
     labels: Option<BTreeMap<String, String>>,
     /// Only for pods.
@@ -61,6 +62,7 @@ impl Row {
         let labels = object.meta().labels.clone();
         Self {
             widths: [key.name.width(), namespace.width(), status.width()],
+            version: object.resource_version(),
             key,
             object: Kept::of(object),
             health,
@@ -110,6 +112,8 @@ pub(in crate::tui) struct Collection {
     pub(in crate::tui) namespace: Option<String>,
     pub(in crate::tui) liveness: Liveness,
     rows: BTreeMap<ObjectKey, Arc<Row>>,
+    /// The newest version that the watch has told of.
+    seen: ResourceVersion,
     /// Rows by their health.
     counts: [usize; 5],
 }
@@ -121,6 +125,7 @@ impl Collection {
             namespace,
             liveness: Liveness::Loading,
             rows: BTreeMap::new(),
+            seen: ResourceVersion::default(),
             counts: [0; 5],
         }
     }
@@ -128,12 +133,31 @@ impl Collection {
     pub(in crate::tui) fn reset(&mut self, objects: Vec<Object>) {
         self.rows.clear();
         self.counts = [0; 5];
+        self.seen = ResourceVersion::default();
         self.extend(objects);
         self.liveness = Liveness::Live;
     }
 
     pub(in crate::tui) fn extend(&mut self, objects: Vec<Object>) {
         for object in objects {
+            self.told(&object);
+            self.insert(object);
+        }
+    }
+
+    fn told(&mut self, object: &Object) {
+        self.seen = self.seen.max(object.resource_version());
+    }
+
+    /// What a write of this screen was answered with: so that nothing is edited, or taken back, that is older than
+    /// what one has written oneself. A watch that has come as far knows better, of its deletion for example.
+    pub(in crate::tui) fn wrote(&mut self, object: Object) {
+        let is_inside = self
+            .namespace
+            .as_ref()
+            .is_none_or(|namespace| namespace == object.namespace());
+        let is_ahead = object.resource_version() > self.seen;
+        if is_inside && is_ahead && self.liveness == Liveness::Live {
             self.insert(object);
         }
     }
@@ -142,8 +166,12 @@ impl Collection {
     pub(in crate::tui) fn apply(&mut self, event: WatchEvent) -> Option<Arc<Row>> {
         self.liveness = Liveness::Live;
         match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => self.insert(object),
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                self.told(&object);
+                self.insert(object)
+            }
             WatchEvent::Deleted(object) => {
+                self.told(&object);
                 if let Some(row) = self.rows.remove(&object.key()) {
                     self.counts[row.health as usize] -= 1;
                 }
@@ -153,8 +181,13 @@ impl Collection {
         }
     }
 
-    /// Returns the row when it got into trouble by this.
+    /// Returns the row when it got into trouble by this. What is older than the row, which a write may have brought
+    /// up to date before the watch, changes nothing.
     fn insert(&mut self, object: Object) -> Option<Arc<Row>> {
+        let known = self.rows.get(&object.key());
+        if known.is_some_and(|row| row.version > object.resource_version()) {
+            return None;
+        }
         let row = Arc::new(Row::of(object));
         self.counts[row.health as usize] += 1;
         let before = self.rows.insert(row.key.clone(), Arc::clone(&row));
@@ -195,6 +228,13 @@ impl Collections {
         self.by_kind
             .get_mut(&kind)
             .filter(|collection| collection.generation == generation)
+    }
+
+    /// See [`Collection::wrote`].
+    pub(in crate::tui) fn wrote(&mut self, object: Object) {
+        if let Some(collection) = self.by_kind.get_mut(&object.kind()) {
+            collection.wrote(object);
+        }
     }
 
     pub(in crate::tui) fn kinds(&self) -> Vec<Kind> {
@@ -238,5 +278,62 @@ impl Collections {
         let mut rows: Vec<&Arc<Row>> = self.rows(Kind::Event).filter(about).collect();
         rows.sort_by_key(|row| row.since());
         rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::testing::pod_json;
+
+    fn pod(version: u64, label: &str) -> Object {
+        let mut value = pod_json("web", serde_json::json!({"phase": "Running"}));
+        value["metadata"]["resourceVersion"] = version.to_string().into();
+        value["metadata"]["labels"] = serde_json::json!({"v": label});
+        Object::from_value(Kind::Pod, value).unwrap()
+    }
+
+    #[track_caller]
+    fn check(collection: &Collection, expected: Option<&str>) {
+        let row = collection.rows().next();
+        assert_eq!(row.map(|row| row.labels().unwrap()["v"].as_str()), expected);
+        assert_eq!(
+            collection.counts.iter().sum::<usize>(),
+            collection.rows().len()
+        );
+    }
+
+    #[test]
+    fn a_write_is_known_before_the_watch_tells_of_it() {
+        let mut collection = Collection::new(1, None);
+        collection.wrote(pod(9, "before the list"));
+        check(&collection, None);
+        collection.reset(vec![pod(7, "listed")]);
+        collection.wrote(pod(9, "written"));
+        check(&collection, Some("written"));
+        // What happened in between comes late; what the watch tells then is the same, and what follows counts.
+        collection.apply(WatchEvent::Modified(pod(8, "between")));
+        check(&collection, Some("written"));
+        collection.apply(WatchEvent::Modified(pod(9, "told")));
+        check(&collection, Some("told"));
+        collection.apply(WatchEvent::Modified(pod(10, "later")));
+        check(&collection, Some("later"));
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_changes_nothing() {
+        let mut collection = Collection::new(1, None);
+        collection.reset(vec![pod(7, "listed")]);
+        collection.apply(WatchEvent::Modified(pod(10, "later")));
+        collection.wrote(pod(9, "written"));
+        check(&collection, Some("later"));
+        collection.apply(WatchEvent::Deleted(pod(11, "gone")));
+        collection.wrote(pod(9, "written"));
+        check(&collection, None);
+        // Another namespace than the one that is watched.
+        let mut collection = Collection::new(1, Some("elsewhere".to_owned()));
+        collection.reset(Vec::new());
+        collection.wrote(pod(9, "written"));
+        check(&collection, None);
     }
 }

@@ -22,9 +22,16 @@ pub(in crate::tui) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         }
         Reply::Applied {
             written,
+            objects,
             warnings,
             refused,
-        } => return on_applied(model, &written, &warnings, refused),
+        } => {
+            for object in objects {
+                model.collections.wrote(object);
+            }
+            model.pending.is_list_stale = true;
+            return on_applied(model, &written, &warnings, refused);
+        }
         Reply::External(id, end) => return on_external(model, id, end),
         Reply::Recovered(found) => offer(model, found),
         Reply::FileRead(path, Ok(text)) => {

@@ -218,6 +218,7 @@ pub(in crate::tui) enum Reply {
     /// What was written, and the refusal that ended it.
     Applied {
         written: Vec<String>,
+        objects: Vec<Object>,
         warnings: Vec<String>,
         refused: Option<(ApiError, Option<Box<Document>>)>,
     },

@@ -145,6 +145,7 @@ impl Desk {
         };
         self.answer(EditorReply::Applied {
             written,
+            objects: Vec::new(),
             warnings: Vec::new(),
             refused,
         })
@@ -293,6 +294,7 @@ fn a_refusal_comes_back_at_its_line_and_nothing_is_lost() {
     );
     desk.answer(EditorReply::Applied {
         written: Vec::new(),
+        objects: Vec::new(),
         warnings: Vec::new(),
         refused: Some((
             ApiError::invalid(Kind::Pod, &key.name, &[error]),
@@ -319,6 +321,7 @@ fn lost_engine_conflicts_and_sizes_keep_the_text() {
         desk.request();
         desk.answer(EditorReply::Applied {
             written: Vec::new(),
+            objects: Vec::new(),
             warnings: Vec::new(),
             refused: Some((error, None)),
         });
@@ -626,9 +629,29 @@ fn an_answer_without_an_editor_is_only_told() {
     let mut desk = Desk::new(80, 24);
     let reply = EditorReply::Applied {
         written: Vec::new(),
+        objects: Vec::new(),
         warnings: Vec::new(),
         refused: Some((ApiError::conflict(Kind::Pod, "web"), None)),
     };
     assert_eq!(on_reply(&mut desk.screen.model, reply), []);
     assert!(desk.draw().contains("refused"));
+}
+
+#[test]
+fn what_was_applied_is_edited_again_before_the_watch_tells_of_it() {
+    let mut desk = Desk::new(80, 24);
+    desk.keys("e").keys(TO_IMAGE).keys("7<ctrl-s><enter>");
+    desk.request();
+    let mut value = desk.live.as_ref().unwrap().to_value();
+    value["metadata"]["resourceVersion"] = "1000".into();
+    value["spec"]["containers"][0]["image"] = "nginx:1.267".into();
+    value["metadata"]["annotations"] = serde_json::json!({});
+    desk.answer(EditorReply::Applied {
+        written: vec!["pod/web configured".to_owned()],
+        objects: vec![Object::from_value(Kind::Pod, value).unwrap()],
+        warnings: Vec::new(),
+        refused: None,
+    });
+    desk.keys("e");
+    assert!(desk.text().contains("nginx:1.267"), "{}", desk.text());
 }

@@ -67,7 +67,7 @@ pub(in crate::tui) async fn keep_drafts(
 
 /// Writes the objects of a request in their order, up to the first refusal.
 pub(in crate::tui) async fn apply(client: Arc<dyn Client>, request: ApplyRequest) -> Reply {
-    let (mut written, mut warnings) = (Vec::new(), Vec::new());
+    let (mut written, mut objects, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let mut refused = None;
     for (key, manifest, document) in request.objects {
         let text = document.text();
@@ -88,6 +88,7 @@ pub(in crate::tui) async fn apply(client: Arc<dyn Client>, request: ApplyRequest
         match result {
             Ok((done, answer)) => {
                 written.push(format!("{key} {done}"));
+                objects.push(answer.object);
                 warnings.extend(answer.warnings);
             }
             Err(error) => {
@@ -98,6 +99,7 @@ pub(in crate::tui) async fn apply(client: Arc<dyn Client>, request: ApplyRequest
     }
     Reply::Editor(EditorReply::Applied {
         written,
+        objects,
         warnings,
         refused,
     })
