@@ -4,6 +4,7 @@
 mod programs;
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -241,6 +242,11 @@ pub(crate) fn screen(
             return Ok(());
         };
         let stop_pods = matches!(choice, ExitChoice::Stop);
+        let pods = client.engine_info().await.map_or(0, |info| info.pods);
+        if pods > 0 {
+            // The terminal may be gone.
+            let _ = writeln!(io::stderr(), "{}", farewell(pods, stop_pods));
+        }
         let Some(host) = host else {
             if stop_pods {
                 client.stop_engine(true).await?;
@@ -251,11 +257,23 @@ pub(crate) fn screen(
         host.close(settings, stop_pods).await;
         if pods_go_on {
             cli::spawn_engine(settings, Stdio::null())?;
-            Ok(())
-        } else {
-            Ok(())
         }
+        Ok(())
     })
+}
+
+/// What becomes of the pods, as the last line of a screen that leaves.
+fn farewell(pods: usize, stops: bool) -> String {
+    let number = match pods {
+        1 => "1 pod".to_owned(),
+        many => format!("{many} pods"),
+    };
+    if stops {
+        format!("stopping {number}; what ignores SIGTERM is killed after its grace period")
+    } else {
+        let goes = if pods == 1 { "goes" } else { "go" };
+        format!("{number} {goes} on running; `podtui engine stop --stop-pods` ends that")
+    }
 }
 
 fn runtime() -> Result<Runtime> {

@@ -13,7 +13,7 @@ use super::inspector::{Inspector, Tab};
 use super::keymap::{Keymap, Place};
 use super::layout::{Areas, Divider, MANY_ROWS, Shares, Split, areas};
 use super::list::List;
-use super::logs::LogPane;
+use super::logs::{LogPane, wrapped};
 use super::look::Look;
 use super::notices::{Level, Notices};
 use super::overlay::{Focus, Mode, Overlay};
@@ -79,6 +79,8 @@ pub(super) struct Pending {
     /// Something visible may have changed since the last frame.
     pub(super) is_dirty: bool,
     /// Rows changed: the list must be filtered and sorted again.
+    /// Where the keys went when something was said last.
+    pub(super) noticed_at: Option<(Mode, Place, usize)>,
     pub(super) is_list_stale: bool,
     /// The usage poll that runs, see `update::sync`.
     pub(super) metrics: Option<super::effect::MetricsScope>,
@@ -86,7 +88,7 @@ pub(super) struct Pending {
     pub(super) inspected: Option<(ObjectKey, Uid)>,
     pub(super) is_describe_stale: bool,
     /// The tab the text of the inspector was made for.
-    pub(super) shown_tab: Option<Tab>,
+    pub(super) shown_tab: Option<(Tab, u16)>,
     /// The pod whose processes are read now, see `update::sync`.
     pub(super) processes: Option<super::logs::Target>,
     /// What the story of the shown pod was last read for.
@@ -255,7 +257,7 @@ impl Model {
     /// The inspector's content: below its title and, for a faulty pod, the row that says why.
     pub(super) fn inspector_content(&self) -> Rect {
         let area = self.areas().inspector;
-        let head = area.height.min(1 + u16::from(self.shows_why()));
+        let head = area.height.min(1 + self.why_rows());
         Rect {
             y: area.y + head,
             height: area.height - head,
@@ -278,13 +280,21 @@ impl Model {
         self.inspector_content().height >= 4 && self.inspector.logs.has_state()
     }
 
-    pub(super) fn shows_why(&self) -> bool {
-        let has_room = self.areas().inspector.height >= 4;
-        let selected = self.list.selected();
-        has_room
-            && selected
-                .and_then(|row| row.pod.as_ref())
-                .is_some_and(|facts| facts.why.is_some())
+    /// Rows below the title that say why the pod is as it is. Two where there is room for them: a reason that is cut is
+    /// none.
+    pub(super) fn why_rows(&self) -> u16 {
+        let area = self.areas().inspector;
+        let facts = self.list.selected().and_then(|row| row.pod.as_ref());
+        let most = match area.height {
+            0..4 => 0,
+            4..10 => 1,
+            _ => 2,
+        };
+        facts.and_then(|facts| facts.why.as_ref()).map_or(0, |why| {
+            let width = usize::from(area.width).saturating_sub(1);
+            let rows = wrapped(&why.words(self.now), width).len();
+            u16::try_from(rows).unwrap_or(u16::MAX).min(most)
+        })
     }
 
     /// Pods in view: all, ok (finished ones too), waiting, bad.

@@ -134,7 +134,8 @@ pub(super) enum Reply {
     /// What was created, and every problem with place and reason.
     Created {
         path: String,
-        created: Vec<String>,
+        created: Vec<Object>,
+        warnings: Vec<String>,
         problems: Vec<String>,
     },
     /// Paths that start with `typed`, directories with a slash at the end.

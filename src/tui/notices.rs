@@ -29,6 +29,8 @@ pub(super) struct Notices {
     kept: VecDeque<Notice>,
     /// The newest one is not shown any more.
     is_hushed: bool,
+    /// The newest one was said since the last [`Notices::turn`].
+    is_fresh: bool,
 }
 
 impl Notices {
@@ -38,6 +40,7 @@ impl Notices {
         }
         let text = plain(text);
         self.is_hushed &= level == Level::Quiet;
+        self.is_fresh |= level != Level::Quiet;
         self.kept.push_back(Notice { at, level, text });
     }
 
@@ -55,7 +58,36 @@ impl Notices {
         self.is_hushed = true;
     }
 
+    /// After every message. What was said before one went elsewhere, into a terminal or an editor for example, must
+    /// not stand in the place of the keys there.
+    pub(super) fn turn(&mut self, is_elsewhere: bool) {
+        if is_elsewhere && !self.is_fresh {
+            self.hush();
+        }
+        self.is_fresh = false;
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Notice> {
         self.kept.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_end_where_they_were_said() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut notices = Notices::default();
+        notices.push(now, Level::Info, "here");
+        notices.turn(false);
+        assert!(notices.current(now).is_some());
+        notices.turn(true);
+        assert!(notices.current(now).is_none());
+        // What is said on the way belongs to where it leads.
+        notices.push(now, Level::Error, "there");
+        notices.turn(true);
+        assert!(notices.current(now).is_some());
     }
 }

@@ -129,7 +129,11 @@ fn summary(msg: &Msg) -> String {
             Reply::Deleted(key, result) => format!("deleted {key}: {result:?}"),
             Reply::Created {
                 created, problems, ..
-            } => format!("created {created:?}, {} problems", problems.len()),
+            } => {
+                let created: Vec<String> =
+                    created.iter().map(|one| one.key().to_string()).collect();
+                format!("created {created:?}, {} problems", problems.len())
+            }
             Reply::Paths { found, .. } => format!("{} paths", found.len()),
             Reply::Editor(reply) => editor(reply),
             Reply::Excerpt { container, lines } => {

@@ -45,7 +45,11 @@ pub(in crate::tui) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Some(Stage::Text) => on_text_key(model, key),
         Some(Stage::Review(_)) => on_review_key(model, key),
         Some(Stage::Sent(_)) => {
-            model.say("the engine has not answered yet");
+            if key.code == KeyCode::Esc {
+                put_aside(model);
+            } else {
+                model.say("the engine has not answered yet; esc goes on with other things");
+            }
             Vec::new()
         }
         Some(&Stage::Outside(id)) => on_outside_key(model, key, id),
@@ -332,7 +336,24 @@ impl super::state::Review {
     }
 }
 
+/// The answer is told when it comes; a refusal brings the text back.
+fn put_aside(model: &mut Model) {
+    let Some(editor) = model.editing.editor.take() else {
+        return;
+    };
+    (model.focus, model.is_zoomed) = editor.before;
+    if let Stage::Sent(words) = &editor.stage {
+        model.say(words.clone());
+    }
+    model.editing.sent = Some(editor);
+}
+
 fn apply(model: &mut Model, recreate: bool) -> Vec<Effect> {
+    if let Some(Stage::Sent(words)) = model.editing.sent.as_ref().map(|sent| &sent.stage) {
+        let text = format!("{words}: wait for its end, then apply this");
+        model.complain(text);
+        return Vec::new();
+    }
     let Some(editor) = &mut model.editing.editor else {
         return Vec::new();
     };
@@ -430,6 +451,9 @@ pub(super) fn close(model: &mut Model) {
         (model.focus, model.is_zoomed) = editor.before;
     }
     model.editing.is_draft_stale = true;
+    if let Some(refused) = model.editing.refused.pop() {
+        super::opening::install(model, *refused);
+    }
 }
 
 pub(in crate::tui) fn answer(model: &mut Model, answer: Answer) -> Vec<Effect> {

@@ -41,6 +41,6 @@ pub(super) use opening::{
 pub(super) use replies::on_reply;
 pub(super) use source::without_server_parts;
 pub(super) use state::{
-    Answer as EditorAnswer, ApplyRequest, Editing, Editor, Effect as EditorEffect, Item,
+    Answer as EditorAnswer, Applied, ApplyRequest, Editing, Editor, Effect as EditorEffect, Item,
     OutsideEdit, OutsideEnd, Popup, Reply as EditorReply, Review, Stage, Subject, settle,
 };

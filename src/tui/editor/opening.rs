@@ -101,7 +101,7 @@ fn home(model: &Model) -> String {
 }
 
 /// The editor takes the place of the inspector.
-fn install(model: &mut Model, mut editor: Editor) {
+pub(super) fn install(model: &mut Model, mut editor: Editor) {
     editor.before = (model.focus, model.is_zoomed);
     model.editing.editor = Some(Box::new(editor));
     model.focus = Focus::Inspector;

@@ -30,7 +30,10 @@ pub(in crate::tui) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
                 model.collections.wrote(object);
             }
             model.pending.is_list_stale = true;
-            return on_applied(model, &written, &warnings, refused);
+            return match model.editing.sent.take() {
+                Some(sent) => on_sent(model, sent, &written, &warnings, refused),
+                None => on_applied(model, &written, &warnings, refused),
+            };
         }
         Reply::External(id, end) => return on_external(model, id, end),
         Reply::Recovered(found) => offer(model, found),
@@ -43,6 +46,40 @@ pub(in crate::tui) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         Reply::FileRead(_, Err(problem)) => model.complain(plain(&problem)),
     }
     Vec::new()
+}
+
+/// The answer to what was put aside. One goes on with what one is doing, unless the text is needed again.
+fn on_sent(
+    model: &mut Model,
+    sent: Box<Editor>,
+    written: &[String],
+    warnings: &[String],
+    refused: Option<(ApiError, Option<Box<Document>>)>,
+) -> Vec<Effect> {
+    let is_refused = refused.is_some();
+    let here = (model.focus, model.is_zoomed);
+    let other = model.editing.editor.replace(sent);
+    let effects = on_applied(model, written, warnings, refused);
+    match (other, is_refused) {
+        (None, false) => (model.focus, model.is_zoomed) = here,
+        (Some(mut other), false) => {
+            // Its draft went with that of the one that is done.
+            other.text_changed();
+            model.editing.editor = Some(other);
+            (model.focus, model.is_zoomed) = here;
+        }
+        (None, true) => {
+            if let Some(editor) = model.editing.editor.take() {
+                super::opening::install(model, *editor);
+            }
+        }
+        (Some(other), true) => {
+            model.editing.refused.extend(model.editing.editor.take());
+            model.editing.editor = Some(other);
+            (model.focus, model.is_zoomed) = here;
+        }
+    }
+    effects
 }
 
 fn on_applied(

@@ -25,6 +25,10 @@ const POPUP_ROWS: usize = 8;
 #[derive(Clone, Debug, Default)]
 pub(in crate::tui) struct Editing {
     pub(in crate::tui) editor: Option<Box<Editor>>,
+    /// What was sent and need not be looked at until the answer comes: a pod may take its grace period to end.
+    pub(super) sent: Option<Box<Editor>>,
+    /// Refused while another editor was open; shown when that is closed.
+    pub(super) refused: Vec<Box<Editor>>,
     /// Applied changes, the last one at the end: what `u` takes back.
     pub(in crate::tui) history: Vec<Applied>,
     /// Texts that an earlier screen left behind.

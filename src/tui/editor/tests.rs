@@ -655,3 +655,43 @@ fn what_was_applied_is_edited_again_before_the_watch_tells_of_it() {
     desk.keys("e");
     assert!(desk.text().contains("nginx:1.267"), "{}", desk.text());
 }
+
+#[test]
+fn what_takes_long_is_put_aside_and_comes_back_when_refused() {
+    let sent = |desk: &mut Desk| {
+        desk.keys("e").keys(TO_IMAGE).keys("7<ctrl-s><enter>");
+        desk.request();
+        desk.keys("<esc>");
+        assert!(desk.screen.model.editing.editor.is_none());
+    };
+    let answer = |desk: &mut Desk, refused| {
+        desk.answer(EditorReply::Applied {
+            written: vec!["pod/web configured".to_owned()],
+            objects: Vec::new(),
+            warnings: Vec::new(),
+            refused,
+        });
+    };
+    let conflict = || Some((ApiError::conflict(Kind::Pod, "web"), None));
+    // Accepted while one does something else.
+    let mut desk = Desk::new(80, 24);
+    sent(&mut desk);
+    desk.keys("n").keys("<esc>");
+    answer(&mut desk, None);
+    assert!(desk.draw().contains("pod/web configured"));
+    assert!(desk.screen.model.editing.editor.is_none());
+    assert_eq!(desk.screen.model.editing.history.len(), 1);
+    // Refused: the text is there again.
+    let mut desk = Desk::new(80, 24);
+    sent(&mut desk);
+    answer(&mut desk, conflict());
+    assert!(desk.text().contains("nginx:1.267"), "{}", desk.text());
+    // Refused while another text is open, which goes first.
+    let mut desk = Desk::new(80, 24);
+    sent(&mut desk);
+    desk.keys("e");
+    answer(&mut desk, conflict());
+    assert!(!desk.text().contains("nginx:1.267"));
+    desk.keys("<esc>");
+    assert!(desk.text().contains("nginx:1.267"), "{}", desk.text());
+}

@@ -20,9 +20,47 @@ pub(in crate::tui) fn row_starts(text: &str, width: usize) -> Vec<usize> {
     starts
 }
 
+/// A text in rows of at most `width` columns, broken behind spaces where there is one; a word that is longer is broken
+/// anywhere. There is one row at least.
+pub(in crate::tui) fn wrapped(text: &str, width: usize) -> Vec<&str> {
+    let mut rows = Vec::new();
+    let mut rest = text;
+    while let Some(&hard) = row_starts(rest, width).get(1) {
+        let is_between = rest[hard..].starts_with(' ');
+        let soft = rest[..hard].rfind(' ').filter(|at| *at > 0);
+        let end = match soft {
+            Some(at) if !is_between => at,
+            _ => hard,
+        };
+        rows.push(rest[..end].trim_end());
+        rest = rest[end..].trim_start();
+    }
+    if !rest.is_empty() || rows.is_empty() {
+        rows.push(rest);
+    }
+    rows
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check(text: &str, width: usize, expected: &[&str]) {
+        assert_eq!(wrapped(text, width), expected);
+    }
+
+    #[test]
+    fn texts_break_at_spaces() {
+        check("", 5, &[""]);
+        check("one two", 7, &["one two"]);
+        check("one two", 6, &["one", "two"]);
+        check("one two", 3, &["one", "two"]);
+        check("abcdefgh ij", 4, &["abcd", "efgh", "ij"]);
+        check("世界 世界", 5, &["世界", "世界"]);
+        check("a b", 0, &["a", "b"]);
+        check("   ", 2, &["", ""].map(|row: &str| row)[..1].as_ref());
+    }
 
     #[test]
     fn rows_of_a_line() {

@@ -24,7 +24,7 @@ mod view;
 mod when;
 
 pub(super) use buffer::{LogEntry, Origin};
-pub(super) use geometry::row_starts;
+pub(super) use geometry::{row_starts, wrapped};
 pub(super) use history::{LogPage, LogRead, ReadFrom, Seek};
 pub(super) use pane::{LogPane, Opening, Position, SourceState, Target, Timestamps};
 pub(super) use pattern::Pattern;

@@ -43,6 +43,8 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) -> Option
         Stage::Sent(words) => {
             let mut part = canvas.part(text_area);
             part.put(1, 0, words, model.look.theme.styles.wait);
+            let text = "esc goes on with other things meanwhile; a refusal brings the text back";
+            part.put(1, 1, text, model.look.theme.styles.dim);
             None
         }
         Stage::Outside(_) => {

@@ -5,6 +5,7 @@ use super::list::health_style;
 use crate::model::Object;
 use crate::printer::{event_time, human_duration};
 use crate::tui::data::{Chapter, Row};
+use crate::tui::logs::wrapped;
 use crate::tui::model::Model;
 use crate::tui::sanitize::plain;
 
@@ -43,9 +44,12 @@ pub(in crate::tui) fn rows(model: &Model) -> usize {
     if model.inspector.story_only {
         return chapters + 1;
     }
+    let area = model.inspector_content();
+    let columns = Columns::of(usize::from(area.width));
+    let events = model.collections.events_about(&row.object);
+    let rows: usize = events.iter().map(|event| columns.rows_of(event)).sum();
     // One row of the area holds the column titles.
-    let events = model.collections.events_about(&row.object).len() + 1;
-    events + above(chapters, usize::from(model.inspector_content().height))
+    rows + 1 + above(chapters, usize::from(area.height))
 }
 
 /// Rows that the story takes above the events.
@@ -141,7 +145,6 @@ fn draw_chapter(
 
 fn draw_events(model: &Model, canvas: &mut Canvas<'_>, row: &Row, used: usize) {
     let styles = &model.look.theme.styles;
-    let ellipsis = model.look.glyphs.ellipsis;
     let mut events = model.collections.events_about(&row.object);
     // The newest stands on top: that is what one looks for.
     events.reverse();
@@ -149,27 +152,98 @@ fn draw_events(model: &Model, canvas: &mut Canvas<'_>, row: &Row, used: usize) {
         canvas.put(1, used, "no events (they are kept for an hour)", styles.dim);
         return;
     }
-    let is_narrow = canvas.width() < 60;
-    for (at, title) in [(1, "LAST"), (8, "COUNT"), (15, "REASON")] {
-        canvas.put(at, used, title, styles.heading);
-    }
-    let message_at = if is_narrow { 30 } else { 44 };
-    if !is_narrow {
-        canvas.put(35, used, "FIRST", styles.heading);
-    }
-    canvas.put(message_at, used, "MESSAGE", styles.heading);
-    let top = model.inspector.events_top;
-    let width = canvas.width();
-    for (index, event_row) in events
-        .iter()
-        .skip(top)
-        .enumerate()
-        .take(canvas.height().saturating_sub(used + 1))
-    {
-        let Object::Event(event) = &*event_row.object else {
+    let columns = Columns::of(canvas.width());
+    columns.draw_titles(model, canvas, used);
+    // Rows of the first events may be above the view.
+    let mut skipped = model.inspector.events_top;
+    let mut line = used + 1;
+    for event_row in events {
+        let rows = columns.rows_of(event_row);
+        if skipped >= rows {
+            skipped -= rows;
             continue;
+        }
+        if line >= canvas.height() {
+            break;
+        }
+        columns.draw(model, canvas, event_row, line, skipped);
+        line += rows - skipped;
+        skipped = 0;
+    }
+}
+
+/// Where the columns of events are. Messages say why something is as it is, so none is cut: they take as many rows as
+/// they need, below the others where there is no room beside them.
+struct Columns {
+    width: usize,
+    first_at: Option<usize>,
+    message_at: usize,
+    is_below: bool,
+}
+
+impl Columns {
+    fn of(width: usize) -> Self {
+        let (first_at, message_at, is_below) = match width {
+            0..60 => (None, 4, true),
+            60..100 => (None, 30, false),
+            _ => (Some(35), 44, false),
         };
-        let line = used + index + 1;
+        Self {
+            width,
+            first_at,
+            message_at,
+            is_below,
+        }
+    }
+
+    fn message_rows<'m>(&self, message: &'m str) -> Vec<&'m str> {
+        wrapped(message, self.width.saturating_sub(self.message_at).max(8))
+    }
+
+    fn rows_of(&self, row: &Row) -> usize {
+        let message = message_of(row);
+        self.message_rows(&message).len() + usize::from(self.is_below)
+    }
+
+    fn draw_titles(&self, model: &Model, canvas: &mut Canvas<'_>, row: usize) {
+        let style = model.look.theme.styles.heading;
+        for (at, title) in [(1, "LAST"), (8, "COUNT"), (15, "REASON")] {
+            canvas.put(at, row, title, style);
+        }
+        if let Some(at) = self.first_at {
+            canvas.put(at, row, "FIRST", style);
+        }
+        let at = if self.is_below { 30 } else { self.message_at };
+        canvas.put(at, row, "MESSAGE", style);
+    }
+
+    /// From this row of it on.
+    fn draw(
+        &self,
+        model: &Model,
+        canvas: &mut Canvas<'_>,
+        event_row: &Row,
+        line: usize,
+        skipped: usize,
+    ) {
+        let Object::Event(event) = &*event_row.object else {
+            return;
+        };
+        let styles = &model.look.theme.styles;
+        let message = message_of(event_row);
+        let mut rows = self.message_rows(&message);
+        if self.is_below {
+            rows.insert(0, "");
+        }
+        let height = canvas.height();
+        for (index, row) in rows.iter().skip(skipped).enumerate() {
+            if line + index < height {
+                canvas.put(self.message_at, line + index, row, styles.text);
+            }
+        }
+        if skipped > 0 {
+            return;
+        }
         let since = |at: Option<jiff::Timestamp>| {
             at.map_or_else(
                 || "-".to_owned(),
@@ -187,12 +261,22 @@ fn draw_events(model: &Model, canvas: &mut Canvas<'_>, row: &Row, used: usize) {
         canvas.put(1, line, &since(event_time(event)), styles.dim);
         canvas.put(8, line, &format!("x{count}"), styles.dim);
         let reason = plain(event.reason.as_deref().unwrap_or("-"));
-        let reason_end = if is_narrow { 29 } else { 34 };
+        let reason_end = match self.first_at {
+            Some(at) => at - 1,
+            None if self.is_below => self.width,
+            None => self.message_at - 1,
+        };
+        let ellipsis = model.look.glyphs.ellipsis;
         canvas.put_cut(15, line, reason_end, &reason, style, ellipsis);
-        if !is_narrow {
-            canvas.put(35, line, &since(first), styles.dim);
+        if let Some(at) = self.first_at {
+            canvas.put(at, line, &since(first), styles.dim);
         }
-        let message = plain(event.message.as_deref().unwrap_or_default());
-        canvas.put_cut(message_at, line, width, &message, styles.text, ellipsis);
+    }
+}
+
+fn message_of(row: &Row) -> String {
+    match &*row.object {
+        Object::Event(event) => plain(event.message.as_deref().unwrap_or_default()),
+        _ => String::new(),
     }
 }

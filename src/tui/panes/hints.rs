@@ -112,7 +112,7 @@ fn editor_hints(model: &Model) -> Vec<(&'static str, &'static str)> {
             ("esc", "back to the text"),
             ("j k", "scroll"),
         ],
-        Stage::Sent(_) => vec![("", "waiting for the engine")],
+        Stage::Sent(_) => vec![("esc", "other things meanwhile")],
         Stage::Outside(_) => vec![("enter", "to $EDITOR"), ("esc", "close it")],
     }
 }

@@ -4,12 +4,14 @@ use super::canvas::Canvas;
 use super::{describe, events, logs, metrics, processes, spec};
 use crate::tui::data::Liveness;
 use crate::tui::inspector::Tab;
-use crate::tui::logs::{Position, SourceState};
+use crate::tui::logs::{Position, SourceState, wrapped};
 use crate::tui::model::Model;
 use crate::tui::overlay::{Focus, tab_label};
 
 /// Column at which the tabs start; the name of the object is in front of them.
 const MAX_NAME: usize = 30;
+/// Columns of `paused (f follows)` and `999k/s`.
+const LOG_STATE: usize = 28;
 /// Beside the short titles of all tabs.
 const SHORT_NAME: usize = 14;
 
@@ -28,7 +30,13 @@ fn name_of(model: &Model) -> String {
 /// Columns and texts of the tabs in the title row.
 fn tabs(model: &Model) -> Vec<(usize, Tab, String)> {
     let room = usize::from(model.areas().inspector.width);
-    let state: usize = state_parts(model).iter().map(|part| part.width() + 2).sum();
+    let state = match model.tab() {
+        // Room for all it may become: titles that change with every line of the log are not to be read.
+        Tab::Logs => LOG_STATE,
+        Tab::Events | Tab::Spec | Tab::Procs | Tab::Metrics | Tab::Describe => {
+            state_parts(model).iter().map(|part| part.width() + 2).sum()
+        }
+    };
     let whole = tabs_with(model, false);
     if end_of(&whole) + state + 3 <= room {
         return whole;
@@ -73,19 +81,21 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     draw_title(model, canvas);
     let styles = &model.look.theme.styles;
     let facts = model.list.selected().and_then(|row| row.pod.as_ref());
-    if let Some(why) = facts
-        .and_then(|facts| facts.why.as_ref())
-        .filter(|_| model.shows_why())
-    {
-        let text = format!(" {}", why.words(model.now));
-        canvas.put_cut(
-            0,
-            1,
-            canvas.width(),
-            &text,
-            styles.bad,
-            model.look.glyphs.ellipsis,
-        );
+    let rows = usize::from(model.why_rows());
+    if let Some(why) = facts.and_then(|facts| facts.why.as_ref()) {
+        let words = why.words(model.now);
+        let width = canvas.width();
+        let mut rest = words.as_str();
+        for row in 1..=rows {
+            if row == rows {
+                let ellipsis = model.look.glyphs.ellipsis;
+                canvas.put_cut(1, row, width, rest, styles.bad, ellipsis);
+            } else {
+                let line = wrapped(rest, width.saturating_sub(1))[0];
+                canvas.put(1, row, line, styles.bad);
+                rest = rest[line.len()..].trim_start();
+            }
+        }
     }
     let content = model.inspector_content();
     let mut content = canvas.part(content);
@@ -154,6 +164,9 @@ fn state_parts(model: &Model) -> Vec<String> {
         return Vec::new();
     }
     let mut parts = Vec::new();
+    if logs.per_second > 0 {
+        parts.push(format!("{}/s", short(logs.per_second)));
+    }
     let failed = logs.sources.iter().find_map(|source| match &source.state {
         SourceState::Failed(problem) => Some(format!("{}: {problem}", source.name)),
         SourceState::Idle | SourceState::Open | SourceState::Ended => None,
@@ -173,9 +186,6 @@ fn state_parts(model: &Model) -> Vec<String> {
     if logs.is_skipping {
         // The lines between are in the files: scrolling back shows them.
         parts.push("newest only".to_owned());
-    }
-    if logs.per_second > 0 {
-        parts.push(format!("{}/s", short(logs.per_second)));
     }
     parts
 }

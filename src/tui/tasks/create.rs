@@ -3,8 +3,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::expand_home;
-use crate::client::{Client, WriteOptions};
+use crate::client::{Client, WriteOptions, Written};
 use crate::manifest::{Diagnostic, Document, Severity, check, load};
+use crate::model::applied::with_applied;
 use crate::model::{ApiError, Kind};
 use crate::tui::msg::Reply;
 
@@ -18,7 +19,7 @@ pub(in crate::tui) async fn create(
     path: String,
     namespace: String,
 ) -> Reply {
-    let mut created = Vec::new();
+    let (mut created, mut warnings) = (Vec::new(), Vec::new());
     let place = expand_home(&path);
     let read = tokio::task::spawn_blocking(move || read_all(&place)).await;
     let (documents, mut problems) =
@@ -26,13 +27,9 @@ pub(in crate::tui) async fn create(
     if problems.is_empty() {
         for document in &documents {
             match create_one(&*client, document, &namespace).await {
-                Ok((name, warnings)) => {
-                    created.push(name);
-                    created.extend(
-                        warnings
-                            .into_iter()
-                            .map(|warning| format!("warning: {warning}")),
-                    );
+                Ok(written) => {
+                    created.push(written.object);
+                    warnings.extend(written.warnings);
                 }
                 Err(errors) => problems.extend(errors),
             }
@@ -41,6 +38,7 @@ pub(in crate::tui) async fn create(
     Reply::Created {
         path,
         created,
+        warnings,
         problems,
     }
 }
@@ -49,7 +47,7 @@ async fn create_one(
     client: &dyn Client,
     document: &Document,
     namespace: &str,
-) -> Result<(String, Vec<String>), Vec<String>> {
+) -> Result<Written, Vec<String>> {
     let mut value = document.value.clone();
     let text = |pointer: &str| {
         value
@@ -67,10 +65,12 @@ async fn create_one(
     {
         metadata.insert("namespace".to_owned(), namespace.into());
     }
-    match client.create(value, WriteOptions::default()).await {
-        Ok(written) => Ok((written.object.key().to_string(), written.warnings)),
-        Err(error) => Err(located(document, &error)),
-    }
+    // As with `apply`, so that a later one knows what was taken out of the file.
+    let value = with_applied(&value, document.text());
+    client
+        .create(value, WriteOptions::default())
+        .await
+        .map_err(|error| located(document, &error))
 }
 
 /// The refusal of the API with the line of every field it names.

@@ -170,6 +170,11 @@ impl Session {
         if is_second && self.purpose != Purpose::Editor {
             return vec![Outcome::Detach];
         }
+        // Where nothing can be typed, what ends every other program leaves.
+        let leaves = event.code == KeyCode::Esc || is_ctrl('c');
+        if leaves && self.is_alive() && !self.takes_input() {
+            return vec![Outcome::Detach];
+        }
         let Some(bytes) = input::key(event, self.emulator.modes()) else {
             return Vec::new();
         };
@@ -184,7 +189,10 @@ impl Session {
     fn typed(&mut self, mut bytes: Vec<u8>) -> Vec<Outcome> {
         self.show_present();
         if !self.takes_input() {
-            let text = format!("{} reads no input (stdin: false)", self.container);
+            let text = format!(
+                "{} reads no input (stdin: false); esc leaves",
+                self.container
+            );
             return vec![Outcome::Say(text)];
         }
         if !self.has_terminal() {

@@ -424,6 +424,7 @@ async fn files_are_created_or_refused_with_their_place() {
     else {
         unreachable!()
     };
+    let created: Vec<String> = created.iter().map(|one| one.key().to_string()).collect();
     assert_eq!((created, problems), (vec!["pod/a".to_owned()], Vec::new()));
     assert_eq!(
         engine.created.lock().unwrap()[0]["metadata"]["namespace"],

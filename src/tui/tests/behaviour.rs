@@ -254,10 +254,11 @@ fn create_keeps_the_path_until_it_worked() {
         Msg::Reply(Reply::Created {
             path: "pod.yaml".to_owned(),
             created: if problems.is_empty() {
-                vec!["pod/web".to_owned()]
+                vec![running("new-1")]
             } else {
                 Vec::new()
             },
+            warnings: Vec::new(),
             problems: problems.iter().map(|text| (*text).to_owned()).collect(),
         })
     };

@@ -102,6 +102,7 @@ fn apply(screen: &mut Screen, step: Step) {
         Step::Problems => Msg::Reply(Reply::Created {
             path: "x".to_owned(),
             created: Vec::new(),
+            warnings: Vec::new(),
             problems: vec!["a:1:1: b".repeat(40)],
         }),
         Step::Paste(text) => Msg::Paste(text),

@@ -141,6 +141,7 @@ fn problems_of_a_manifest() {
     screen.send(Msg::Reply(Reply::Created {
         path: "./pod.yaml".to_owned(),
         created: Vec::new(),
+        warnings: Vec::new(),
         problems: vec![
             "./pod.yaml:7:5: unknown field \"spec.containers[0].imag\"".to_owned(),
             "./pod.yaml:9:9: spec.containers[0].image: Required value".to_owned(),

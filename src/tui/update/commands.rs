@@ -333,7 +333,10 @@ pub(super) fn leave(model: &mut Model) -> Vec<Effect> {
 fn open_filter(model: &mut Model) {
     let prompt = match model.focus {
         Focus::List => Prompt::new(PromptKind::Filter, model.list.filter.clone()),
-        Focus::Inspector => Prompt::new(PromptKind::Search, model.inspector.logs.search.clone()),
+        Focus::Inspector => Prompt {
+            before: model.inspector.logs.search.clone(),
+            ..Prompt::new(PromptKind::Search, "")
+        },
         Focus::Terminal => Prompt::new(PromptKind::TerminalSearch, ""),
     };
     model.overlays.push(Overlay::Prompt(prompt));

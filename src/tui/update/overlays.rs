@@ -154,8 +154,13 @@ fn submit(model: &mut Model) -> Vec<Effect> {
             Vec::new()
         }
         PromptKind::Search => {
+            let before = std::mem::take(&mut prompt.before);
             model.overlays.pop();
-            if !text.is_empty() {
+            // As in vi and less: an empty one repeats the last.
+            if text.is_empty() {
+                model.inspector.logs.set_search(&before);
+            }
+            if !model.inspector.logs.search.is_empty() {
                 commands::find_first(model);
             }
             Vec::new()

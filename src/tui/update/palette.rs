@@ -399,7 +399,11 @@ fn run(model: &mut Model, verb: Verb, argument: &str) -> Result<Vec<Effect>, Str
             model.pending.is_list_stale = true;
         }
         Verb::Namespace => match argument {
-            "" => return Err("say which namespace: ns NAME, or ns all".to_owned()),
+            // As in k9s: which ones there are.
+            "" => {
+                model.list.show_kind(Kind::Namespace);
+                model.pending.is_list_stale = true;
+            }
             "all" => model.list.namespace = None,
             name => {
                 model.list.namespace = Some(name.to_owned());

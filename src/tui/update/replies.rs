@@ -1,10 +1,11 @@
 use super::palette;
+use crate::model::Object;
 use crate::tui::editor;
 use crate::tui::effect::Effect;
 use crate::tui::model::Model;
 use crate::tui::msg::Reply;
 use crate::tui::overlay::{Completion, Overlay, Prompt, PromptKind, TextBox};
-use crate::tui::sanitize::lines;
+use crate::tui::sanitize::{lines, plain};
 
 pub(super) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
     match reply {
@@ -17,8 +18,9 @@ pub(super) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         Reply::Created {
             path,
             created,
+            warnings,
             problems,
-        } => on_created(model, &path, &created, &problems),
+        } => on_created(model, &path, created, &warnings, &problems),
         Reply::Paths { typed, found } => on_paths(model, &typed, found),
         Reply::Editor(reply) => return editor::on_reply(model, reply),
         Reply::Excerpt { container, lines } => on_excerpt(model, &container, lines),
@@ -64,9 +66,38 @@ fn create_prompt(model: &mut Model) -> Option<(usize, &mut Prompt)> {
 }
 
 /// After a success the prompt goes; after a refusal it stays under the problems, with its text.
-fn on_created(model: &mut Model, path: &str, created: &[String], problems: &[String]) {
-    if !created.is_empty() {
-        model.say(format!("created {}", created.join(", ")));
+fn on_created(
+    model: &mut Model,
+    path: &str,
+    objects: Vec<Object>,
+    warnings: &[String],
+    problems: &[String],
+) {
+    let created: Vec<String> = objects.iter().map(|one| one.key().to_string()).collect();
+    for warning in warnings {
+        model.note(&format!("warning: {}", plain(warning)));
+    }
+    for object in objects {
+        let key = object.key();
+        model
+            .editing
+            .history
+            .push(editor::Applied { key, before: None });
+        model.collections.wrote(object);
+        model.pending.is_list_stale = true;
+    }
+    let warned = match warnings.len() {
+        0 => String::new(),
+        1 => "; 1 warning, see :messages".to_owned(),
+        many => format!("; {many} warnings, see :messages"),
+    };
+    match created.as_slice() {
+        [] => {}
+        [one] => model.say(format!("created {one}{warned}")),
+        many => {
+            model.note(&format!("created {}", many.join(", ")));
+            model.say(format!("created {} objects{warned}", many.len()));
+        }
     }
     let prompt = create_prompt(model);
     if problems.is_empty() {

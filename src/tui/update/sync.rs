@@ -16,7 +16,7 @@ use crate::tui::attention::{queue, since};
 use crate::tui::data::Row;
 use crate::tui::effect::{Effect, MetricsScope};
 use crate::tui::inspector::Tab;
-use crate::tui::logs::Target;
+use crate::tui::logs::{Target, wrapped};
 use crate::tui::model::Model;
 use crate::tui::overlay::{Focus, Overlay};
 use crate::tui::panes::{clock_text, hash_visible};
@@ -41,6 +41,9 @@ pub(super) fn settle(model: &mut Model) -> Vec<Effect> {
     crate::tui::editor::settle(model, &mut effects);
     views::settle(model, &mut effects);
     images::settle(model, &mut effects);
+    let place = Some((model.mode(), model.place(), model.overlays.len()));
+    let is_elsewhere = std::mem::replace(&mut model.pending.noticed_at, place) != place;
+    model.notices.turn(is_elsewhere);
     effects
 }
 
@@ -94,9 +97,9 @@ fn sync_selection(model: &mut Model) {
         model.inspector.procs_top = 0;
         model.pending.is_describe_stale = true;
     }
-    let tab = Some(model.tab());
-    model.pending.is_describe_stale |= model.pending.shown_tab != tab;
-    model.pending.shown_tab = tab;
+    let shown = Some((model.tab(), model.inspector_content().width));
+    model.pending.is_describe_stale |= model.pending.shown_tab != shown;
+    model.pending.shown_tab = shown;
     match model.tab() {
         Tab::Describe if std::mem::take(&mut model.pending.is_describe_stale) => {
             model.inspector.describe = describe_selected(model);
@@ -169,7 +172,24 @@ fn describe_selected(model: &Model) -> Vec<String> {
         let values = secrets::lines(model, secret, model.is_revealed(row));
         text.extend(values.iter().flat_map(|line| lines(line)));
     }
-    text
+    let width = usize::from(model.inspector_content().width).saturating_sub(1);
+    text.iter().flat_map(|line| folded(line, width)).collect()
+}
+
+/// A line in as many rows as it needs; those that follow are set in a little further.
+fn folded(line: &str, width: usize) -> Vec<String> {
+    const FURTHER: usize = 4;
+    let own = line.len() - line.trim_start().len();
+    let indent = (own + FURTHER).min(width / 2);
+    let mut rows = wrapped(line, width);
+    let first = rows.remove(0).to_owned();
+    let rest = &line[first.len()..];
+    if rows.is_empty() {
+        return vec![first];
+    }
+    let rest = wrapped(rest.trim_start(), width.saturating_sub(indent));
+    let set_in = rest.iter().map(|row| format!("{:indent$}{row}", ""));
+    std::iter::once(first).chain(set_in).collect()
 }
 
 fn sync_logs(model: &mut Model, effects: &mut Vec<Effect>) {
