@@ -22,6 +22,7 @@ use super::host::HostPrograms;
 use super::look::Look;
 use super::model::{Connection, Model, Session};
 use super::msg::{Msg, Reply, TtyNews};
+use super::pace::Pace;
 use super::panes::view;
 use super::record::Record;
 use super::screenshot;
@@ -45,8 +46,6 @@ use crate::client::{Client, Patch, WriteOptions};
 const CHANNEL: usize = 64;
 /// Input of one terminal that waits because its program does not read.
 const TTY_INPUT: usize = 1024;
-/// 60 frames per second at most.
-const FRAME: Duration = Duration::from_millis(16);
 /// How long the end of podtui waits for the engine to take a deletion.
 const DELETE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the first frame may wait for the views of the last time.
@@ -253,7 +252,7 @@ pub(super) struct App<B: Backend> {
     running: Running,
     record: Record,
     cast: Option<Cast>,
-    next_frame_at: Instant,
+    pace: Pace,
     pub(super) frames: u64,
 }
 
@@ -274,7 +273,7 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
             running: Running::default(),
             record: Record::default(),
             cast: None,
-            next_frame_at: Instant::now(),
+            pace: Pace::from(Instant::now()),
             frames: 0,
         };
         if let Ok(size) = app.terminal.size() {
@@ -295,7 +294,7 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
 
     pub(super) fn draw(&mut self) -> io::Result<()> {
         self.model.pending.is_dirty = false;
-        self.next_frame_at = Instant::now() + FRAME;
+        self.pace.drawn(Instant::now());
         self.frames += 1;
         let model = &self.model;
         self.terminal
@@ -331,7 +330,7 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
             // user, so that it cannot delay a key.
             let msg = tokio::select! {
                 biased;
-                () = tokio::time::sleep_until(self.next_frame_at), if is_dirty => {
+                () = tokio::time::sleep_until(self.pace.due()), if is_dirty => {
                     if let Err(error) = self.draw() {
                         // The terminal is gone; what is left to do is what SIGHUP would.
                         tracing::warn!(%error, "cannot draw");
@@ -360,12 +359,15 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
             let Some(msg) = next else { break };
             let at = self.clock.now();
             self.record.push(at, &msg);
+            if msg.is_from_user() {
+                self.pace.ask();
+            }
             for effect in update(&mut self.model, msg) {
                 if let Some(choice) = self.start(effect) {
                     return Some(choice);
                 }
             }
-            if self.model.pending.is_dirty && Instant::now() >= self.next_frame_at {
+            if self.model.pending.is_dirty && Instant::now() >= self.pace.due() {
                 break;
             }
             let input = self.input_rx.try_recv();

@@ -5,7 +5,7 @@
 //! * [`app`] is the loop around it: one bounded channel of [`msg::Msg`] in, [`effect::Effect`]s out to
 //!   [`tasks`], which talk to an `Arc<dyn Client>` and answer with more messages. What should be watched,
 //!   streamed and polled is derived from the model after every message (`update::sync`).
-//! * A frame is drawn only when something visible may have changed, at most 60 times a second, as one write
+//! * A frame is drawn only when something visible may have changed, at most 60 times a second ([`pace`]), as one write
 //!   inside synchronised output; a frame equal to the last one writes nothing ([`terminal`]).
 //! * Text of containers and objects is made safe where it enters ([`sanitize`], [`data`], `tasks::logs`).
 //! * Shells and attached containers run in terminals inside of the screen; their emulator is part of the
@@ -47,6 +47,7 @@ mod model;
 mod msg;
 mod notices;
 mod overlay;
+mod pace;
 mod panes;
 mod personal;
 mod record;

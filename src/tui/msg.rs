@@ -72,6 +72,16 @@ pub(super) enum Msg {
     Reply(Reply),
 }
 
+impl Msg {
+    /// Somebody sits there and waits for what comes of it.
+    pub(super) const fn is_from_user(&self) -> bool {
+        matches!(
+            self,
+            Self::Key(_) | Self::Mouse(_) | Self::Paste(_) | Self::Resize { .. } | Self::Focus(_)
+        )
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum WatchNews {
     /// The whole collection, at the start and after a watch was lost.
