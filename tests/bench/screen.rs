@@ -1,4 +1,4 @@
-//! What the screen costs: output of an attached container beside tmux, a flood of log lines, ten thousand pods.
+//! What the screen costs: output of a shell in a container beside tmux, a flood of log lines, ten thousand pods.
 //!
 //! Every program stands behind the same [`Glass`]. Keys are timed from the write into the terminal to the
 //! emulator showing what they paint, so the times hold the pseudo terminal, the scheduler and the emulator.
@@ -20,7 +20,8 @@ const SIZE: Size = Size {
     columns: 110,
     rows: 40,
 };
-const BETWEEN_KEYS: Duration = Duration::from_millis(15);
+/// As a key repeats that is held down.
+const BETWEEN_KEYS: Duration = Duration::from_millis(33);
 
 pub fn rows(table: &mut Table, scratch: &Path, wanted: &dyn Fn(&str) -> bool) {
     if wanted("screen-cat") {
@@ -211,7 +212,8 @@ fn cat(table: &mut Table, root: &Path) {
     let shell = json!({"command": ["sh"], "tty": true, "stdin": true});
     place.apply(&place.pod("cat", &shell));
     screen.until("the pod to run", |glass| is_running(glass, "cat"));
-    screen.press("a");
+    // A shell: who only looks on (attach) must not hold a container up and may miss output.
+    screen.press("s");
     screen.until("a terminal", |glass| glass.last_row().contains("TERM"));
     screen.press("\x1dz");
     screen.watch(Duration::from_millis(500));
@@ -225,7 +227,7 @@ fn cat(table: &mut Table, root: &Path) {
         floors.push(timed_cat(&mut bare, &path, round));
     }
     table.screen(
-        "`cat` of 100 MB in an attached container, until shown",
+        "`cat` of 100 MB in a shell in a container, until shown",
         &own,
         &others,
         "tmux",
@@ -250,7 +252,11 @@ fn cat(table: &mut Table, root: &Path) {
     let mut others = Vec::new();
     if let Some(glass) = &mut peer {
         glass.press(&forever(&path));
-        glass.press("\x02:");
+        // What comes together is a paste to tmux, not keys of its own.
+        for key in ["\x02", ":"] {
+            glass.watch(Duration::from_millis(300));
+            glass.press(key);
+        }
         glass.until("the prompt", |glass| glass.last_row().trim_end() == ":");
         others = glass.type_keys(300, BETWEEN_KEYS);
     }
@@ -419,12 +425,12 @@ fn pod_keys(screen: &mut Glass) -> [Vec<Duration>; 3] {
     {
         let before = name(screen);
         times[0].push(screen.key(key, |glass| name(glass) != before));
-        screen.watch(BETWEEN_KEYS * 2);
+        screen.watch(BETWEEN_KEYS);
     }
     for key in ["C", "C", "M", "R", "S", "A", "N", "N", "N"].repeat(6) {
         let heading = screen.row(1);
         times[1].push(screen.key(key, |glass| glass.row(1) != heading));
-        screen.watch(BETWEEN_KEYS * 2);
+        screen.watch(BETWEEN_KEYS);
     }
     for filter in [
         "service-07",
@@ -445,10 +451,10 @@ fn pod_keys(screen: &mut Glass) -> [Vec<Duration>; 3] {
                     && (heading.contains(&shown) || heading.contains("filter:"))
             };
             times[2].push(screen.key(&filter[length - 1..length], is_painted));
-            screen.watch(BETWEEN_KEYS * 2);
+            screen.watch(BETWEEN_KEYS);
         }
         screen.press("\r");
-        screen.watch(BETWEEN_KEYS * 2);
+        screen.watch(BETWEEN_KEYS);
         times[2].push(screen.key("\x1b", |glass| !glass.row(1).contains(" (")));
         screen.watch(Duration::from_millis(100));
     }
