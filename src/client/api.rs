@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -74,6 +75,14 @@ pub(crate) struct ObjectList {
     pub(crate) items: Vec<Object>,
     /// Where a watch that follows this list starts.
     pub(crate) resource_version: ResourceVersion,
+}
+
+/// One step of [`Client::list_in_parts`].
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ListPart {
+    Objects(Vec<Object>),
+    /// The end, and where a watch that follows this list starts.
+    Version(ResourceVersion),
 }
 
 /// One step of a watch. After an `Expired` error the watcher must list again.
@@ -282,6 +291,20 @@ pub(crate) trait Client: Send + Sync + 'static {
     async fn delete(&self, key: &ObjectKey, options: DeleteOptions) -> Result<Object, ApiError>;
     async fn get(&self, key: &ObjectKey) -> Result<Object, ApiError>;
     async fn list(&self, kind: Kind, options: ListOptions) -> Result<ObjectList, ApiError>;
+    /// As [`Client::list`], for lists that are too long to be held whole. Objects of the engine in this process are
+    /// shared with it, so there is nothing to be saved.
+    async fn list_in_parts(
+        &self,
+        kind: Kind,
+        options: ListOptions,
+    ) -> Result<BoxStream<'static, Result<ListPart, ApiError>>, ApiError> {
+        let list = self.list(kind, options).await?;
+        let parts = [
+            ListPart::Objects(list.items),
+            ListPart::Version(list.resource_version),
+        ];
+        Ok(stream::iter(parts.map(Ok)).boxed())
+    }
     /// Starts after `from`. Objects that leave the selection come as `Deleted`.
     async fn watch(
         &self,

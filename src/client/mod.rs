@@ -20,10 +20,10 @@ mod tests;
 
 pub(crate) use api::{
     Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions,
-    FieldValidation, ImagePull, ImagePullLayer, ImageSource, ImageSummary, ListOptions, LogOptions,
-    NetworkBytes, ObjectList, PROCESSES_ANNOTATION, Patch, PodMetrics, PodProcess, PodProcesses,
-    Preconditions, PruneReport, RECEIVED_ANNOTATION, SENT_ANNOTATION, WatchEvent, WriteOptions,
-    Written,
+    FieldValidation, ImagePull, ImagePullLayer, ImageSource, ImageSummary, ListOptions, ListPart,
+    LogOptions, NetworkBytes, ObjectList, PROCESSES_ANNOTATION, Patch, PodMetrics, PodProcess,
+    PodProcesses, Preconditions, PruneReport, RECEIVED_ANNOTATION, SENT_ANNOTATION, WatchEvent,
+    WriteOptions, Written,
 };
 pub(crate) use local::Local;
 pub(crate) use remote::Remote;

@@ -2,27 +2,27 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, Method, header};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::connection::{
-    ConnectError, Connector, Revive, broken, json_request, read, read_json, request,
+    ConnectError, Connector, Revive, broken, json_request, read_json, request,
 };
+use super::list;
+use super::metrics::pod_metrics;
 use super::session::{self, Verb};
 use super::url::Url;
 use super::watch;
 use crate::base::{Incident, SessionStream};
 use crate::client::{
-    Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions,
-    FieldValidation, ImagePull, ImageSource, ImageSummary, ListOptions, LogOptions, NetworkBytes,
-    ObjectList, PROCESSES_ANNOTATION, Patch, PodMetrics, PodProcesses, PruneReport,
-    RECEIVED_ANNOTATION, SENT_ANNOTATION, WatchEvent, WriteOptions, Written,
+    Client, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions, FieldValidation, ImagePull,
+    ImageSource, ImageSummary, ListOptions, ListPart, LogOptions, ObjectList, Patch, PodMetrics,
+    PodProcesses, PruneReport, WatchEvent, WriteOptions, Written,
 };
 use crate::model::decode::kind_of;
-use crate::model::quantity::ParsedQuantity;
 use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
 
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1";
@@ -141,16 +141,29 @@ impl Client for Remote {
     }
 
     async fn list(&self, kind: Kind, options: ListOptions) -> Result<ObjectList, ApiError> {
+        let mut parts = self.list_in_parts(kind, options).await?;
+        let mut items = Vec::new();
+        while let Some(part) = parts.try_next().await? {
+            match part {
+                ListPart::Objects(objects) => items.extend(objects),
+                ListPart::Version(resource_version) => {
+                    return Ok(ObjectList {
+                        items,
+                        resource_version,
+                    });
+                }
+            }
+        }
+        Err(broken("a list without an end"))
+    }
+
+    async fn list_in_parts(
+        &self,
+        kind: Kind,
+        options: ListOptions,
+    ) -> Result<BoxStream<'static, Result<ListPart, ApiError>>, ApiError> {
         let response = self.connector.get(list_url(kind, &options)).await?;
-        let text = read(response.into_body()).await?;
-        let (items, resource_version) =
-            Object::list_from_slice(kind, &text).map_err(|error| broken(&error.to_string()))?;
-        let resource_version =
-            resource_version.ok_or_else(|| broken("a list without resourceVersion"))?;
-        Ok(ObjectList {
-            items,
-            resource_version,
-        })
+        Ok(list::parts(kind, response.into_body()))
     }
 
     async fn watch(
@@ -215,8 +228,11 @@ impl Client for Remote {
         if let Some(namespace) = namespace {
             url = url.segment("namespaces").segment(namespace);
         }
-        let mut list = self.connector.get_json(url.segment("pods")).await?;
-        items(&mut list).iter().map(pod_metrics).collect()
+        let response = self.connector.get(url.segment("pods")).await?;
+        let mut readings = Vec::new();
+        let take = |text: &[u8]| pod_metrics(text).map(|reading| readings.push(reading));
+        list::each_item(response.into_body(), take).await?;
+        Ok(readings)
     }
 
     async fn pod_processes(&self, namespace: &str, pod: &str) -> Result<PodProcesses, ApiError> {
@@ -357,57 +373,6 @@ fn field<T: DeserializeOwned>(document: &mut Value, pointer: &str) -> Result<T, 
 fn absolute(path: &Path) -> Result<PathBuf, ApiError> {
     std::path::absolute(path)
         .map_err(|error| ApiError::bad_request(format!("{}: {error}", path.display())))
-}
-
-fn pod_metrics(value: &Value) -> Result<PodMetrics, ApiError> {
-    let text = |value: &Value, pointer: &str| {
-        value
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let containers = value.get("containers").and_then(Value::as_array);
-    let containers = containers
-        .into_iter()
-        .flatten()
-        .map(|container| {
-            let memory = Quantity(text(container, "/usage/memory"));
-            ContainerMetrics {
-                name: text(container, "/name"),
-                cpu_nanocores: nanocores(&text(container, "/usage/cpu")),
-                memory_bytes: u64::try_from(ParsedQuantity::of(&memory).value()).unwrap_or(0),
-            }
-        })
-        .collect();
-    // Numbers that the group has no place for; other servers do not tell them.
-    let number = |name: &str| {
-        let annotations = value.pointer("/metadata/annotations")?;
-        annotations.get(name)?.as_str()?.parse::<u64>().ok()
-    };
-    let received = number(RECEIVED_ANNOTATION);
-    let sent = number(SENT_ANNOTATION);
-    Ok(PodMetrics {
-        processes: number(PROCESSES_ANNOTATION),
-        network: received
-            .zip(sent)
-            .map(|(received, sent)| NetworkBytes { received, sent }),
-        namespace: text(value, "/metadata/namespace"),
-        name: text(value, "/metadata/name"),
-        at: text(value, "/timestamp")
-            .parse()
-            .map_err(|_| broken("metrics without a time"))?,
-        containers,
-    })
-}
-
-/// Finer than the quantities of objects, which end at thousandths.
-fn nanocores(text: &str) -> u64 {
-    if let Some(nano) = text.strip_suffix('n') {
-        return nano.parse().unwrap_or(0);
-    }
-    let milli = ParsedQuantity::of(&Quantity(text.to_owned())).milli_value();
-    u64::try_from(milli).unwrap_or(0).saturating_mul(1_000_000)
 }
 
 /// The texts of `Warning: 299 - "…"`.

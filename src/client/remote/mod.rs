@@ -5,6 +5,8 @@
 
 mod calls;
 mod connection;
+mod list;
+mod metrics;
 mod session;
 mod url;
 mod watch;

@@ -14,7 +14,7 @@ use crate::client::WatchEvent;
 use crate::model::{ApiError, Kind, Object};
 
 /// An object is at most 3 MiB on its way in; JSON escapes and a status do not make five times of it.
-const LONGEST_LINE: usize = 16 << 20;
+pub(super) const LONGEST_LINE: usize = 16 << 20;
 
 pub(super) fn bytes(body: Incoming) -> BoxStream<'static, Result<Bytes, ApiError>> {
     body.into_data_stream()
