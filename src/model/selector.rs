@@ -89,10 +89,13 @@ impl LabelSelector {
     }
 
     pub(crate) fn matches(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
-        self.requirements.iter().all(|requirement| {
-            let value = labels.and_then(|labels| labels.get(&requirement.key));
-            requirement.test.holds(value.map(String::as_str))
-        })
+        self.holds(|key| labels?.get(key).map(String::as_str))
+    }
+
+    /// As [`LabelSelector::matches`], whatever holds the labels.
+    pub(crate) fn holds<'a>(&self, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+        let mut requirements = self.requirements.iter();
+        requirements.all(|one| one.test.holds(value_of(&one.key)))
     }
 }
 

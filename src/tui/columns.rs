@@ -1,8 +1,4 @@
-//! The columns of the list: which there are for a kind, what stands in a cell, how rows compare.
-
-use std::cmp::Reverse;
-use std::net::IpAddr;
-use std::sync::Arc;
+//! The columns of the list: which there are for a kind, what stands in a cell, which of them order the list.
 
 use jiff::Timestamp;
 
@@ -161,7 +157,7 @@ impl Column {
     }
 }
 
-/// Columns [`sorted`] knows an order for.
+/// Columns [`super::order`] knows an order for.
 pub(super) const fn is_sortable(id: ColumnId) -> bool {
     !matches!(
         id,
@@ -230,7 +226,7 @@ impl Cell {
 pub(super) fn row_cells(row: &Row, columns: &[Column], source: &CellSource<'_>) -> Vec<Cell> {
     let printed = match &row.pod {
         Some(_) => Vec::new(),
-        None => cells(&row.object, true, source.now),
+        None => cells(&row.object.to_object(), true, source.now),
     };
     let usage = row
         .pod
@@ -381,88 +377,6 @@ pub(super) struct Sort {
     pub(super) is_reversed: bool,
 }
 
-/// What a row is sorted by, worked out once for each; the smaller comes first. All keys of one sorting are of
-/// the same form.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum SortKey<'a> {
-    Same,
-    Health(Health, Option<&'a str>),
-    Text(Option<&'a str>),
-    Share(Option<usize>),
-    Largest(Reverse<Option<u64>>),
-    Youngest(Reverse<Option<Timestamp>>),
-    /// As a number: 10.0.0.9 comes before 10.0.0.10.
-    Address(Option<IpAddr>),
-    /// Numbers by value, other texts by their letters.
-    Printed(Option<u64>, String),
-}
-
-/// The order by one column, as a person wants it at first: names forward, numbers largest first, ages
-/// youngest first. Equal rows stand in the order of their keys.
-pub(super) fn sorted(rows: Vec<&Arc<Row>>, sort: Sort, metrics: &Metrics) -> Vec<Arc<Row>> {
-    let mut keyed: Vec<(SortKey<'_>, &Arc<Row>)> = rows
-        .into_iter()
-        .map(|row| (sort_key(row, sort.column, metrics), row))
-        .collect();
-    keyed.sort_by(|(left_key, left), (right_key, right)| {
-        let order = left_key.cmp(right_key).then_with(|| {
-            (&left.key.name, &left.key.namespace).cmp(&(&right.key.name, &right.key.namespace))
-        });
-        if sort.is_reversed {
-            order.reverse()
-        } else {
-            order
-        }
-    });
-    let rows = keyed.into_iter().map(|(_, row)| Arc::clone(row));
-    rows.collect()
-}
-
-fn sort_key<'a>(row: &'a Row, column: ColumnId, metrics: &Metrics) -> SortKey<'a> {
-    let facts = row.pod.as_ref();
-    let usage = || metrics.of(row.namespace(), &row.key.name);
-    let cpu = || usage().map_or(0, |usage| usage.cpu_millicores);
-    let memory = || usage().map_or(0, |usage| usage.memory_bytes);
-    let largest = |number| SortKey::Largest(Reverse(number));
-    match column {
-        ColumnId::Status => SortKey::Health(row.health, facts.map(|facts| &*facts.summary.status)),
-        ColumnId::Restarts => {
-            let restarts = facts.map(|facts| facts.summary.restarts);
-            largest(restarts.and_then(|count| u64::try_from(count).ok()))
-        }
-        ColumnId::Cpu => largest(Some(cpu())),
-        ColumnId::Memory => largest(Some(memory())),
-        ColumnId::CpuPercent => largest(share(cpu(), row, |facts| facts.cpu_limit)),
-        ColumnId::MemoryPercent => largest(share(memory(), row, |facts| facts.memory_limit)),
-        ColumnId::CpuRequestPercent => largest(share(cpu(), row, |facts| facts.cpu_request)),
-        ColumnId::MemoryRequestPercent => {
-            largest(share(memory(), row, |facts| facts.memory_request))
-        }
-        ColumnId::Age => SortKey::Youngest(Reverse(row.since())),
-        ColumnId::Last => {
-            SortKey::Youngest(Reverse(facts.and_then(|facts| facts.summary.last_restart)))
-        }
-        ColumnId::Namespace => SortKey::Text(row.key.namespace.as_deref()),
-        ColumnId::Node => SortKey::Text(facts.and_then(|facts| facts.node.as_deref())),
-        ColumnId::Ready => {
-            let share =
-                |facts: &PodFacts| (facts.summary.ready * 1000).checked_div(facts.summary.total);
-            SortKey::Share(facts.and_then(share))
-        }
-        ColumnId::Ip => {
-            let ip = facts.and_then(|facts| facts.ip.as_deref());
-            SortKey::Address(ip.and_then(|ip| ip.parse().ok()))
-        }
-        ColumnId::Printed(index) => {
-            let (number, text) = printed(row, index);
-            SortKey::Printed(number, text)
-        }
-        ColumnId::Name | ColumnId::CpuGraph | ColumnId::MemoryGraph | ColumnId::Why => {
-            SortKey::Same
-        }
-    }
-}
-
 /// The order by this column changes with usage.
 pub(super) const fn depends_on_usage(column: ColumnId) -> bool {
     matches!(
@@ -474,18 +388,6 @@ pub(super) const fn depends_on_usage(column: ColumnId) -> bool {
             | ColumnId::CpuRequestPercent
             | ColumnId::MemoryRequestPercent
     )
-}
-
-/// Thousandths of the limit; rows without one come last.
-fn share(used: u64, row: &Row, limit: fn(&PodFacts) -> Option<i64>) -> Option<u64> {
-    let limit = u64::try_from(limit(row.pod.as_ref()?)?).ok()?;
-    used.saturating_mul(1000).checked_div(limit)
-}
-
-fn printed(row: &Row, index: usize) -> (Option<u64>, String) {
-    let cells = cells(&row.object, true, Timestamp::UNIX_EPOCH);
-    let text = cells.into_iter().nth(index).unwrap_or_default();
-    (text.parse().ok(), text)
 }
 
 #[cfg(test)]

@@ -10,26 +10,88 @@
 
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
+use regex::Regex;
 
 use super::data::Row;
+use super::expression::expression;
 use crate::model::selector::LabelSelector;
 
+/// A filter and what it says of texts that many rows share.
 #[derive(Debug)]
-pub(super) enum Filter {
+pub(super) struct Filter {
+    test: Test,
+    /// The last namespace and the last status, and whether they match.
+    shared: [Option<(String, bool)>; 2],
+}
+
+#[derive(Debug)]
+enum Test {
     All,
-    Contains {
-        text: String,
-        wanted: bool,
-    },
+    /// In lower case.
+    Contains(String),
+    Lacks(String),
     Labels(LabelSelector),
-    Fuzzy(Box<(Pattern, Matcher)>),
-    Regex(regex_lite::Regex),
+    Fuzzy(Box<(Pattern, Matcher, Vec<char>)>),
+    Regex(Regex),
     /// What is wrong with the text; nothing is hidden meanwhile.
     Wrong(String),
 }
 
 impl Filter {
     pub(super) fn parse(text: &str) -> Self {
+        Self {
+            test: Test::parse(text),
+            shared: [None, None],
+        }
+    }
+
+    pub(super) fn problem(&self) -> Option<&str> {
+        match &self.test {
+            Test::Wrong(problem) => Some(problem),
+            Test::All
+            | Test::Contains(_)
+            | Test::Lacks(_)
+            | Test::Labels(_)
+            | Test::Fuzzy(_)
+            | Test::Regex(_) => None,
+        }
+    }
+
+    pub(super) fn matches(&mut self, row: &Row) -> bool {
+        match &self.test {
+            Test::All | Test::Wrong(_) => true,
+            Test::Labels(selector) => selector.holds(|key| row.labels().get(key)),
+            Test::Lacks(_) => !self.is_said(row),
+            Test::Contains(_) | Test::Fuzzy(_) | Test::Regex(_) => self.is_said(row),
+        }
+    }
+
+    /// One of the texts of the row passes the test.
+    fn is_said(&mut self, row: &Row) -> bool {
+        let status = row.pod.as_ref().map(|facts| &*facts.summary.status);
+        let shared = [Some(row.namespace()), status];
+        let texts = shared.into_iter().zip(&mut self.shared);
+        let mut by_shared = texts.filter_map(|(text, known)| Some((text?, known)));
+        self.test.is_passed_by(&row.key.name)
+            || by_shared.any(|(text, known)| match known {
+                Some((last, verdict)) if last == text => *verdict,
+                _ => {
+                    let verdict = self.test.is_passed_by(text);
+                    *known = Some((text.to_owned(), verdict));
+                    verdict
+                }
+            })
+            || row.event().is_some_and(|event| {
+                let about = event.involved_object.name.as_deref();
+                let texts = [event.reason.as_deref(), event.message.as_deref(), about];
+                let mut texts = texts.into_iter().flatten();
+                texts.any(|text| self.test.is_passed_by(text))
+            })
+    }
+}
+
+impl Test {
+    fn parse(text: &str) -> Self {
         if let Some(selector) = text.strip_prefix("-l") {
             return match selector.trim() {
                 "" => Self::All,
@@ -39,52 +101,31 @@ impl Filter {
         }
         if let Some(typed) = text.strip_prefix('~') {
             let pattern = Pattern::parse(typed, CaseMatching::Ignore, Normalization::Smart);
-            return Self::Fuzzy(Box::new((pattern, Matcher::new(Config::DEFAULT))));
+            let matcher = Matcher::new(Config::DEFAULT);
+            return Self::Fuzzy(Box::new((pattern, matcher, Vec::new())));
         }
-        if let Some(expression) = text.strip_prefix('/') {
-            let expression = expression.strip_suffix('/').unwrap_or(expression);
-            let has_capital = expression.contains(char::is_uppercase);
-            return regex_lite::RegexBuilder::new(expression)
-                .case_insensitive(!has_capital)
-                .build()
-                .map_or_else(|error| Self::Wrong(error.to_string()), Self::Regex);
+        if let Some(typed) = text.strip_prefix('/') {
+            let typed = typed.strip_suffix('/').unwrap_or(typed);
+            return expression(typed).map_or_else(Self::Wrong, Self::Regex);
         }
-        let (text, wanted) = match text.strip_prefix('!') {
-            Some(rest) => (rest, false),
-            None => (text, true),
-        };
-        if text.is_empty() {
-            return Self::All;
-        }
-        Self::Contains {
-            text: text.to_lowercase(),
-            wanted,
+        match text.strip_prefix('!') {
+            _ if text.is_empty() || text == "!" => Self::All,
+            Some(rest) => Self::Lacks(rest.to_lowercase()),
+            None => Self::Contains(text.to_lowercase()),
         }
     }
 
-    pub(super) fn problem(&self) -> Option<&str> {
-        match self {
-            Self::Wrong(problem) => Some(problem),
-            _ => None,
-        }
-    }
-
-    pub(super) fn matches(&mut self, row: &Row) -> bool {
+    fn is_passed_by(&mut self, said: &str) -> bool {
         match self {
             Self::All | Self::Wrong(_) => true,
-            Self::Contains { text, wanted } => {
-                let found = texts(row).any(|said| contains(said, text));
-                found == *wanted
-            }
-            Self::Labels(selector) => selector.matches(row.labels()),
-            Self::Regex(regex) => texts(row).any(|said| regex.is_match(said)),
+            // Labels are no text.
+            Self::Labels(_) => false,
+            Self::Contains(wanted) | Self::Lacks(wanted) => contains(said, wanted),
+            Self::Regex(regex) => regex.is_match(said),
             Self::Fuzzy(fuzzy) => {
-                let (pattern, matcher) = fuzzy.as_mut();
-                let mut buffer = Vec::new();
-                texts(row).any(|said| {
-                    let said = Utf32Str::new(said, &mut buffer);
-                    pattern.score(said, matcher).is_some()
-                })
+                let (pattern, matcher, buffer) = fuzzy.as_mut();
+                let said = Utf32Str::new(said, buffer);
+                pattern.score(said, matcher).is_some()
             }
         }
     }
@@ -96,23 +137,12 @@ fn contains(said: &str, wanted: &str) -> bool {
         return said.to_lowercase().contains(wanted);
     }
     let (said, wanted) = (said.as_bytes(), wanted.as_bytes());
-    said.windows(wanted.len())
-        .any(|part| part.eq_ignore_ascii_case(wanted))
-}
-
-fn texts(row: &Row) -> impl Iterator<Item = &str> {
-    let status = row.pod.as_ref().map(|facts| facts.summary.status.as_str());
-    let event = row.event().map_or([None; 3], |event| {
-        [
-            event.reason.as_deref(),
-            event.message.as_deref(),
-            event.involved_object.name.as_deref(),
-        ]
-    });
-    [Some(row.key.name.as_str()), Some(row.namespace()), status]
-        .into_iter()
-        .chain(event)
-        .flatten()
+    let Some(first) = wanted.first() else {
+        return true;
+    };
+    // Most places fall out by their first letter.
+    let mut places = said.windows(wanted.len());
+    places.any(|part| part[0].eq_ignore_ascii_case(first) && part.eq_ignore_ascii_case(wanted))
 }
 
 #[cfg(test)]

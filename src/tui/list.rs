@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::columns::{Column, ColumnId, Sort, columns_of, sorted};
-use super::data::{Collections, Health, Metrics, Row};
+use super::columns::{Column, ColumnId, Sort, columns_of};
+use super::data::{Change, Collections, Health, Metrics, Row};
 use super::filter::Filter;
+use super::order::Order;
 use super::views::ColumnChoice;
 use crate::model::{Kind, ObjectKey};
+
+/// Of more changes at once it is cheaper to sort all rows again.
+const MOST_CHANGES: usize = 256;
 
 #[derive(Clone, Debug)]
 pub(super) struct List {
@@ -29,7 +33,7 @@ pub(super) struct List {
     /// First row in view.
     pub(super) top: usize,
     pub(super) widths: Widths,
-    order: Vec<Arc<Row>>,
+    order: Order,
     /// Objects that actions on several apply to; those that are gone or of another kind drop out.
     marks: BTreeSet<ObjectKey>,
     selected: Option<ObjectKey>,
@@ -42,6 +46,36 @@ pub(super) struct Widths {
     pub(super) name: usize,
     pub(super) namespace: usize,
     pub(super) status: usize,
+}
+
+impl Widths {
+    fn over(rows: &[Arc<Row>]) -> Self {
+        let of = |row: &Arc<Row>| {
+            let [name, namespace, status] = row.widths;
+            Self {
+                name,
+                namespace,
+                status,
+            }
+        };
+        rows.iter().map(of).fold(Self::default(), Self::max)
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self {
+            name: self.name.max(other.name),
+            namespace: self.namespace.max(other.namespace),
+            status: self.status.max(other.status),
+        }
+    }
+
+    /// One of them may be less when such a row becomes such another.
+    fn shrink_by(self, before: Self, after: Self) -> bool {
+        let is_lost = |whole: usize, before: usize, after: usize| before == whole && after < whole;
+        is_lost(self.name, before.name, after.name)
+            || is_lost(self.namespace, before.namespace, after.namespace)
+            || is_lost(self.status, before.status, after.status)
+    }
 }
 
 impl List {
@@ -59,14 +93,14 @@ impl List {
             choices: BTreeMap::new(),
             top: 0,
             widths: Widths::default(),
-            order: Vec::new(),
+            order: Order::empty(default_sort(Kind::Pod)),
             selected: None,
             index: 0,
         }
     }
 
     pub(super) fn rows(&self) -> &[Arc<Row>] {
-        &self.order
+        self.order.rows()
     }
 
     pub(super) fn index(&self) -> usize {
@@ -74,7 +108,7 @@ impl List {
     }
 
     pub(super) fn selected(&self) -> Option<&Arc<Row>> {
-        self.order.get(self.index)
+        self.rows().get(self.index)
     }
 
     pub(super) fn show_kind(&mut self, kind: Kind) {
@@ -116,8 +150,8 @@ impl List {
     }
 
     pub(super) fn select(&mut self, index: usize) {
-        self.index = index.min(self.order.len().saturating_sub(1));
-        self.selected = self.order.get(self.index).map(|row| row.key.clone());
+        self.index = index.min(self.rows().len().saturating_sub(1));
+        self.selected = self.rows().get(self.index).map(|row| row.key.clone());
     }
 
     /// Selects this object as soon as it is in the list.
@@ -132,32 +166,76 @@ impl List {
         let faults_only = self.faults_only;
         let is_wanted = |row: &&Arc<Row>| (!faults_only || is_fault(row)) && filter.matches(row);
         let wanted: Vec<&Arc<Row>> = collections.rows(self.kind).filter(is_wanted).collect();
-        self.order = sorted(wanted, self.sort, metrics);
+        self.order = Order::of(wanted, self.sort, metrics);
         if !self.marks.is_empty() {
             let rows = collections.rows(self.kind);
             let marked = rows.filter(|row| self.marks.contains(&row.key));
             self.marks = marked.map(|row| row.key.clone()).collect();
         }
-        // It is mostly where it was.
+        self.find_selection(collections, metrics);
+        self.widths = Widths::over(self.rows());
+    }
+
+    /// Takes in what became of some rows, without a look at all the others. False when that cannot be done.
+    pub(super) fn follow_changes(
+        &mut self,
+        changes: &[Change],
+        collections: &Collections,
+        metrics: &Metrics,
+    ) -> bool {
+        let is_gone = |change: &Change| change.after.is_none();
+        if self.order.sort() != self.sort
+            || changes.len() > MOST_CHANGES
+            || (!self.marks.is_empty() && changes.iter().any(is_gone))
+        {
+            return false;
+        }
+        let mut filter = Filter::parse(&self.filter);
+        let faults_only = self.faults_only;
+        let mut wanted = |row: &Option<Arc<Row>>| {
+            let row = row.as_ref()?;
+            ((!faults_only || is_fault(row)) && filter.matches(row)).then(|| Arc::clone(row))
+        };
+        let mut shrinks = false;
+        for change in changes {
+            let change = Change {
+                before: wanted(&change.before),
+                after: wanted(&change.after),
+            };
+            if !self.order.change(&change, metrics) {
+                return false;
+            }
+            let [before, after] =
+                [&change.before, &change.after].map(|row| Widths::over(row.as_slice()));
+            shrinks |= self.widths.shrink_by(before, after);
+            self.widths = self.widths.max(after);
+        }
+        if shrinks {
+            self.widths = Widths::over(self.rows());
+        }
+        self.find_selection(collections, metrics);
+        true
+    }
+
+    /// The selection stays on its object; when that is gone, on its place.
+    fn find_selection(&mut self, collections: &Collections, metrics: &Metrics) {
         let place = self.selected.as_ref().and_then(|key| {
-            let is_it = |row: &Arc<Row>| row.key == *key;
-            let same = self.order.get(self.index).is_some_and(is_it);
-            let found = || self.order.iter().position(is_it);
+            // It is mostly where it was.
+            let same = self
+                .rows()
+                .get(self.index)
+                .is_some_and(|row| row.key == *key);
+            let found = || {
+                let row = collections.get(self.kind)?.get(key)?;
+                self.order.find(row, metrics)
+            };
             same.then_some(self.index).or_else(found)
         });
         // A list that is loading again is empty for a moment; the wish for a selection outlives that.
         match place {
             Some(index) => self.index = index,
-            None if self.order.is_empty() => self.index = 0,
+            None if self.rows().is_empty() => self.index = 0,
             None => self.select(self.index),
-        }
-        self.widths = Widths::default();
-        for row in &self.order {
-            let widths = &mut self.widths;
-            let [name, namespace, status] = row.widths;
-            widths.name = widths.name.max(name);
-            widths.namespace = widths.namespace.max(namespace);
-            widths.status = widths.status.max(status);
         }
     }
 
@@ -178,16 +256,16 @@ impl List {
     /// Marks every row from the nearest marked one above (else below) to the selected one.
     pub(super) fn mark_range(&mut self) {
         let marked = |index: &usize| {
-            self.order
+            self.rows()
                 .get(*index)
                 .is_some_and(|row| self.is_marked(row))
         };
         let above = (0..self.index).rev().find(marked);
-        let other = above.or_else(|| (self.index..self.order.len()).find(marked));
+        let other = above.or_else(|| (self.index..self.rows().len()).find(marked));
         let from = other.unwrap_or(self.index);
         let range = from.min(self.index)..=from.max(self.index);
         let keys: Vec<ObjectKey> = self
-            .order
+            .rows()
             .get(range)
             .unwrap_or_default()
             .iter()
@@ -215,7 +293,7 @@ impl List {
 
     /// False when the list does not show it.
     pub(super) fn select_key(&mut self, key: &ObjectKey) -> bool {
-        let place = self.order.iter().position(|row| row.key == *key);
+        let place = self.rows().iter().position(|row| row.key == *key);
         place.map(|index| self.select(index)).is_some()
     }
 
@@ -227,7 +305,7 @@ impl List {
     /// Moves the view so that the selection is in it and no line is wasted.
     pub(super) fn scroll_into_view(&mut self, height: usize) {
         let height = height.max(1);
-        let last_top = self.order.len().saturating_sub(height);
+        let last_top = self.rows().len().saturating_sub(height);
         let lowest = self.index.saturating_sub(height - 1);
         self.top = self.top.clamp(lowest, self.index.max(lowest)).min(last_top);
     }

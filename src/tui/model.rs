@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use ratatui::layout::Rect;
 
 use super::alerts::Alerts;
-use super::data::{Collections, Health, Metrics};
+use super::data::{Change, Collections, Health, Metrics};
 use super::deletions::Deletions;
 use super::editor::{Editing, Stage};
 use super::images::Images;
@@ -82,6 +82,8 @@ pub(super) struct Pending {
     /// Where the keys went when something was said last.
     pub(super) noticed_at: Option<(Mode, Place, usize)>,
     pub(super) is_list_stale: bool,
+    /// What became of single rows of the list; nothing more needs to be looked at when that is all.
+    pub(super) list_changes: Vec<Change>,
     /// The usage poll that runs, see `update::sync`.
     pub(super) metrics: Option<super::effect::MetricsScope>,
     /// The object the inspector shows.

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::data::{Row, RowEvent};
 use super::images::Images;
 use super::logs::{LogEntry, LogPage, Target};
 use super::personal::PersonalFiles;
 use super::term::SessionId;
 use super::views::SessionRead;
 use crate::base::{Incident, SessionEnd};
-use crate::client::{EngineInfo, PodMetrics, PodProcesses, WatchEvent};
-use crate::model::{Kind, Object, ObjectKey};
+use crate::client::{EngineInfo, PodMetrics, PodProcesses};
+use crate::model::{Kind, ObjectKey};
 
 #[derive(Clone, Debug)]
 pub(super) enum Msg {
@@ -85,10 +86,10 @@ impl Msg {
 #[derive(Clone, Debug)]
 pub(super) enum WatchNews {
     /// The whole collection, at the start and after a watch was lost.
-    Listed(Vec<Object>),
+    Listed(Vec<Arc<Row>>),
     /// The rest of a long first list, part by part.
-    More(Vec<Object>),
-    Changes(Vec<WatchEvent>),
+    More(Vec<Arc<Row>>),
+    Changes(Vec<RowEvent>),
     /// It is being set up again; the text says why.
     Lost(String),
 }

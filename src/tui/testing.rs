@@ -1,5 +1,7 @@
 //! What the tests of the screen share: keys as text, objects, a driver and a fake engine.
 
+use std::sync::Arc;
+
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,6 +11,7 @@ use ratatui::backend::TestBackend;
 use serde_json::{Value, json};
 
 use super::app::initial_model;
+use super::data::{Row, RowEvent};
 use super::effect::Effect;
 use super::keymap::Key;
 use super::logs::{LogEntry, Origin};
@@ -20,12 +23,24 @@ use super::settings::TuiSettings;
 use super::theme::Depth;
 use super::update::update;
 use crate::base::{Incident, IncidentKind, Pid, ProcessInfo};
-use crate::client::{ContainerMetrics, EngineInfo, NetworkBytes, PodMetrics, PodProcess};
+use crate::client::{
+    ContainerMetrics, EngineInfo, NetworkBytes, PodMetrics, PodProcess, WatchEvent,
+};
 use crate::config::OnExit;
 use crate::model::{Kind, Object};
 
 pub(super) fn now() -> Timestamp {
     "2026-01-02T03:00:00Z".parse().unwrap()
+}
+
+/// What a watch says, as its task tells the screen.
+pub(super) fn listed(objects: Vec<Object>) -> WatchNews {
+    let rows = objects.into_iter().map(|object| Arc::new(Row::of(object)));
+    WatchNews::Listed(rows.collect())
+}
+
+pub(super) fn changes(events: Vec<WatchEvent>) -> WatchNews {
+    WatchNews::Changes(events.into_iter().filter_map(RowEvent::of).collect())
 }
 
 /// `"jj<enter>:ns default"`: characters as they are, names of keys in angle brackets.
@@ -304,7 +319,7 @@ impl Screen {
 
     pub(super) fn list(&mut self, kind: Kind, objects: Vec<Object>) {
         let generation = self.model.collections.get(kind).unwrap().generation;
-        let news = WatchNews::Listed(objects);
+        let news = listed(objects);
         self.send(Msg::Watch {
             kind,
             generation,

@@ -7,6 +7,7 @@ mod hostile;
 mod inspector;
 mod log_files;
 mod logs;
+mod order;
 mod properties;
 mod screens;
 mod terminals;

@@ -20,7 +20,7 @@ mod views;
 use crossterm::event::MouseEventKind;
 
 use super::columns::depends_on_usage;
-use super::data::Liveness;
+use super::data::{Change, Liveness};
 use super::effect::{Effect, ExitChoice};
 use super::keymap::Key;
 use super::model::{Connection, Model};
@@ -193,14 +193,19 @@ fn on_watch(model: &mut Model, kind: Kind, generation: u64, news: WatchNews) -> 
     let Some(collection) = model.collections.of_watch(kind, generation) else {
         return Vec::new();
     };
-    let mut fallen = Vec::new();
+    let mut changes = Vec::new();
+    let is_listed = kind == model.list.kind;
     match news {
-        WatchNews::Listed(objects) => collection.reset(objects),
-        WatchNews::More(objects) => collection.extend(objects),
+        WatchNews::Listed(rows) => {
+            collection.reset(rows);
+            model.pending.is_list_stale |= is_listed;
+        }
+        WatchNews::More(rows) => {
+            collection.extend(rows);
+            model.pending.is_list_stale |= is_listed;
+        }
         WatchNews::Changes(events) => {
-            for event in events {
-                fallen.extend(collection.apply(event));
-            }
+            changes.extend(events.into_iter().map(|event| collection.apply(event)));
         }
         WatchNews::Lost(problem) => {
             collection.liveness = Liveness::Broken(super::sanitize::plain(&problem));
@@ -209,8 +214,11 @@ fn on_watch(model: &mut Model, kind: Kind, generation: u64, news: WatchNews) -> 
     if kind == Kind::Event {
         model.inspector.logs.events_are_known = false;
     }
-    model.pending.is_list_stale |= kind == model.list.kind;
     model.pending.is_describe_stale = true;
+    let fallen: Vec<_> = changes.iter().filter_map(Change::fallen).cloned().collect();
+    if is_listed {
+        model.pending.list_changes = changes;
+    }
     let troubled = fallen.iter().filter_map(|row| sync::trouble(model, row));
     troubled.collect()
 }

@@ -133,7 +133,7 @@ pub(super) fn is_image_name(text: &str) -> bool {
         r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*",
         r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[a-z0-9]+:[0-9a-fA-F]{32,})?$",
     );
-    regex_lite::Regex::new(GRAMMAR).is_ok_and(|grammar| grammar.is_match(text))
+    regex::Regex::new(GRAMMAR).is_ok_and(|grammar| grammar.is_match(text))
 }
 
 fn manifest(args: &RunArgs, namespace: &str) -> Result<Value, Failure> {

@@ -1,4 +1,6 @@
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -7,6 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::PodFacts;
 use super::kept::Kept;
+use super::labels::Labels;
 use crate::client::WatchEvent;
 use crate::model::{Kind, Object, ObjectKey, ResourceVersion};
 use crate::printer::event_time;
@@ -32,13 +35,13 @@ pub(in crate::tui) struct Row {
     pub(in crate::tui) widths: [usize; 3],
     version: ResourceVersion,
     created: Option<Timestamp>,
-    labels: Option<BTreeMap<String, String>>,
+    labels: Labels,
     /// Only for pods.
     pub(in crate::tui) pod: Option<PodFacts>,
 }
 
 impl Row {
-    fn of(object: Object) -> Self {
+    pub(in crate::tui) fn of(object: Object) -> Self {
         let pod = match &object {
             Object::Pod(pod) => Some(PodFacts::of(pod)),
             _ => None,
@@ -59,7 +62,7 @@ impl Row {
             Object::Event(event) => event_time(event),
             other => other.meta().creation_timestamp.as_ref().map(|time| time.0),
         };
-        let labels = object.meta().labels.clone();
+        let labels = Labels::of(object.meta().labels.as_ref());
         Self {
             widths: [key.name.width(), namespace.width(), status.width()],
             version: object.resource_version(),
@@ -76,20 +79,56 @@ impl Row {
         self.key.namespace.as_deref().unwrap_or_default()
     }
 
-    pub(in crate::tui) fn labels(&self) -> Option<&BTreeMap<String, String>> {
-        self.labels.as_ref()
+    pub(in crate::tui) fn labels(&self) -> &Labels {
+        &self.labels
     }
 
     pub(in crate::tui) fn event(&self) -> Option<&Event> {
-        match &self.object {
-            Kept::Whole(Object::Event(event)) => Some(&**event),
-            Kept::Whole(_) | Kept::Text { .. } => None,
-        }
+        self.object.event()
     }
 
     /// For the AGE column and sorting by it; events count from when they were last seen.
     pub(in crate::tui) fn since(&self) -> Option<Timestamp> {
         self.created
+    }
+}
+
+/// One step of a watch, worked out for the list by the task that watches.
+#[derive(Clone, Debug)]
+pub(in crate::tui) enum RowEvent {
+    Put(Arc<Row>),
+    /// With the version of its end.
+    Gone(ObjectKey, ResourceVersion),
+}
+
+impl RowEvent {
+    /// `None` for what changes no row.
+    pub(in crate::tui) fn of(event: WatchEvent) -> Option<Self> {
+        match event {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                Some(Self::Put(Arc::new(Row::of(object))))
+            }
+            WatchEvent::Deleted(object) => {
+                Some(Self::Gone(object.key(), object.resource_version()))
+            }
+            WatchEvent::Bookmark(_) => None,
+        }
+    }
+}
+
+/// What became of one row; nothing when it is neither before nor after.
+#[derive(Clone, Debug, Default)]
+pub(in crate::tui) struct Change {
+    pub(in crate::tui) before: Option<Arc<Row>>,
+    pub(in crate::tui) after: Option<Arc<Row>>,
+}
+
+impl Change {
+    /// The row when it got into trouble by this.
+    pub(in crate::tui) fn fallen(&self) -> Option<&Arc<Row>> {
+        let is_bad = |row: &&Arc<Row>| row.health == Health::Bad;
+        let was_bad = self.before.as_ref().filter(is_bad).is_some();
+        self.after.as_ref().filter(is_bad).filter(|_| !was_bad)
     }
 }
 
@@ -104,6 +143,36 @@ pub(in crate::tui) enum Liveness {
     Broken(String),
 }
 
+/// A row, found by the key that is in it.
+#[derive(Clone, Debug)]
+struct Keyed(Arc<Row>);
+
+impl Borrow<ObjectKey> for Keyed {
+    fn borrow(&self) -> &ObjectKey {
+        &self.0.key
+    }
+}
+
+impl Ord for Keyed {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.key.cmp(&other.0.key)
+    }
+}
+
+impl PartialOrd for Keyed {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Keyed {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for Keyed {}
+
 /// All objects of one kind in one namespace (or all), as told by one watch.
 #[derive(Clone, Debug)]
 pub(in crate::tui) struct Collection {
@@ -111,7 +180,7 @@ pub(in crate::tui) struct Collection {
     pub(in crate::tui) generation: u64,
     pub(in crate::tui) namespace: Option<String>,
     pub(in crate::tui) liveness: Liveness,
-    rows: BTreeMap<ObjectKey, Arc<Row>>,
+    rows: BTreeSet<Keyed>,
     /// The newest version that the watch has told of.
     seen: ResourceVersion,
     /// Rows by their health.
@@ -124,29 +193,25 @@ impl Collection {
             generation,
             namespace,
             liveness: Liveness::Loading,
-            rows: BTreeMap::new(),
+            rows: BTreeSet::new(),
             seen: ResourceVersion::default(),
             counts: [0; 5],
         }
     }
 
-    pub(in crate::tui) fn reset(&mut self, objects: Vec<Object>) {
+    pub(in crate::tui) fn reset(&mut self, rows: Vec<Arc<Row>>) {
         self.rows.clear();
         self.counts = [0; 5];
         self.seen = ResourceVersion::default();
-        self.extend(objects);
+        self.extend(rows);
         self.liveness = Liveness::Live;
     }
 
-    pub(in crate::tui) fn extend(&mut self, objects: Vec<Object>) {
-        for object in objects {
-            self.told(&object);
-            self.insert(object);
+    pub(in crate::tui) fn extend(&mut self, rows: Vec<Arc<Row>>) {
+        for row in rows {
+            self.seen = self.seen.max(row.version);
+            self.insert(row);
         }
-    }
-
-    fn told(&mut self, object: &Object) {
-        self.seen = self.seen.max(object.resource_version());
     }
 
     /// What a write of this screen was answered with: so that nothing is edited, or taken back, that is older than
@@ -158,44 +223,51 @@ impl Collection {
             .is_none_or(|namespace| namespace == object.namespace());
         let is_ahead = object.resource_version() > self.seen;
         if is_inside && is_ahead && self.liveness == Liveness::Live {
-            self.insert(object);
+            self.insert(Arc::new(Row::of(object)));
         }
     }
 
-    /// Returns the pod that got into trouble by this, if one did.
-    pub(in crate::tui) fn apply(&mut self, event: WatchEvent) -> Option<Arc<Row>> {
+    pub(in crate::tui) fn apply(&mut self, event: RowEvent) -> Change {
         self.liveness = Liveness::Live;
         match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                self.told(&object);
-                self.insert(object)
+            RowEvent::Put(row) => {
+                self.seen = self.seen.max(row.version);
+                self.insert(row)
             }
-            WatchEvent::Deleted(object) => {
-                self.told(&object);
-                if let Some(row) = self.rows.remove(&object.key()) {
+            RowEvent::Gone(key, version) => {
+                self.seen = self.seen.max(version);
+                let before = self.rows.take(&key).map(|keyed| keyed.0);
+                if let Some(row) = &before {
                     self.counts[row.health as usize] -= 1;
                 }
-                None
+                Change {
+                    before,
+                    after: None,
+                }
             }
-            WatchEvent::Bookmark(_) => None,
         }
     }
 
-    /// Returns the row when it got into trouble by this. What is older than the row, which a write may have brought
-    /// up to date before the watch, changes nothing.
-    fn insert(&mut self, object: Object) -> Option<Arc<Row>> {
-        let known = self.rows.get(&object.key());
-        if known.is_some_and(|row| row.version > object.resource_version()) {
-            return None;
+    /// What is older than the row, which a write may have brought up to date before the watch, changes nothing.
+    fn insert(&mut self, row: Arc<Row>) -> Change {
+        let known = self.get(&row.key);
+        if known.is_some_and(|known| known.version > row.version) {
+            return Change::default();
         }
-        let row = Arc::new(Row::of(object));
         self.counts[row.health as usize] += 1;
-        let before = self.rows.insert(row.key.clone(), Arc::clone(&row));
+        let before = self.rows.replace(Keyed(Arc::clone(&row)));
+        let before = before.map(|keyed| keyed.0);
         if let Some(old) = &before {
             self.counts[old.health as usize] -= 1;
         }
-        let was_bad = before.is_some_and(|before| before.health == Health::Bad);
-        (row.health == Health::Bad && !was_bad).then_some(row)
+        Change {
+            before,
+            after: Some(row),
+        }
+    }
+
+    pub(in crate::tui) fn get(&self, key: &ObjectKey) -> Option<&Arc<Row>> {
+        self.rows.get(key).map(|keyed| &keyed.0)
     }
 
     pub(in crate::tui) fn count(&self, health: Health) -> usize {
@@ -203,7 +275,7 @@ impl Collection {
     }
 
     pub(in crate::tui) fn rows(&self) -> impl ExactSizeIterator<Item = &Arc<Row>> {
-        self.rows.values()
+        self.rows.iter().map(|keyed| &keyed.0)
     }
 }
 
@@ -258,22 +330,21 @@ impl Collections {
     }
 
     /// Events about one object, oldest first.
-    pub(in crate::tui) fn events_about(&self, object: &Object) -> Vec<&Arc<Row>> {
-        let uid = object.uid();
-        let about = |row: &&Arc<Row>| match &*row.object {
-            Object::Event(event) => {
-                let involved = &event.involved_object;
-                match involved.uid.as_deref() {
-                    Some(known) if !known.is_empty() => known == uid.as_str(),
-                    _ => {
-                        involved.kind.as_deref() == Some(object.kind().as_str())
-                            && involved.name.as_deref() == Some(object.name())
-                            && involved.namespace.as_deref().unwrap_or_default()
-                                == object.namespace()
-                    }
+    pub(in crate::tui) fn events_about(&self, subject: &Row) -> Vec<&Arc<Row>> {
+        let uid = subject.object.uid();
+        let about = |row: &&Arc<Row>| {
+            let Some(event) = row.event() else {
+                return false;
+            };
+            let involved = &event.involved_object;
+            match involved.uid.as_deref() {
+                Some(known) if !known.is_empty() => known == uid.as_str(),
+                _ => {
+                    involved.kind.as_deref() == Some(subject.key.kind.as_str())
+                        && involved.name.as_deref() == Some(&*subject.key.name)
+                        && involved.namespace.as_deref().unwrap_or_default() == subject.namespace()
                 }
             }
-            _ => false,
         };
         let mut rows: Vec<&Arc<Row>> = self.rows(Kind::Event).filter(about).collect();
         rows.sort_by_key(|row| row.since());
@@ -293,10 +364,14 @@ mod tests {
         Object::from_value(Kind::Pod, value).unwrap()
     }
 
+    fn row(object: Object) -> Arc<Row> {
+        Arc::new(Row::of(object))
+    }
+
     #[track_caller]
     fn check(collection: &Collection, expected: Option<&str>) {
-        let row = collection.rows().next();
-        assert_eq!(row.map(|row| row.labels().unwrap()["v"].as_str()), expected);
+        let shown = collection.rows().next();
+        assert_eq!(shown.map(|row| row.labels().get("v").unwrap()), expected);
         assert_eq!(
             collection.counts.iter().sum::<usize>(),
             collection.rows().len()
@@ -308,26 +383,26 @@ mod tests {
         let mut collection = Collection::new(1, None);
         collection.wrote(pod(9, "before the list"));
         check(&collection, None);
-        collection.reset(vec![pod(7, "listed")]);
+        collection.reset(vec![row(pod(7, "listed"))]);
         collection.wrote(pod(9, "written"));
         check(&collection, Some("written"));
         // What happened in between comes late; what the watch tells then is the same, and what follows counts.
-        collection.apply(WatchEvent::Modified(pod(8, "between")));
+        collection.apply(RowEvent::of(WatchEvent::Modified(pod(8, "between"))).unwrap());
         check(&collection, Some("written"));
-        collection.apply(WatchEvent::Modified(pod(9, "told")));
+        collection.apply(RowEvent::of(WatchEvent::Modified(pod(9, "told"))).unwrap());
         check(&collection, Some("told"));
-        collection.apply(WatchEvent::Modified(pod(10, "later")));
+        collection.apply(RowEvent::of(WatchEvent::Modified(pod(10, "later"))).unwrap());
         check(&collection, Some("later"));
     }
 
     #[test]
     fn an_answer_that_comes_late_changes_nothing() {
         let mut collection = Collection::new(1, None);
-        collection.reset(vec![pod(7, "listed")]);
-        collection.apply(WatchEvent::Modified(pod(10, "later")));
+        collection.reset(vec![row(pod(7, "listed"))]);
+        collection.apply(RowEvent::of(WatchEvent::Modified(pod(10, "later"))).unwrap());
         collection.wrote(pod(9, "written"));
         check(&collection, Some("later"));
-        collection.apply(WatchEvent::Deleted(pod(11, "gone")));
+        collection.apply(RowEvent::of(WatchEvent::Deleted(pod(11, "gone"))).unwrap());
         collection.wrote(pod(9, "written"));
         check(&collection, None);
         // Another namespace than the one that is watched.

@@ -1,23 +1,22 @@
-use std::fmt;
-use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Event;
 
 use crate::base::Uid;
 use crate::model::{Kind, Object};
 
-/// An object as a row keeps it. It reads like the [`Object`] itself.
+/// An object as a row keeps it.
 ///
 /// A pod is some 18 KiB in memory and 3 KiB as text, because its type has room for every field there is. So a
-/// pod that nobody else holds, which is one that came over a socket, is kept as text until somebody wants to
-/// know more of it than its row says. Objects of the engine in this process are shared with it as they are.
-#[derive(Clone)]
+/// pod that nobody else holds, which is one that came over a socket, is kept as text and read again when somebody wants
+/// to know more of it than its row says. Objects of the engine in this process are shared with it as they are.
+#[derive(Clone, Debug)]
 pub(in crate::tui) enum Kept {
     Whole(Object),
     Text {
         kind: Kind,
         uid: Uid,
         text: Box<[u8]>,
-        whole: OnceLock<Object>,
     },
 }
 
@@ -31,8 +30,8 @@ impl Kept {
             Some(text) => Self::Text {
                 kind: object.kind(),
                 uid: object.uid(),
-                text: text.into(),
-                whole: OnceLock::new(),
+                // A copy of its exact length: what was written into is larger, and cut off it leaves a hole behind.
+                text: Box::from(&*text),
             },
             None => Self::Whole(object),
         }
@@ -46,40 +45,21 @@ impl Kept {
         }
     }
 
-    /// The object for once: nothing of it stays.
+    /// Reads it when it is kept as text; nothing of that stays.
     pub(in crate::tui) fn to_object(&self) -> Object {
         match self {
             Self::Whole(object) => object.clone(),
-            Self::Text {
-                kind, text, whole, ..
-            } => match whole.get() {
-                Some(object) => object.clone(),
-                None => read(*kind, text),
-            },
+            Self::Text { kind, text, .. } => Object::from_slice(*kind, text)
+                .expect("the text was written from an object of this kind"),
         }
     }
-}
 
-fn read(kind: Kind, text: &[u8]) -> Object {
-    Object::from_slice(kind, text).expect("the text was written from an object of this kind")
-}
-
-impl Deref for Kept {
-    type Target = Object;
-
-    fn deref(&self) -> &Object {
+    /// Events are never text: every frame of a list of them needs all that they say.
+    pub(in crate::tui) fn event(&self) -> Option<&Event> {
         match self {
-            Self::Whole(object) => object,
-            Self::Text {
-                kind, text, whole, ..
-            } => whole.get_or_init(|| read(*kind, text)),
+            Self::Whole(Object::Event(event)) => Some(event),
+            Self::Whole(_) | Self::Text { .. } => None,
         }
-    }
-}
-
-impl fmt::Debug for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_object().fmt(f)
     }
 }
 
@@ -97,15 +77,8 @@ mod tests {
             // Made again, so that nobody else holds it.
             let own = Object::from_value(Kind::Pod, object.to_value()).unwrap();
             let kept = Kept::of(own);
-            let Kept::Text { whole, .. } = &kept else {
-                panic!("kept whole");
-            };
-            assert_eq!(
-                (kept.uid(), kept.to_object()),
-                (object.uid(), object.clone())
-            );
-            assert!(whole.get().is_none(), "nothing of it stays");
-            assert_eq!(*kept, object);
+            assert!(matches!(kept, Kept::Text { .. }));
+            assert_eq!((kept.uid(), kept.to_object()), (object.uid(), object));
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::{HashMap, VecDeque};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::client::{NetworkBytes, PodMetrics};
 
@@ -8,7 +8,19 @@ use crate::client::{NetworkBytes, PodMetrics};
 const RECENT: usize = 150;
 /// And an hour in steps of [`STEP`], each the largest of its readings.
 const OLDER: usize = 180;
-const STEP: SignedDuration = SignedDuration::from_secs(20);
+const STEP: i64 = 20_000;
+/// Milliseconds between two readings.
+const BETWEEN: i64 = 2_000;
+/// So many pods are kept in full detail. Of more, one step stands for several, so that what is kept of all of them
+/// stays bounded.
+const DETAILED: usize = 500;
+/// Then five minutes are still ten steps, as many as the list has room for.
+const COARSEST: usize = 15;
+
+/// How many steps become one.
+fn coarseness(pods: usize) -> usize {
+    pods.div_ceil(DETAILED).clamp(1, COARSEST)
+}
 
 /// How far back is looked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,16 +53,32 @@ impl Span {
     }
 }
 
-/// One reading of a whole pod.
+/// A number that may be missing; smaller than any that is there. What is beyond four thousand million counts as that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Count(u32);
+
+impl Count {
+    fn of(number: Option<u64>) -> Self {
+        let number = number.map_or(0, |number| number.saturating_add(1));
+        Self(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    fn get(self) -> Option<u64> {
+        self.0.checked_sub(1).map(u64::from)
+    }
+}
+
+/// One reading of a whole pod. There are hundreds of them for each pod, so it is small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tui) struct Sample {
-    at: Timestamp,
-    pub(in crate::tui) cpu_millicores: u64,
-    pub(in crate::tui) memory_bytes: u64,
-    pub(in crate::tui) processes: Option<u64>,
+    /// Milliseconds since 1970.
+    at: i64,
+    memory_bytes: u64,
+    cpu_millicores: Count,
+    processes: Count,
     /// Bytes per second since the reading before.
-    pub(in crate::tui) received: Option<u64>,
-    pub(in crate::tui) sent: Option<u64>,
+    received: Count,
+    sent: Count,
 }
 
 impl Sample {
@@ -65,6 +93,28 @@ impl Sample {
             sent: self.sent.max(other.sent),
         }
     }
+
+    pub(in crate::tui) fn cpu_millicores(&self) -> Option<u64> {
+        self.cpu_millicores.get()
+    }
+
+    pub(in crate::tui) fn memory_bytes(&self) -> Option<u64> {
+        Some(self.memory_bytes)
+    }
+
+    pub(in crate::tui) fn processes(&self) -> Option<u64> {
+        self.processes.get()
+    }
+
+    /// Bytes per second.
+    pub(in crate::tui) fn received(&self) -> Option<u64> {
+        self.received.get()
+    }
+
+    /// Bytes per second.
+    pub(in crate::tui) fn sent(&self) -> Option<u64> {
+        self.sent.get()
+    }
 }
 
 /// The newest usage of one pod and what it was before.
@@ -74,13 +124,16 @@ pub(in crate::tui) struct Usage {
     pub(in crate::tui) memory_bytes: u64,
     read_at: Option<Timestamp>,
     network: Option<NetworkBytes>,
+    newest: Option<Sample>,
     recent: VecDeque<Sample>,
     older: VecDeque<Sample>,
+    /// The last round of readings that had one of this pod.
+    round: u64,
 }
 
 impl Usage {
     pub(in crate::tui) fn newest(&self) -> Option<&Sample> {
-        self.recent.back()
+        self.newest.as_ref()
     }
 
     /// One value per step over a span that ends with the newest reading, oldest first; a step is the largest
@@ -92,17 +145,17 @@ impl Usage {
         pick: impl Fn(&Sample) -> Option<u64>,
     ) -> Vec<Option<u64>> {
         let mut steps = vec![None; width];
-        let (Some(newest), Ok(columns)) = (self.newest(), i128::try_from(width)) else {
+        let (Some(newest), Ok(columns)) = (self.newest(), i64::try_from(width)) else {
             return steps;
         };
-        let whole = SignedDuration::from_secs(span.seconds()).as_nanos();
+        let whole = span.seconds() * 1000;
         let samples = match span {
             Span::Minutes => &self.recent,
             Span::Hour => &self.older,
         };
-        // Steps of the hour begin with their first reading; the newest one is not among them at first.
+        // A step begins with its first reading; the newest one is in it only as far as it is the largest.
         for sample in samples.iter().chain([newest]) {
-            let age = newest.at.duration_since(sample.at).as_nanos();
+            let age = newest.at - sample.at;
             if age < 0 || age >= whole {
                 continue;
             }
@@ -120,15 +173,15 @@ impl Usage {
 
     /// Memory over the last minutes.
     pub(in crate::tui) fn memory_steps(&self, width: usize) -> Vec<Option<u64>> {
-        self.steps(Span::Minutes, width, |sample| Some(sample.memory_bytes))
+        self.steps(Span::Minutes, width, Sample::memory_bytes)
     }
 
     /// Millicores over the last minutes.
     pub(in crate::tui) fn cpu_steps(&self, width: usize) -> Vec<Option<u64>> {
-        self.steps(Span::Minutes, width, |sample| Some(sample.cpu_millicores))
+        self.steps(Span::Minutes, width, Sample::cpu_millicores)
     }
 
-    fn add(&mut self, reading: &PodMetrics) {
+    fn add(&mut self, reading: &PodMetrics, coarseness: usize) {
         let nanocores: u64 = reading.containers.iter().map(|one| one.cpu_nanocores).sum();
         self.cpu_millicores = nanocores.div_ceil(1_000_000);
         self.memory_bytes = reading.containers.iter().map(|one| one.memory_bytes).sum();
@@ -144,51 +197,84 @@ impl Usage {
             moved.saturating_mul(1000).checked_div(passed?)
         };
         let sample = Sample {
-            at: reading.at,
-            cpu_millicores: self.cpu_millicores,
+            at: reading.at.as_millisecond(),
+            cpu_millicores: Count::of(Some(self.cpu_millicores)),
             memory_bytes: self.memory_bytes,
-            processes: reading.processes,
-            received: rate(|bytes| bytes.received),
-            sent: rate(|bytes| bytes.sent),
+            processes: Count::of(reading.processes),
+            received: Count::of(rate(|bytes| bytes.received)),
+            sent: Count::of(rate(|bytes| bytes.sent)),
         };
         self.network = reading.network;
         self.read_at = Some(reading.at);
-        push(&mut self.recent, RECENT, sample);
-        match self.older.back_mut() {
-            Some(step) if sample.at.duration_since(step.at) < STEP => *step = step.max(sample),
-            _ => push(&mut self.older, OLDER, sample),
-        }
+        self.newest = Some(sample);
+        let times = i64::try_from(coarseness).unwrap_or(1);
+        // A reading may come a little early.
+        let step = BETWEEN * times - BETWEEN / 2;
+        add_to(&mut self.recent, step, RECENT / coarseness, sample);
+        add_to(&mut self.older, STEP * times, OLDER / coarseness, sample);
     }
 }
 
-fn push(samples: &mut VecDeque<Sample>, most: usize, sample: Sample) {
-    if samples.len() == most {
-        samples.pop_front();
+/// Adds to the step that has begun, or begins one. `most` steps are kept; when there are more, they became coarser
+/// since the last time.
+fn add_to(samples: &mut VecDeque<Sample>, step: i64, most: usize, sample: Sample) {
+    if samples.len() > most {
+        for fine in std::mem::take(samples) {
+            add_to(samples, step, most, fine);
+        }
     }
-    samples.push_back(sample);
+    match samples.back_mut() {
+        Some(last) if sample.at - last.at < step => *last = last.max(sample),
+        _ => {
+            if samples.len() == most {
+                samples.pop_front();
+            }
+            samples.push_back(sample);
+        }
+    }
 }
 
 /// Usage by namespace and pod name.
 #[derive(Clone, Debug, Default)]
 pub(in crate::tui) struct Metrics {
     namespaces: HashMap<String, HashMap<String, Usage>>,
+    total: Option<(u64, u64)>,
+    round: u64,
 }
 
 impl Metrics {
     /// Takes a reading of all pods in view; pods that are not in it are forgotten.
     pub(in crate::tui) fn update(&mut self, readings: Vec<PodMetrics>) {
-        let mut before = std::mem::take(&mut self.namespaces);
+        self.round += 1;
+        let round = self.round;
+        let coarseness = coarseness(readings.len());
         for reading in readings {
-            let known = before
-                .get_mut(&reading.namespace)
-                .and_then(|pods| pods.remove(&reading.name));
-            let mut usage = known.unwrap_or_default();
-            if usage.read_at != Some(reading.at) {
-                usage.add(&reading);
+            if !self.namespaces.contains_key(&reading.namespace) {
+                let name = reading.namespace.clone();
+                self.namespaces.insert(name, HashMap::new());
             }
-            let pods = self.namespaces.entry(reading.namespace).or_default();
-            pods.insert(reading.name, usage);
+            let Some(pods) = self.namespaces.get_mut(&reading.namespace) else {
+                continue;
+            };
+            let usage = match pods.get_mut(&reading.name) {
+                Some(usage) => usage,
+                None => pods.entry(reading.name.clone()).or_default(),
+            };
+            usage.round = round;
+            if usage.read_at != Some(reading.at) {
+                usage.add(&reading, coarseness);
+            }
         }
+        self.namespaces.retain(|_, pods| {
+            pods.retain(|_, usage| usage.round == round);
+            !pods.is_empty()
+        });
+        let sum = |(cpu, memory), usage: &Usage| {
+            (cpu + usage.cpu_millicores, memory + usage.memory_bytes)
+        };
+        let pods = self.namespaces.values().flat_map(HashMap::values);
+        let total = pods.fold((0, 0), sum);
+        self.total = (!self.namespaces.is_empty()).then_some(total);
     }
 
     pub(in crate::tui) fn of(&self, namespace: &str, name: &str) -> Option<&Usage> {
@@ -197,16 +283,14 @@ impl Metrics {
 
     /// Millicores and bytes of all pods in view, `None` before the first reading.
     pub(in crate::tui) fn total(&self) -> Option<(u64, u64)> {
-        let sum = |(cpu, memory), usage: &Usage| {
-            (cpu + usage.cpu_millicores, memory + usage.memory_bytes)
-        };
-        let pods = self.namespaces.values().flat_map(HashMap::values);
-        (!self.namespaces.is_empty()).then(|| pods.fold((0, 0), sum))
+        self.total
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::client::ContainerMetrics;
     use crate::tui::testing::now;
@@ -239,10 +323,7 @@ mod tests {
         assert_eq!(steps[1..9], [None; 8]);
         assert_eq!(steps[9], Some(5));
         assert_eq!(usage.memory_steps(0), Vec::<Option<u64>>::new());
-        assert_eq!(
-            usage.steps(Span::Hour, 2, |one| Some(one.memory_bytes))[1],
-            Some(9)
-        );
+        assert_eq!(usage.steps(Span::Hour, 2, Sample::memory_bytes)[1], Some(9));
     }
 
     #[test]
@@ -257,13 +338,50 @@ mod tests {
         }
         let usage = metrics.of("n", "p").unwrap();
         assert_eq!((usage.recent.len(), usage.older.len()), (RECENT, OLDER));
-        assert_eq!(usage.newest().unwrap().received, Some(50));
+        assert_eq!(usage.newest().unwrap().received(), Some(50));
         // A new sandbox starts over.
         metrics.update(vec![reading(6001, 1, 3)]);
         let usage = metrics.of("n", "p").unwrap();
-        assert_eq!(usage.newest().unwrap().received, None);
+        assert_eq!(usage.newest().unwrap().received(), None);
         // The same reading again is none.
         metrics.update(vec![reading(6001, 1, 3)]);
         assert_eq!(metrics.of("n", "p").unwrap().recent.len(), RECENT);
+    }
+
+    #[test]
+    fn many_pods_are_kept_in_larger_steps() {
+        let pods = |second: i64, count: usize| {
+            let of = |index: usize| PodMetrics {
+                name: format!("p{index}"),
+                ..reading(second, if second == 100 { 9 } else { 1 }, 0)
+            };
+            (0..count).map(of).collect::<Vec<_>>()
+        };
+        let mut metrics = Metrics::default();
+        for second in (0..200).step_by(2) {
+            metrics.update(pods(second, 1));
+        }
+        assert_eq!(metrics.of("n", "p0").unwrap().recent.len(), 100);
+        // What was kept in small steps becomes larger ones, and nothing of it is lost.
+        for second in (200..300).step_by(2) {
+            metrics.update(pods(second, DETAILED * 3));
+        }
+        let usage = metrics.of("n", "p0").unwrap();
+        assert_eq!(usage.recent.len(), RECENT / 3);
+        assert_eq!(usage.memory_steps(10)[3], Some(9));
+        assert!(usage.memory_steps(10).iter().all(Option::is_some));
+        assert_eq!(coarseness(1_000_000), COARSEST);
+    }
+
+    #[test]
+    fn small_numbers_are_exact_and_large_ones_stay_large() {
+        for number in [None, Some(0), Some(1), Some(4_000_000_000)] {
+            assert_eq!(Count::of(number).get(), number);
+        }
+        assert!(Count::of(None) < Count::of(Some(0)));
+        assert_eq!(
+            Count::of(Some(u64::MAX)).get(),
+            Some(u64::from(u32::MAX - 1))
+        );
     }
 }

@@ -4,11 +4,12 @@
 mod collection;
 mod facts;
 mod kept;
+mod labels;
 mod metrics;
 mod processes;
 mod story;
 
-pub(super) use collection::{Collections, Health, Liveness, Row};
+pub(super) use collection::{Change, Collections, Health, Liveness, Row, RowEvent};
 pub(super) use facts::{ContainerFacts, PodFacts};
 pub(super) use metrics::{Metrics, Sample, Span, Usage};
 pub(super) use processes::{ProcessRow, Processes};

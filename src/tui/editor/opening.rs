@@ -176,7 +176,7 @@ pub(in crate::tui) fn undo(model: &mut Model) -> Vec<Effect> {
         }));
         return Vec::new();
     };
-    open_object(model, &row.object);
+    open_object(model, &row.object.to_object());
     if let Some(editor) = &mut model.editing.editor {
         editor.buffer.replace(&before);
         editor.is_undo = true;
@@ -192,7 +192,7 @@ pub(in crate::tui) fn recreate_selected(model: &mut Model) -> Vec<Effect> {
     let Some(row) = model.list.selected().cloned() else {
         return Vec::new();
     };
-    open_object(model, &row.object);
+    open_object(model, &row.object.to_object());
     super::keys::recreate_unchanged(model)
 }
 
@@ -206,7 +206,7 @@ pub(in crate::tui) fn resume(model: &mut Model, recovered: &Recovered) {
     });
     match row {
         Some(row) => {
-            open_object(model, &row.object);
+            open_object(model, &row.object.to_object());
             if let Some(editor) = &mut model.editing.editor {
                 editor.buffer.replace(&draft.text);
                 editor.text_changed();

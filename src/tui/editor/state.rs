@@ -513,7 +513,7 @@ pub(super) fn surroundings(model: &Model) -> Option<Surroundings> {
             .rows()
             .filter(|row| row.namespace() == editor.namespace);
         Some(Names(
-            rows.map(|row| (row.key.name.clone(), keys_of(&row.object)))
+            rows.map(|row| (row.key.name.clone(), keys_of(&row.object.to_object())))
                 .collect(),
         ))
     };

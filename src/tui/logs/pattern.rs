@@ -1,5 +1,7 @@
 use std::ops::Range;
 
+use crate::tui::expression::expression as compiled;
+
 /// What a search or a filter looks for in a line: `text`, `/regex/`, and for filters `!text` (lines without
 /// it). Without capitals the case of letters does not matter.
 #[derive(Clone, Debug)]
@@ -17,7 +19,7 @@ enum Wanted {
         text: String,
         any_case: bool,
     },
-    Regex(regex_lite::Regex),
+    Regex(regex::Regex),
 }
 
 impl PartialEq for Pattern {
@@ -56,10 +58,7 @@ impl Pattern {
         let Some(expression) = expression else {
             return Ok(Some(Self::plain(text)));
         };
-        let regex = regex_lite::RegexBuilder::new(expression)
-            .case_insensitive(!expression.contains(char::is_uppercase))
-            .build()
-            .map_err(|error| format!("{text}: {error}"))?;
+        let regex = compiled(expression).map_err(|problem| format!("{text}: {problem}"))?;
         Ok(Some(Self {
             text: text.to_owned(),
             wanted: Wanted::Regex(regex),

@@ -2,7 +2,6 @@ use unicode_width::UnicodeWidthStr;
 
 use super::canvas::Canvas;
 use super::list::health_style;
-use crate::model::Object;
 use crate::printer::{event_time, human_duration};
 use crate::tui::data::{Chapter, Row};
 use crate::tui::logs::wrapped;
@@ -30,7 +29,7 @@ fn chapters(model: &Model, row: &Row) -> Vec<Chapter> {
     if row.pod.is_none() {
         return Vec::new();
     }
-    let events = model.collections.events_about(&row.object);
+    let events = model.collections.events_about(row);
     let events = events.iter().map(|event| &***event);
     model.inspector.story.chapters(events)
 }
@@ -46,7 +45,7 @@ pub(in crate::tui) fn rows(model: &Model) -> usize {
     }
     let area = model.inspector_content();
     let columns = Columns::of(usize::from(area.width));
-    let events = model.collections.events_about(&row.object);
+    let events = model.collections.events_about(row);
     let rows: usize = events.iter().map(|event| columns.rows_of(event)).sum();
     // One row of the area holds the column titles.
     rows + 1 + above(chapters, usize::from(area.height))
@@ -145,7 +144,7 @@ fn draw_chapter(
 
 fn draw_events(model: &Model, canvas: &mut Canvas<'_>, row: &Row, used: usize) {
     let styles = &model.look.theme.styles;
-    let mut events = model.collections.events_about(&row.object);
+    let mut events = model.collections.events_about(row);
     // The newest stands on top: that is what one looks for.
     events.reverse();
     if events.is_empty() {
@@ -226,7 +225,7 @@ impl Columns {
         line: usize,
         skipped: usize,
     ) {
-        let Object::Event(event) = &*event_row.object else {
+        let Some(event) = event_row.event() else {
             return;
         };
         let styles = &model.look.theme.styles;
@@ -275,8 +274,6 @@ impl Columns {
 }
 
 fn message_of(row: &Row) -> String {
-    match &*row.object {
-        Object::Event(event) => plain(event.message.as_deref().unwrap_or_default()),
-        _ => String::new(),
-    }
+    let message = row.event().and_then(|event| event.message.as_deref());
+    plain(message.unwrap_or_default())
 }

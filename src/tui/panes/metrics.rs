@@ -71,7 +71,7 @@ fn draw_one(model: &Model, canvas: &mut Canvas<'_>, what: What, usage: &Usage, f
     let glyphs = &model.look.glyphs;
     match what {
         What::Cpu => {
-            let steps = steps(|sample| Some(sample.cpu_millicores));
+            let steps = steps(Sample::cpu_millicores);
             let (limit, request) = (positive(facts.cpu_limit), positive(facts.cpu_request));
             Chart {
                 title: &title(
@@ -89,7 +89,7 @@ fn draw_one(model: &Model, canvas: &mut Canvas<'_>, what: What, usage: &Usage, f
             .draw(canvas, glyphs, &chart_styles);
         }
         What::Memory => {
-            let steps = steps(|sample| Some(sample.memory_bytes));
+            let steps = steps(Sample::memory_bytes);
             let (limit, request) = (positive(facts.memory_limit), positive(facts.memory_request));
             Chart {
                 title: &title("MEMORY", usage.memory_bytes, limit, request, (bytes, room)),
@@ -102,11 +102,11 @@ fn draw_one(model: &Model, canvas: &mut Canvas<'_>, what: What, usage: &Usage, f
         }
         What::Network => draw_network(model, canvas, usage, &chart_styles),
         What::Processes => {
-            let count = usage.newest().and_then(|sample| sample.processes);
+            let count = usage.newest().and_then(Sample::processes);
             let count = count.map_or_else(|| "not told".to_owned(), |count| count.to_string());
             Chart {
                 title: &format!("TASKS {count}  processes and threads"),
-                steps: &steps(|sample| sample.processes),
+                steps: &steps(Sample::processes),
                 limit: None,
                 request: None,
                 format: |count| count.to_string(),
@@ -158,8 +158,8 @@ fn draw_network(model: &Model, canvas: &mut Canvas<'_>, usage: &Usage, styles: &
     };
     let newest = usage.newest();
     let (received, sent) = (
-        rate(newest.and_then(|sample| sample.received)),
-        rate(newest.and_then(|sample| sample.sent)),
+        rate(newest.and_then(Sample::received)),
+        rate(newest.and_then(Sample::sent)),
     );
     let width = canvas.width().saturating_sub(SCALE);
     let steps = |pick: fn(&Sample) -> Option<u64>| usage.steps(model.inspector.span, width, pick);
@@ -186,15 +186,11 @@ fn draw_network(model: &Model, canvas: &mut Canvas<'_>, usage: &Usage, styles: &
             ..area
         };
         let received = format!("NETWORK in {received}");
-        chart(
-            &received,
-            &steps(|sample| sample.received),
-            &mut canvas.part(upper),
-        );
+        chart(&received, &steps(Sample::received), &mut canvas.part(upper));
         let sent = format!("NETWORK out {sent}");
-        chart(&sent, &steps(|sample| sample.sent), &mut canvas.part(lower));
+        chart(&sent, &steps(Sample::sent), &mut canvas.part(lower));
         return;
     }
-    let both = steps(|sample| Some(sample.received?.saturating_add(sample.sent?)));
+    let both = steps(|sample| Some(sample.received()?.saturating_add(sample.sent()?)));
     chart(&format!("NETWORK in {received}  out {sent}"), &both, canvas);
 }

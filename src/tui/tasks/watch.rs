@@ -5,8 +5,9 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
 use crate::base::BackoffSequence;
-use crate::client::{Client, ListOptions, WatchEvent};
-use crate::model::{ApiError, Kind, Object, Reason};
+use crate::client::{Client, ListOptions, ListPart, WatchEvent};
+use crate::model::{ApiError, Kind, Reason, ResourceVersion};
+use crate::tui::data::{Row, RowEvent};
 use crate::tui::msg::{Msg, WatchNews};
 
 /// Changes that become one message at most.
@@ -24,7 +25,7 @@ pub(in crate::tui) struct WatchRequest {
 }
 
 /// Lists and watches until it is aborted or the screen is gone. A watch that expires or breaks is followed
-/// by a new list.
+/// by a new list. What the list shows of an object is worked out here, so that the thread of the screen need not.
 pub(in crate::tui) async fn follow_kind(
     client: Arc<dyn Client>,
     request: WatchRequest,
@@ -76,31 +77,22 @@ async fn list_and_watch(
     messages: &mpsc::Sender<Msg>,
     lists: &mut u32,
 ) -> End {
-    let options = ListOptions {
-        namespace: request.namespace.clone(),
-        ..ListOptions::default()
-    };
-    let list = match client.list(request.kind, options.clone()).await {
-        Ok(list) => list,
-        Err(error) => return error.into(),
+    let is_first = *lists == 0;
+    let version = match list_rows(client, request, messages, is_first).await {
+        Ok(version) => version,
+        Err(end) => return end,
     };
     *lists = lists.saturating_add(1);
-    if !send_list(messages, request, list.items, *lists == 1).await {
-        return End::ScreenGone;
-    }
-    let mut stream = match client
-        .watch(request.kind, options, list.resource_version)
-        .await
-    {
+    let mut stream = match client.watch(request.kind, options(request), version).await {
         Ok(stream) => stream,
         Err(error) => return error.into(),
     };
     loop {
-        let mut batch: Vec<WatchEvent> = Vec::new();
+        let mut batch: Vec<RowEvent> = Vec::new();
         let end = match stream.next().await {
             Some(Ok(WatchEvent::Bookmark(_))) => continue,
             Some(Ok(event)) => {
-                batch.push(event);
+                batch.extend(RowEvent::of(event));
                 tokio::time::sleep(COLLECT).await;
                 collect(&mut stream, &mut batch)
             }
@@ -118,38 +110,66 @@ async fn list_and_watch(
 
 /// A long list comes in parts, so that the screen stays awake meanwhile. A list that takes the place of an
 /// older one comes whole: what is not in it is gone.
-async fn send_list(
-    messages: &mpsc::Sender<Msg>,
+async fn list_rows(
+    client: &dyn Client,
     request: &WatchRequest,
-    items: Vec<Object>,
+    messages: &mpsc::Sender<Msg>,
     is_first: bool,
-) -> bool {
-    if !is_first {
-        return send(messages, request, WatchNews::Listed(items)).await;
-    }
-    let mut items = items.into_iter();
-    let head = items.by_ref().take(MAX_BATCH).collect();
-    if !send(messages, request, WatchNews::Listed(head)).await {
-        return false;
-    }
-    while items.len() > 0 {
-        let part = items.by_ref().take(MAX_BATCH).collect();
-        if !send(messages, request, WatchNews::More(part)).await {
-            return false;
+) -> Result<ResourceVersion, End> {
+    let mut parts = client.list_in_parts(request.kind, options(request)).await?;
+    let (mut rows, mut has_sent) = (Vec::new(), false);
+    while let Some(part) = parts.next().await {
+        let objects = match part? {
+            ListPart::Objects(objects) => objects,
+            ListPart::Version(version) => {
+                if !has_sent || !rows.is_empty() {
+                    send_rows(messages, request, rows, has_sent).await?;
+                }
+                return Ok(version);
+            }
+        };
+        for object in objects {
+            rows.push(Arc::new(Row::of(object)));
+            if is_first && rows.len() == MAX_BATCH {
+                send_rows(messages, request, std::mem::take(&mut rows), has_sent).await?;
+                has_sent = true;
+            }
         }
     }
-    true
+    Err(End::Broken("the list ended early".to_owned()))
+}
+
+fn options(request: &WatchRequest) -> ListOptions {
+    ListOptions {
+        namespace: request.namespace.clone(),
+        ..ListOptions::default()
+    }
+}
+
+async fn send_rows(
+    messages: &mpsc::Sender<Msg>,
+    request: &WatchRequest,
+    rows: Vec<Arc<Row>>,
+    is_more: bool,
+) -> Result<(), End> {
+    let news = if is_more {
+        WatchNews::More(rows)
+    } else {
+        WatchNews::Listed(rows)
+    };
+    let is_sent = send(messages, request, news).await;
+    is_sent.then_some(()).ok_or(End::ScreenGone)
 }
 
 /// Takes what is ready now; says when the stream is at its end.
 fn collect(
     stream: &mut (impl futures_util::Stream<Item = Result<WatchEvent, ApiError>> + Unpin),
-    batch: &mut Vec<WatchEvent>,
+    batch: &mut Vec<RowEvent>,
 ) -> Option<End> {
     while batch.len() < MAX_BATCH {
         match stream.next().now_or_never() {
             None => return None,
-            Some(Some(Ok(event))) => batch.push(event),
+            Some(Some(Ok(event))) => batch.extend(RowEvent::of(event)),
             Some(Some(Err(error))) => return Some(error.into()),
             Some(None) => return Some(End::Broken("the watch was closed".to_owned())),
         }

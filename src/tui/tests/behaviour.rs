@@ -8,9 +8,11 @@ use crate::config::OnExit;
 use crate::model::{Kind, Object, ObjectKey};
 use crate::tui::effect::{Effect, ExitChoice, MetricsScope};
 use crate::tui::logs::Position;
-use crate::tui::msg::{LogNews, Msg, Reply, WatchNews};
+use crate::tui::msg::{LogNews, Msg, Reply};
 use crate::tui::overlay::{Focus, Overlay};
-use crate::tui::testing::{Screen, crashing, now, parse_keys, pod_json, running, settings};
+use crate::tui::testing::{
+    Screen, changes, crashing, listed, now, parse_keys, pod_json, running, settings,
+};
 
 fn selected(screen: &Screen) -> &str {
     &screen.model.list.selected().unwrap().key.name
@@ -21,7 +23,7 @@ fn change(screen: &mut Screen, event: WatchEvent) {
     screen.send(Msg::Watch {
         kind: Kind::Pod,
         generation,
-        news: WatchNews::Changes(vec![event]),
+        news: changes(vec![event]),
     });
 }
 
@@ -236,7 +238,7 @@ fn messages_of_a_replaced_watch_do_not_count() {
     screen.send(Msg::Watch {
         kind: Kind::Pod,
         generation: old,
-        news: WatchNews::Listed(vec![running("ghost")]),
+        news: listed(vec![running("ghost")]),
     });
     assert!(screen.model.list.rows().is_empty());
 }

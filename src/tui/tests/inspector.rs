@@ -12,11 +12,11 @@ use crate::tui::alerts::Alert;
 use crate::tui::effect::Effect;
 use crate::tui::inspector::Tab;
 use crate::tui::logs::Target;
-use crate::tui::msg::{Msg, Reply, WatchNews};
+use crate::tui::msg::{Msg, Reply};
 use crate::tui::overlay::Overlay;
 use crate::tui::personal::PersonalFiles;
 use crate::tui::testing::{
-    Screen, crashing, event, incident, now, pod_json, process, running, settings,
+    Screen, changes, crashing, event, incident, now, pod_json, process, running, settings,
 };
 
 fn polled(screen: &Screen) -> Vec<Option<String>> {
@@ -295,7 +295,7 @@ fn the_story_is_read_again_when_something_happened() {
     screen.send(Msg::Watch {
         kind: Kind::Pod,
         generation,
-        news: WatchNews::Changes(vec![WatchEvent::Modified(again)]),
+        news: changes(vec![WatchEvent::Modified(again)]),
     });
     assert_eq!(reads(&screen), 2);
     let killed = event("worker-1", "OOMKilling", "Warning", "out of memory", 1);
@@ -411,7 +411,7 @@ fn a_pod_that_falls_is_noted_and_called_out_when_asked_for() {
         screen.send(Msg::Watch {
             kind: Kind::Pod,
             generation,
-            news: WatchNews::Changes(vec![WatchEvent::Modified(crashing(name))]),
+            news: changes(vec![WatchEvent::Modified(crashing(name))]),
         });
         let alerts = screen.effects.iter().filter_map(|effect| match effect {
             Effect::Alert(alert) => Some(alert.clone()),

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::client::WatchEvent;
 use crate::model::Kind;
 use crate::tui::msg::{LogNews, Msg, Reply, WatchNews};
-use crate::tui::testing::{Screen, crashing, parse_keys, running};
+use crate::tui::testing::{Screen, changes, crashing, parse_keys, running};
 
 const KEYS: &str = "jkgGldnDowtf/NnzZ0wSRCMA123[]:?q hello!&.,pvcTJ@ <tab><shift-tab><enter><esc><up><down><left>\
     <right><pgup><pgdn><home><end><backspace><del><ctrl-u><ctrl-d><ctrl-c><ctrl-w><ctrl-l>y";
@@ -76,14 +76,8 @@ fn apply(screen: &mut Screen, step: Step) {
             screen.tick(seconds);
             return;
         }
-        Step::Add(number) => watch(
-            screen,
-            WatchNews::Changes(vec![WatchEvent::Added(object(number))]),
-        ),
-        Step::Remove(number) => watch(
-            screen,
-            WatchNews::Changes(vec![WatchEvent::Deleted(object(number))]),
-        ),
+        Step::Add(number) => watch(screen, changes(vec![WatchEvent::Added(object(number))])),
+        Step::Remove(number) => watch(screen, changes(vec![WatchEvent::Deleted(object(number))])),
         Step::Expire => watch(screen, WatchNews::Lost("broken".to_owned())),
         Step::Lines(lines) => {
             let text: Vec<String> = lines

@@ -35,8 +35,8 @@ pub(super) fn ask(model: &mut Model) {
             text
         }
     };
-    let graces = rows.iter().filter_map(|row| match &*row.object {
-        Object::Pod(pod) => Some(pods::grace_period_seconds(pod)),
+    let graces = rows.iter().filter_map(|row| match row.object.to_object() {
+        Object::Pod(pod) => Some(pods::grace_period_seconds(&pod)),
         _ => None,
     });
     if let Some(grace) = graces.max() {

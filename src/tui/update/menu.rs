@@ -133,9 +133,10 @@ fn row_text(model: &Model, row: &Row) -> String {
 
 /// As a manifest. The values of secrets only when they are shown.
 fn yaml_of(model: &Model, row: &Row) -> String {
-    let mut value = without_server_parts(row.object.to_value());
+    let object = row.object.to_object();
+    let mut value = without_server_parts(object.to_value());
     if !model.is_revealed(row) {
-        super::secrets::hide(&mut value, &row.object, "");
+        super::secrets::hide(&mut value, &object, "");
     }
     to_yaml(&value)
 }

@@ -24,8 +24,8 @@ pub(in crate::tui) enum Restart {
     Recreate,
 }
 
-fn pod_of(row: &Arc<Row>) -> Option<&Pod> {
-    match &*row.object {
+fn pod_of(row: &Arc<Row>) -> Option<Arc<Pod>> {
+    match row.object.to_object() {
         Object::Pod(pod) => Some(pod),
         _ => None,
     }
@@ -52,15 +52,14 @@ fn restartable(pod: &Pod) -> Vec<String> {
 /// Says what a restart will do, and asks.
 pub(super) fn ask(model: &mut Model) {
     let rows = model.list.targets(&model.collections);
-    let targets: Vec<&Pod> = rows.iter().filter_map(pod_of).collect();
+    let targets: Vec<Arc<Pod>> = rows.iter().filter_map(pod_of).collect();
     if targets.is_empty() || targets.len() < rows.len() {
         model.complain("restart is for pods: select one in the list");
         return;
     }
-    if let Some(row) = rows
-        .iter()
-        .find(|row| row.object.meta().deletion_timestamp.is_some())
-    {
+    let is_deleted = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+    let mut pairs = rows.iter().zip(&targets);
+    if let Some((row, _)) = pairs.find(|(_, pod)| is_deleted(pod)) {
         let text = format!("{} is being deleted", row.key);
         model.complain(text);
         return;
@@ -119,7 +118,7 @@ fn ask_one(row: &Arc<Row>, pod: &Pod) -> Result<Confirm, String> {
     })
 }
 
-fn ask_many(rows: &[Arc<Row>], targets: &[&Pod]) -> Result<Confirm, String> {
+fn ask_many(rows: &[Arc<Row>], targets: &[Arc<Pod>]) -> Result<Confirm, String> {
     let can = |pod: &Pod| !pods::is_terminal(pod) && !restartable(pod).is_empty();
     let able: Vec<_> = rows
         .iter()
@@ -190,7 +189,7 @@ fn restart_effect(model: &Model, row: &Arc<Row>, container: Option<&str>) -> Opt
             Some(name) => format!("{name} of {}", row.key),
             None => row.key.to_string(),
         },
-        patch: restart_patch(pod, container, model.now),
+        patch: restart_patch(&pod, container, model.now),
     })
 }
 
@@ -198,7 +197,7 @@ fn pick_container(model: &mut Model) {
     let Some(row) = model.list.selected() else {
         return;
     };
-    let names = pod_of(row).map(restartable).unwrap_or_default();
+    let names = pod_of(row).map_or_else(Vec::new, |pod| restartable(&pod));
     let items = names.into_iter().enumerate().map(|(index, name)| PickItem {
         key: (index + 1).to_string(),
         text: name,
@@ -213,7 +212,7 @@ pub(super) fn picked(model: &mut Model, index: usize) -> Vec<Effect> {
     let Some(row) = model.list.selected().cloned() else {
         return Vec::new();
     };
-    let names = pod_of(&row).map(restartable).unwrap_or_default();
+    let names = pod_of(&row).map_or_else(Vec::new, |pod| restartable(&pod));
     let name = names.get(index).map(String::as_str);
     name.and_then(|name| restart_effect(model, &row, Some(name)))
         .into_iter()

@@ -25,10 +25,7 @@ use crate::tui::sanitize::lines;
 pub(super) fn settle(model: &mut Model) -> Vec<Effect> {
     let mut effects = Vec::new();
     sync_watches(model, &mut effects);
-    if std::mem::take(&mut model.pending.is_list_stale) {
-        model.list.refresh(&model.collections, &model.metrics);
-        model.pending.is_describe_stale = true;
-    }
+    sync_list(model);
     let rows = model.areas().list.height.saturating_sub(1);
     model.list.scroll_into_view(rows.into());
     sync_selection(model);
@@ -45,6 +42,19 @@ pub(super) fn settle(model: &mut Model) -> Vec<Effect> {
     let is_elsewhere = std::mem::replace(&mut model.pending.noticed_at, place) != place;
     model.notices.turn(is_elsewhere);
     effects
+}
+
+fn sync_list(model: &mut Model) {
+    let (collections, metrics) = (&model.collections, &model.metrics);
+    let changes = std::mem::take(&mut model.pending.list_changes);
+    let is_stale = std::mem::take(&mut model.pending.is_list_stale);
+    if !is_stale && changes.is_empty() {
+        return;
+    }
+    if is_stale || !model.list.follow_changes(&changes, collections, metrics) {
+        model.list.refresh(collections, metrics);
+    }
+    model.pending.is_describe_stale = true;
 }
 
 fn sync_watches(model: &mut Model, effects: &mut Vec<Effect>) {
@@ -116,7 +126,8 @@ fn spec_of_selected(model: &Model) -> Vec<String> {
     let Some(row) = model.list.selected() else {
         return Vec::new();
     };
-    let mut value = row.object.to_value();
+    let object = row.object.to_object();
+    let mut value = object.to_value();
     if let Some(metadata) = value
         .get_mut("metadata")
         .and_then(serde_json::Value::as_object_mut)
@@ -135,9 +146,9 @@ fn spec_of_selected(model: &Model) -> Vec<String> {
         }
     }
     if model.is_revealed(row) {
-        secrets::decode(&mut value, &row.object);
+        secrets::decode(&mut value, &object);
     } else {
-        secrets::hide(&mut value, &row.object, &secrets::hint(model));
+        secrets::hide(&mut value, &object, &secrets::hint(model));
     }
     lines(&to_yaml(&value))
 }
@@ -146,8 +157,8 @@ fn describe_selected(model: &Model) -> Vec<String> {
     let Some(row) = model.list.selected() else {
         return Vec::new();
     };
-    let event = |row: &&Arc<Row>| match &*row.object {
-        Object::Event(event) => Some(Arc::clone(event)),
+    let event = |row: &&Arc<Row>| match row.object.to_object() {
+        Object::Event(event) => Some(event),
         _ => None,
     };
     let pod = |row: &Arc<Row>| match row.object.to_object() {
@@ -157,7 +168,7 @@ fn describe_selected(model: &Model) -> Vec<String> {
     let related = Related {
         events: model
             .collections
-            .events_about(&row.object)
+            .events_about(row)
             .iter()
             .filter_map(event)
             .collect(),
@@ -167,8 +178,9 @@ fn describe_selected(model: &Model) -> Vec<String> {
         },
     };
     let moment = Moment::new(model.now, model.session.zone.clone());
-    let mut text = lines(&describe(&row.object, &related, &moment));
-    if let Object::Secret(secret) = &*row.object {
+    let object = row.object.to_object();
+    let mut text = lines(&describe(&object, &related, &moment));
+    if let Object::Secret(secret) = &object {
         let values = secrets::lines(model, secret, model.is_revealed(row));
         text.extend(values.iter().flat_map(|line| lines(line)));
     }
@@ -215,7 +227,7 @@ fn sync_logs(model: &mut Model, effects: &mut Vec<Effect>) {
         .as_ref()
         .filter(|_| wanted.is_some() && !logs.events_are_known)
     {
-        let events = model.collections.events_about(&row.object);
+        let events = model.collections.events_about(row);
         logs.observe_events(events.iter().filter_map(|event| spec_change(event)));
     }
     let mut openings = Vec::new();
@@ -309,7 +321,7 @@ fn sync_story(model: &mut Model, effects: &mut Vec<Effect>) {
             (&container.name, container.restarts, end).hash(&mut hasher);
         }
         // A kill that a container survives shows only as an event.
-        for event in model.collections.events_about(&row.object) {
+        for event in model.collections.events_about(row) {
             if let Some(event) = event.event()
                 && event.reason.as_deref() == Some("OOMKilling")
             {
@@ -376,8 +388,8 @@ fn time_texts(model: &Model) -> u64 {
         let why = row.pod.as_ref().and_then(|facts| facts.why.as_ref());
         why.map(|why| why.words(model.now)).hash(&mut hasher);
         if model.tab() == Tab::Events {
-            for event in model.collections.events_about(&row.object) {
-                crate::printer::cells(&event.object, true, model.now).hash(&mut hasher);
+            for event in model.collections.events_about(row) {
+                crate::printer::cells(&event.object.to_object(), true, model.now).hash(&mut hasher);
             }
         }
     }

@@ -69,7 +69,7 @@ pub(super) fn ask(model: &mut Model, ask: Ask) -> Vec<Effect> {
 fn running_containers(model: &Model, ask: Ask) -> Option<(Target, Vec<(String, Purpose)>)> {
     let row = model.list.selected()?;
     let facts = row.pod.as_ref()?;
-    let Object::Pod(pod) = &*row.object else {
+    let Object::Pod(pod) = row.object.to_object() else {
         return None;
     };
     let purpose = |name: &str| {
