@@ -16,7 +16,7 @@ use super::term::SessionId;
 use super::views::SessionRead;
 use crate::base::{Incident, SessionEnd};
 use crate::client::{EngineInfo, PodMetrics, PodProcesses};
-use crate::model::{Kind, ObjectKey};
+use crate::model::{Kind, Object, ObjectKey};
 
 #[derive(Clone, Debug)]
 pub(super) enum Msg {
