@@ -27,6 +27,7 @@ use crate::network::Allocator;
 use crate::runtime::{Behaviour, ContainerRuntime, FakeRuntime};
 use crate::store::{Opened, Settings, SpecWriter, Store, open_with};
 
+mod events;
 mod placement;
 mod probes;
 mod restarts;
@@ -34,7 +35,7 @@ mod texts;
 
 const START: i64 = 1_800_000_000;
 
-/// Knows every image but those named `absent…`; has no registry.
+/// Knows every image but those named `absent…`; its registry has `remote` only.
 struct FakeImages;
 
 fn image(name: &str) -> ImageRecord {
@@ -65,7 +66,8 @@ impl ImageService for FakeImages {
                 reason: "repository name must be lowercase".to_owned(),
             });
         }
-        Ok((!reference.starts_with("absent")).then(|| image(reference)))
+        let is_here = !reference.starts_with("absent") && reference != "remote";
+        Ok(is_here.then(|| image(reference)))
     }
 
     async fn may_use(
@@ -82,7 +84,15 @@ impl ImageService for FakeImages {
         reference: &str,
         _secrets: &[PullSecret],
     ) -> Result<PullOutcome, ImageError> {
-        Err(ImageError::NotFound(reference.to_owned()))
+        if reference != "remote" {
+            return Err(ImageError::NotFound(reference.to_owned()));
+        }
+        Ok(PullOutcome {
+            name: reference.to_owned(),
+            image: image(reference),
+            took: Duration::from_millis(1200),
+            with_waiting: Duration::from_millis(1500),
+        })
     }
 
     fn pulls(&self) -> Vec<PullProgress> {
@@ -249,9 +259,13 @@ impl World {
     }
 
     async fn apply(&self, spec: Value) -> Pod {
+        self.apply_named("p", spec).await
+    }
+
+    async fn apply_named(&self, name: &str, spec: Value) -> Pod {
         let value = json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "p", "namespace": "default"},
+            "metadata": {"name": name, "namespace": "default"},
             "spec": spec,
         });
         let object = Object::from_value(Kind::Pod, value).unwrap();

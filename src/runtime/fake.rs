@@ -32,6 +32,8 @@ pub(crate) enum Behaviour {
     },
     /// Does not react to its stop signal.
     Ignores,
+    /// Does not even die of SIGKILL before this has passed, as a process that waits for a dead disk.
+    Lingers(Duration),
     FailsToCreate,
     FailsToStart,
 }
@@ -44,6 +46,9 @@ struct World {
     script: HashMap<String, VecDeque<Behaviour>>,
     doing: HashMap<ContainerId, Behaviour>,
     refuse_sandboxes: u32,
+    refusal: Option<Fault>,
+    /// Verbs that fail so many times more.
+    failing: HashMap<&'static str, u32>,
     /// Command line → what it writes, its exit code and how long it takes. Others succeed at once.
     commands: HashMap<String, (String, i32, Duration)>,
     calls: Vec<String>,
@@ -94,6 +99,29 @@ impl FakeRuntime {
     /// The next sandboxes cannot be made.
     pub(crate) fn refuse_sandboxes(&self, count: u32) {
         self.world().refuse_sandboxes = count;
+    }
+
+    /// The next sandbox cannot be made, for want of its cgroup.
+    pub(crate) fn refuse_cgroup(&self) {
+        self.refuse_sandboxes(1);
+        self.world().refusal = Some(Fault {
+            stage: Stage::Cgroup,
+            errno: 12,
+            message: "make the pod's cgroup: cannot allocate memory".to_owned(),
+        });
+    }
+
+    /// The next calls of this verb (`stop` a container, `look` at a sandbox) fail.
+    pub(crate) fn fail(&self, verb: &'static str, count: u32) {
+        self.world().failing.insert(verb, count);
+    }
+
+    fn fails(&self, verb: &'static str) -> bool {
+        let mut world = self.world();
+        let left = world.failing.entry(verb).or_default();
+        let fails = *left > 0;
+        *left = left.saturating_sub(1);
+        fails
     }
 
     /// `verb name` of every call that changed something, in order.
@@ -248,6 +276,9 @@ impl ContainerRuntime for FakeRuntime {
         let mut world = self.world();
         if world.refuse_sandboxes > 0 {
             world.refuse_sandboxes -= 1;
+            if let Some(refusal) = world.refusal.take() {
+                return Err(RuntimeError::Fault(refusal));
+            }
             return Err(fault(Stage::Network, "creating the bridge failed"));
         }
         world.calls.push(format!("sandbox {}", spec.hostname));
@@ -406,8 +437,15 @@ impl ContainerRuntime for FakeRuntime {
         let name = self.with_container(id, |_, container| {
             container.spec.labels.get(NAME).cloned().unwrap_or_default()
         })?;
+        if self.fails("stop") {
+            return Err(fault(Stage::State, "the shim is busy"));
+        }
         self.call("stop", &format!("{name} {}s", grace.as_secs()));
-        if self.world().doing.get(id) == Some(&Behaviour::Ignores) {
+        let doing = self.world().doing.get(id).copied();
+        if let Some(Behaviour::Lingers(time)) = doing {
+            tokio::time::sleep(time).await;
+            self.exit(id, 137);
+        } else if self.world().doing.get(id) == Some(&Behaviour::Ignores) {
             let until = tokio::time::Instant::now() + grace;
             while self.record(id).is_none() && tokio::time::Instant::now() < until {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -449,6 +487,9 @@ impl ContainerRuntime for FakeRuntime {
     }
 
     async fn sandbox(&self, sandbox: &SandboxId) -> Result<SandboxState, RuntimeError> {
+        if self.fails("look") {
+            return Err(fault(Stage::State, "the shim is busy"));
+        }
         let found = self.world().sandboxes.get(sandbox).cloned();
         found.ok_or_else(|| RuntimeError::UnknownSandbox(sandbox.clone()))
     }

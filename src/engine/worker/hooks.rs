@@ -94,7 +94,8 @@ impl Hook {
         self.machine.recorder.pod(
             KUBELET,
             &self.pod,
-            Some(&self.container.name),
+            // The kubelet tells it of the pod, not of the container.
+            None,
             Level::Warning,
             "LifecycleHTTPFallback",
             format!(

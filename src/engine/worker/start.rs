@@ -23,8 +23,9 @@ use crate::engine::translate::{
 use crate::image::ImageRecord;
 use crate::model::pod::{find_ephemeral, qos_class};
 use crate::network::Hostname;
+use crate::runtime::RuntimeError;
 use crate::volume::Scratch;
-use crate::wire::ContainerSpec;
+use crate::wire::{ContainerSpec, Stage};
 
 /// How a container gets its instance.
 pub(super) enum Start {
@@ -36,6 +37,22 @@ pub(super) enum Start {
     Created {
         id: ContainerId,
     },
+}
+
+/// Why there is no sandbox: the kubelet makes the cgroup of a pod itself, before it asks the runtime.
+enum NotBuilt {
+    Cgroup(String),
+    Other(String),
+}
+
+impl NotBuilt {
+    fn of(error: &RuntimeError) -> Self {
+        let text = chain(error);
+        match error {
+            RuntimeError::Fault(fault) if fault.stage == Stage::Cgroup => Self::Cgroup(text),
+            _ => Self::Other(text),
+        }
+    }
 }
 
 impl PodWorker {
@@ -71,16 +88,14 @@ impl PodWorker {
 
     /// Volumes first, then address and sandbox. `Err`: when to try again.
     pub(super) async fn create_sandbox(&mut self) -> Result<(), Duration> {
+        self.ensure_directory().await?;
         self.ensure_volumes().await?;
         let failed = |worker: &Self, text: String| {
-            let hint = worker.machine.node.powerless.as_deref();
-            let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            worker.event(
-                Level::Warning,
+            worker.no_sandbox(
                 "FailedCreatePodSandBox",
-                format!("Failed to create pod sandbox: {text}{hint}"),
-            );
-            RETRY
+                "Failed to create pod sandbox",
+                &text,
+            )
         };
         let hostname = self.hostname().map_err(|text| failed(self, text))?;
         let network = if self.host_network() {
@@ -139,18 +154,49 @@ impl PodWorker {
                 self.publish();
                 Ok(())
             }
-            Err(text) => Err(failed(self, text)),
+            Err(NotBuilt::Cgroup(text)) => {
+                let what = "unable to ensure pod container exists";
+                Err(self.no_sandbox("FailedCreatePodContainer", what, &text))
+            }
+            Err(NotBuilt::Other(text)) => Err(failed(self, text)),
         }
     }
 
+    /// Tells why there is no sandbox, and when to try again.
+    fn no_sandbox(&self, reason: &str, what: &str, text: &str) -> Duration {
+        let hint = self.machine.node.powerless.as_deref();
+        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let message = format!("{what}: {text}{hint}");
+        self.event(Level::Warning, reason, message);
+        RETRY
+    }
+
+    /// Where everything of the pod is. `Err`: when to try again.
+    async fn ensure_directory(&self) -> Result<(), Duration> {
+        let path = self.machine.directories.pod(&self.uid);
+        let made = tokio::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(&path)
+            .await;
+        made.map_err(|error| {
+            let text = format!(
+                "error making pod data directories: {}: {error}",
+                path.display()
+            );
+            self.event(Level::Warning, "Failed", text);
+            RETRY
+        })
+    }
+
     /// Waits for the sandbox that is being built, if any, and takes it over. Cancel-safe.
-    async fn take_built(&mut self) -> Result<(), String> {
+    async fn take_built(&mut self) -> Result<(), NotBuilt> {
         let Some((id, building)) = &mut self.building else {
             return Ok(());
         };
         let built = match building.await {
-            Ok(built) => built.map_err(|error| chain(&error)),
-            Err(error) => Err(error.to_string()),
+            Ok(built) => built.map_err(|error| NotBuilt::of(&error)),
+            Err(error) => Err(NotBuilt::Other(error.to_string())),
         };
         let id = id.clone();
         self.building = None;
@@ -160,16 +206,16 @@ impl PodWorker {
                 self.sandbox = Some(state);
                 Ok(())
             }
-            Err(text) => {
+            Err(why) => {
                 self.machine.board.unroute(&id);
-                Err(text)
+                Err(why)
             }
         }
     }
 
     /// Waits for what a dropped pass left under way, so that all there is of the pod is known.
     pub(super) async fn settle(&mut self) {
-        if let Err(text) = self.take_built().await {
+        if let Err(NotBuilt::Cgroup(text) | NotBuilt::Other(text)) = self.take_built().await {
             tracing::info!(pod = self.name(), text, "no sandbox was made");
         }
         self.work.close();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::files::remove_directory;
 use super::kill::{Kill, Turn, turns};
@@ -20,6 +21,16 @@ use crate::runtime::RuntimeError;
 
 /// Wait between two tries to get rid of something that resists.
 const RESISTS: Duration = Duration::from_secs(2);
+
+/// An eviction that takes longer than this, or one and a half times its grace, is told (kubelet `killPodNow`).
+const LEAST_PATIENCE: Duration = Duration::from_secs(10);
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
 
 impl PodWorker {
     /// The grace period of a kill now, in whole seconds as the pod or its deletion says.
@@ -124,6 +135,10 @@ impl PodWorker {
         mut kills: JoinSet<Result<(), String>>,
         window: &watch::Sender<Duration>,
     ) {
+        let mut patience = self.eviction_grace.map(|grace| {
+            let most = grace.saturating_mul(3) / 2;
+            Instant::now() + most.max(LEAST_PATIENCE)
+        });
         loop {
             let mut desired = self.desired.clone();
             desired.mark_unchanged();
@@ -133,7 +148,7 @@ impl PodWorker {
                 *grace = shorter.min(*grace);
                 shortens
             });
-            // `join_next` and `changed` lose nothing when they are dropped.
+            // `join_next` and `changed` lose nothing when they are dropped, the others are only clocks and hints.
             tokio::select! {
                 done = kills.join_next() => match done {
                     None => return,
@@ -146,6 +161,11 @@ impl PodWorker {
                     }
                     Some(Err(error)) => tracing::warn!(%error, "stopping a container was cut short"),
                 },
+                () = until(patience) => {
+                    patience = None;
+                    let text = "Container runtime did not kill the pod within specified grace period.";
+                    self.event(Level::Warning, "ExceededGracePeriod", text.to_owned());
+                }
                 // Readiness goes on being probed.
                 () = self.hint.notified() => self.publish(),
                 Ok(()) = desired.changed() => {}
