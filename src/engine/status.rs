@@ -523,22 +523,6 @@ fn binary(bytes: u64) -> String {
     }
 }
 
-/// A run that ended badly after a kill for lack of memory, and left no message, is told with what is known of
-/// its memory.
-fn oom_message(exit: &ExitRecord, instance: &Instance) -> Option<String> {
-    let memory = &instance.memory;
-    if exit.code == 0 || memory.kills == 0 {
-        return None;
-    }
-    let victim = memory.victim.as_ref().map(|victim| Victim {
-        pid: victim.pid,
-        name: victim.name.clone(),
-        is_main: victim.is_main,
-    });
-    let words = oom_words(memory.peak, instance.memory_limit, victim.as_ref());
-    Some(format!("out of memory: {words}"))
-}
-
 fn end_of(exit: &ExitRecord, instance: &Instance) -> ContainerStateTerminated {
     let message = instance.message.clone();
     let message = message.filter(|message| !message.is_empty());
@@ -546,11 +530,7 @@ fn end_of(exit: &ExitRecord, instance: &Instance) -> ContainerStateTerminated {
     ContainerStateTerminated {
         exit_code: exit.code,
         reason: Some(exit_reason(exit).to_owned()),
-        message: exit
-            .start_error
-            .clone()
-            .or(message)
-            .or_else(|| oom_message(exit, instance)),
+        message: exit.start_error.clone().or(message),
         started_at: Some(time(exit.started_at.unwrap_or(Timestamp::UNIX_EPOCH))),
         finished_at: Some(time(exit.finished_at)),
         ..ContainerStateTerminated::default()
@@ -712,5 +692,7 @@ fn count_app(
     }
 }
 
+#[cfg(test)]
+mod cases;
 #[cfg(test)]
 mod tests;

@@ -314,8 +314,7 @@ fn end_words(end: &ContainerStateTerminated) -> String {
         .filter(|message| !message.is_empty())
     {
         words.push_str(": ");
-        // The reason says that already.
-        words.push_str(message.strip_prefix("out of memory: ").unwrap_or(message));
+        words.push_str(message);
     }
     words
 }
@@ -386,14 +385,11 @@ mod tests {
                 "name": "main", "ready": false, "restartCount": 1, "image": "i", "imageID": "",
                 "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}},
                 "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled",
-                    "message": "out of memory: peak 63.9Mi, limit 64Mi; killed child sh (pid 7)",
+                    "message": "no room left\n",
                     "startedAt": "2026-01-02T02:59:00Z", "finishedAt": "2026-01-02T02:59:55Z"}},
             }]}),
             Health::Bad,
-            Some(
-                "main: OOMKilled, exit 137: peak 63.9Mi, limit 64Mi; killed child sh (pid 7), \
-                 1 restarts; restart in 5s",
-            ),
+            Some("main: OOMKilled, exit 137: no room left, 1 restarts; restart in 5s"),
         );
         check(
             serde_json::json!({"phase": "Running",
