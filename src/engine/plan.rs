@@ -669,4 +669,6 @@ pub(super) fn will_start(pod: &Pod, observation: &PodObservation, name: &str) ->
 }
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod tests;

@@ -249,6 +249,9 @@ pub(super) fn readiness_gates(pod: &Pod) -> String {
 }
 
 #[cfg(test)]
+mod cases;
+
+#[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 

@@ -24,7 +24,7 @@ fn word(action: &PodAction) -> String {
     }
 }
 
-fn words(plan: &PodPlan) -> String {
+pub(super) fn words(plan: &PodPlan) -> String {
     let mut words: Vec<String> = plan.actions.iter().map(word).collect();
     words.extend(
         plan.crash_loops
@@ -35,7 +35,7 @@ fn words(plan: &PodPlan) -> String {
 }
 
 #[track_caller]
-fn check(pod: &Pod, sandbox: Box, containers: &[(&str, &[Was])], expected: &str) {
+pub(super) fn check(pod: &Pod, sandbox: Box, containers: &[(&str, &[Was])], expected: &str) {
     let observation = observation(sandbox, containers);
     let plan = plan(
         pod,
