@@ -55,7 +55,7 @@ pub(crate) struct DebugArgs {
     pub(super) image_pull_policy: Option<PullPolicy>,
     /// What the container may do
     #[arg(long, value_enum, default_value = "general")]
-    profile: Profile,
+    pub(super) profile: Profile,
     /// What follows -- are arguments, not the command
     #[arg(long)]
     pub(super) arguments_only: bool,
@@ -63,22 +63,35 @@ pub(crate) struct DebugArgs {
     #[arg(long, value_name = "POD")]
     pub(super) copy_to: Option<String>,
     /// With --copy-to: delete the original
-    #[arg(long, requires = "copy_to")]
+    #[arg(long)]
     pub(super) replace: bool,
     /// With --copy-to: keep the copy on the node of the original
-    #[arg(long, requires = "copy_to")]
+    #[arg(long)]
     pub(super) same_node: bool,
-    /// With --copy-to: all containers see each other's processes
-    #[arg(long, requires = "copy_to", default_value = "true", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
-    pub(super) share_processes: bool,
+    /// With --copy-to: all containers see each other's processes; the default, unless the pod says otherwise
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub(super) share_processes: Option<bool>,
     /// With --copy-to: other images, CONTAINER=IMAGE,…; * stands for all
-    #[arg(
-        long,
-        requires = "copy_to",
-        value_delimiter = ',',
-        value_name = "CONTAINER=IMAGE"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "CONTAINER=IMAGE")]
     pub(super) set_image: Vec<String>,
+    /// With --copy-to: the labels stay
+    #[arg(long, hide_short_help = true)]
+    pub(super) keep_labels: bool,
+    /// With --copy-to: the annotations stay
+    #[arg(long, hide_short_help = true)]
+    pub(super) keep_annotations: bool,
+    /// With --copy-to: liveness probes stay
+    #[arg(long, hide_short_help = true)]
+    pub(super) keep_liveness: bool,
+    /// With --copy-to: readiness probes stay
+    #[arg(long, hide_short_help = true)]
+    pub(super) keep_readiness: bool,
+    /// With --copy-to: startup probes stay
+    #[arg(long, hide_short_help = true)]
+    pub(super) keep_startup: bool,
+    /// With --copy-to: init containers run; false leaves them out
+    #[arg(long, default_value = "true", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, hide_short_help = true)]
+    pub(super) keep_init_containers: bool,
     /// How long to wait until the container runs
     #[arg(long, default_value = "1m", value_parser = parse_duration, hide_short_help = true)]
     pod_running_timeout: Duration,
@@ -92,7 +105,7 @@ pub(crate) struct DebugArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Profile {
+pub(super) enum Profile {
     /// May trace processes
     General,
     /// Nothing beyond the defaults
@@ -108,7 +121,7 @@ enum Profile {
 }
 
 impl Profile {
-    fn security_context(self) -> Option<Value> {
+    pub(super) fn security_context(self) -> Option<Value> {
         let may = |names: &[&str]| Some(json!({"capabilities": {"add": names}}));
         match self {
             Self::General => may(&["SYS_PTRACE"]),
@@ -130,62 +143,118 @@ pub(crate) async fn debug(context: &mut Context, args: DebugArgs) -> Result<(), 
     let name = parse_pod(&args.pod)?;
     let namespace = context.namespace();
     let client = context.client().await?;
-    let pod = get_pod(&*client, &namespace, &name).await?;
-    let container = container_name(context, &args, &pod);
-    let key = if args.copy_to.is_some() {
-        copied(context, &*client, &args, &pod, &container).await?
-    } else {
-        add_ephemeral(context, &*client, &args, &pod, &container).await?
-    };
-    if args.attach.unwrap_or(args.stdin) {
-        return attached(context, &*client, &args, &key, &container).await;
+    if args.profile == Profile::Legacy {
+        context.console.note(
+            "--profile=legacy is deprecated and planned to be removed in v1.39. It is recommended to specify other \
+             profile, for example \"--profile=general\".",
+        );
     }
-    Ok(())
+    let pod = get_pod(&*client, &namespace, &name).await?;
+    let container = container_name(context, &args, &pod)?;
+    warn_of_user(context, &args, &pod, container.as_deref());
+    let key = match &container {
+        Some(container) if args.copy_to.is_none() => {
+            add_ephemeral(context, &*client, &args, &pod, container).await?
+        }
+        container => copied(context, &*client, &args, &pod, container.as_deref()).await?,
+    };
+    match container {
+        Some(container) if args.attach.unwrap_or(args.stdin) => {
+            attached(context, &*client, &args, &key, &container).await
+        }
+        _ => Ok(()),
+    }
 }
 
-fn check(args: &DebugArgs) -> Result<(), Failure> {
-    let image = args.image.as_deref().unwrap_or_default();
-    if args.copy_to.is_none() && image.is_empty() {
-        return Err(Failure::local(
-            "--image is required when not using --copy-to",
-        ));
+/// Capabilities mean nothing to a user who is not root.
+fn warn_of_user(context: &mut Context, args: &DebugArgs, pod: &Pod, container: Option<&str>) {
+    let shared = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.security_context.as_ref());
+    let is_user = shared.is_some_and(|shared| shared.run_as_user.is_some_and(|user| user != 0));
+    let grants = match args.profile {
+        Profile::General | Profile::Netadmin | Profile::Sysadmin => true,
+        Profile::Baseline | Profile::Restricted | Profile::Legacy => false,
+    };
+    if is_user && grants && container.is_some() {
+        context.console.note(
+            "Warning: Non-root user is configured for the entire target Pod, and some capabilities granted by debug \
+             profile may not work. Please consider using \"--custom\" with a custom profile that specifies \
+             \"securityContext.runAsUser: 0\".",
+        );
     }
-    if args.copy_to.is_some()
-        && image.is_empty()
+}
+
+/// In the order and the words of kubectl (pkg/cmd/debug, `Validate`).
+fn check(args: &DebugArgs) -> Result<(), Failure> {
+    match refusal(args) {
+        Some(text) => Err(Failure::local(text)),
+        None => Ok(()),
+    }
+}
+
+fn refusal(args: &DebugArgs) -> Option<String> {
+    let image = args.image.as_deref().unwrap_or_default();
+    let (no_image, no_name) = (image.is_empty(), args.container.is_none());
+    let text = if args.attach == Some(true) && no_image && no_name {
+        "you must specify --container or create a new container using --image in order to attach."
+    } else if args.copy_to.is_some()
+        && no_image
         && args.set_image.is_empty()
         && args.command.is_empty()
     {
-        return Err(Failure::local(
-            "you must specify --image, --set-image or command arguments.",
-        ));
+        "you must specify --image, --set-image or command arguments."
+    } else if args.copy_to.is_some() && no_image && no_name && !args.command.is_empty() {
+        "you must specify an existing container or a new image when specifying args."
+    } else if args.copy_to.is_some() {
+        ""
+    } else if args.replace {
+        "--replace may only be used with --copy-to."
+    } else if args.same_node {
+        "--same-node may only be used with --copy-to."
+    } else if !args.set_image.is_empty() {
+        "--set-image may only be used with --copy-to."
+    } else if no_image {
+        "you must specify --image when not using --copy-to."
+    } else {
+        ""
+    };
+    if !text.is_empty() {
+        return Some(text.to_owned());
     }
-    if !image.is_empty() && !is_image_name(image) {
-        return Err(Failure::local(format!(
+    if !no_image && !is_image_name(image) {
+        return Some(format!(
             "invalid image name \"{image}\": invalid reference format"
-        )));
-    }
-    if args.tty && !args.stdin {
-        return Err(Failure::local(
-            "-i/--stdin is required for containers with -t/--tty=true",
         ));
     }
-    if args.copy_to.is_some() && args.target.is_some() {
-        return Err(Failure::local(
-            "--target is incompatible with --copy-to. Use --share-processes instead.",
+    let mut pairs = args
+        .set_image
+        .iter()
+        .filter_map(|pair| pair.split_once('='));
+    if let Some((name, image)) = pairs.find(|(_, image)| !is_image_name(image)) {
+        return Some(format!(
+            "invalid image name \"{image}\" for container \"{name}\": invalid reference format"
         ));
     }
-    Ok(())
+    let text = if args.copy_to.is_some() && args.target.is_some() {
+        "--target is incompatible with --copy-to. Use --share-processes instead."
+    } else if args.tty && !args.stdin {
+        "-i/--stdin is required for containers with -t/--tty=true"
+    } else {
+        return None;
+    };
+    Some(text.to_owned())
 }
 
-/// The given name, for a copy without a new image the first container, else a new one.
-fn container_name(context: &mut Context, args: &DebugArgs, pod: &Pod) -> String {
-    if let Some(name) = &args.container {
-        return name.clone();
-    }
-    if args.image.is_none()
-        && let Some(first) = pod.spec.iter().flat_map(|spec| &spec.containers).next()
-    {
-        return first.name.clone();
+/// The given name, else a new one; none for a copy that gets other images only.
+fn container_name(
+    context: &mut Context,
+    args: &DebugArgs,
+    pod: &Pod,
+) -> Result<Option<String>, Failure> {
+    if args.container.is_some() || args.image.is_none() {
+        return Ok(args.container.clone());
     }
     let taken = |name: &str| {
         let mut all = pod.spec.iter().flat_map(every_container);
@@ -198,10 +267,10 @@ fn container_name(context: &mut Context, args: &DebugArgs, pod: &Pod) -> String 
         }
     };
     if !args.quiet {
-        let line = format!("Defaulting debug container name to {name}.");
-        context.console.note(&line);
+        let line = format!("Defaulting debug container name to {name}.\n");
+        context.console.print(&line)?;
     }
-    name
+    Ok(Some(name))
 }
 
 /// Five characters of those that generated names are made of.
@@ -268,10 +337,10 @@ async fn add_ephemeral(
     if let Some(target) = &args.target {
         container["targetContainerName"] = json!(target);
         if !args.quiet {
-            context.console.note(&format!(
+            context.console.print(&format!(
                 "Targeting container \"{target}\". If you don't see processes from this container it may be because the \
-                 container runtime doesn't support this feature."
-            ));
+                 container runtime doesn't support this feature.\n"
+            ))?;
         }
     }
     let meta = &pod.metadata;
@@ -383,4 +452,73 @@ async fn print_log(
         context.console.write(&chunk?)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: DebugArgs,
+    }
+
+    #[track_caller]
+    fn check(line: &str, expected: &str) {
+        let words = ["debug"].into_iter().chain(line.split(' '));
+        let args = Line::try_parse_from(words).unwrap().args;
+        assert_eq!(refusal(&args).unwrap_or_default(), expected, "{line}");
+    }
+
+    #[test]
+    fn what_kubectl_refuses() {
+        check("p --image=busybox", "");
+        check("p -it --image=busybox --target=c", "");
+        check("p", "you must specify --image when not using --copy-to.");
+        check(
+            "p --image=x --replace",
+            "--replace may only be used with --copy-to.",
+        );
+        check(
+            "p --image=x --same-node",
+            "--same-node may only be used with --copy-to.",
+        );
+        check(
+            "p --image=x --set-image=a=b",
+            "--set-image may only be used with --copy-to.",
+        );
+        check(
+            "p --copy-to=q",
+            "you must specify --image, --set-image or command arguments.",
+        );
+        check(
+            "p --copy-to=q -- sh",
+            "you must specify an existing container or a new image when specifying args.",
+        );
+        check("p --copy-to=q -c c -- sh", "");
+        check("p --copy-to=q --set-image=*=x", "");
+        check(
+            "p --copy-to=q --set-image=a=B:",
+            "invalid image name \"B:\" for container \"a\": invalid reference format",
+        );
+        check(
+            "p --image=B:",
+            "invalid image name \"B:\": invalid reference format",
+        );
+        check(
+            "p --copy-to=q --image=x --target=c",
+            "--target is incompatible with --copy-to. Use --share-processes instead.",
+        );
+        check(
+            "p --image=x -t",
+            "-i/--stdin is required for containers with -t/--tty=true",
+        );
+        check(
+            "p --attach --copy-to=q --set-image=a=b",
+            "you must specify --container or create a new container using --image in order to attach.",
+        );
+    }
 }
