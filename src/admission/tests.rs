@@ -817,6 +817,7 @@ fn warnings() {
         "runtimeClassName": "other",
     }));
     value["metadata"]["name"] = json!("a.b");
+    value["metadata"]["annotations"] = json!({"podtui.dev/restarted-at": "soon"});
     let (_, warnings) = create(value).unwrap();
     assert_eq!(
         warnings,
@@ -824,6 +825,7 @@ fn warnings() {
             &format!(
                 "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{LABEL}]"
             ),
+            "metadata.annotations[podtui.dev/restarted-at]: \"soon\" is neither an instant (2026-01-02T03:04:05Z) nor an object of instants by container: nothing is restarted",
             "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
             "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply",
             "spec.containers[0].resources.limits[memory]: fractional byte value \"100m\" is invalid, must be an integer",

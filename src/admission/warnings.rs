@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::field::text;
 use crate::model::quantity::ParsedQuantity;
+use crate::model::restarts::{RESTARTED_AT, is_readable};
 use crate::model::{Object, names, pod, unsupported};
 
 /// What is accepted and still worth a word: what the API server warns about, and fields that are not carried
@@ -24,6 +25,16 @@ fn of_pod(pod: &Pod, warnings: &mut Vec<String>) {
         warnings.push(format!(
             "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{}]",
             problems.join(" ")
+        ));
+    }
+    let annotations = pod.metadata.annotations.as_ref();
+    if let Some(value) = annotations
+        .and_then(|all| all.get(RESTARTED_AT))
+        .filter(|value| !is_readable(value))
+    {
+        warnings.push(format!(
+            "metadata.annotations[{RESTARTED_AT}]: {value:?} is neither an instant (2026-01-02T03:04:05Z) nor an \
+             object of instants by container: nothing is restarted"
         ));
     }
     let Some(spec) = &pod.spec else { return };

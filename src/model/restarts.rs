@@ -20,13 +20,20 @@ const ALL: &str = "*";
 /// What the annotation says; a value that cannot be read asks for nothing.
 fn asked(pod: &Pod) -> BTreeMap<String, Timestamp> {
     let annotations = pod.metadata.annotations.as_ref();
-    let Some(text) = annotations.and_then(|all| all.get(RESTARTED_AT)) else {
-        return BTreeMap::new();
-    };
+    let text = annotations.and_then(|all| all.get(RESTARTED_AT));
+    text.and_then(|text| read(text)).unwrap_or_default()
+}
+
+fn read(text: &str) -> Option<BTreeMap<String, Timestamp>> {
     match text.trim().parse() {
-        Ok(at) => BTreeMap::from([(ALL.to_owned(), at)]),
-        Err(_) => serde_json::from_str(text).unwrap_or_default(),
+        Ok(at) => Some(BTreeMap::from([(ALL.to_owned(), at)])),
+        Err(_) => serde_json::from_str(text).ok(),
     }
+}
+
+/// Whether a value of the annotation means anything.
+pub(crate) fn is_readable(text: &str) -> bool {
+    read(text).is_some()
 }
 
 /// When the running instance of this container has to make room for a new one. Whole seconds: that is how precisely
