@@ -131,27 +131,10 @@ impl List {
     }
 
     fn scheduling(&mut self, spec: &PodSpec) {
-        let placed = "there is one node and the pod is placed on it regardless of the others there";
-        let affinity = spec.affinity.as_ref();
-        self.ignored(
-            affinity.is_some_and(|affinity| affinity.pod_affinity.is_some()),
-            "spec.affinity.podAffinity",
-            placed,
-        );
-        self.ignored(
-            affinity.is_some_and(|affinity| affinity.pod_anti_affinity.is_some()),
-            "spec.affinity.podAntiAffinity",
-            placed,
-        );
-        self.ignored(
-            spec.topology_spread_constraints.given(),
-            "spec.topologySpreadConstraints",
-            placed,
-        );
         self.ignored(
             spec.scheduling_group.is_some(),
             "spec.schedulingGroup",
-            placed,
+            "there is one node and the pod is placed on it regardless of the others there",
         );
         self.ignored(
             spec.priority_class_name.given(),

@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
-    Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Taint, Toleration,
+    Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::company::{Company, Unwelcome, unwelcome};
 use crate::model::pod::{Totals, all_containers, pod_requests};
 use crate::model::quantity::ParsedQuantity;
 use crate::model::selector::LabelSelector;
@@ -58,6 +59,7 @@ enum Misfit {
     Selector,
     Ports,
     Resources(Vec<Shortage>),
+    Company(Unwelcome),
 }
 
 /// Why a pod is not placed, for a scheduler to say.
@@ -75,10 +77,13 @@ pub(in crate::engine) struct Rejection {
 
 /// The scheduler's look: the first of its checks that fails decides.
 pub(super) fn schedule<'a>(
-    spec: &PodSpec,
+    pod: &Pod,
     node: Option<&Node>,
     held: impl Iterator<Item = &'a Claim>,
+    company: Company<'_>,
 ) -> Result<Claim, Unfit> {
+    let empty = PodSpec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&empty);
     let claim = Claim::of(spec);
     let Some(node) = node else {
         let message = "no nodes available to schedule pods".to_owned();
@@ -89,7 +94,8 @@ pub(super) fn schedule<'a>(
         .or_else(|| untolerated(spec, node, &["NoSchedule", "NoExecute"]))
         .or_else(|| selector(spec, node))
         .or_else(|| ports(&claim, &held))
-        .or_else(|| resources(&claim, node, &held));
+        .or_else(|| resources(&claim, node, &held))
+        .or_else(|| unwelcome(pod, node, company).map(Misfit::Company));
     match misfit {
         None => Ok(claim),
         Some(misfit) => Err(Unfit {
@@ -132,6 +138,7 @@ impl Misfit {
                 };
                 shortages.iter().map(text).collect()
             }
+            Self::Company(why) => one(why.reason()),
         }
     }
 
@@ -143,6 +150,7 @@ impl Misfit {
             Self::Resources(shortages) => shortages
                 .iter()
                 .all(|shortage| shortage.requested <= shortage.capacity),
+            Self::Company(why) => why.is_resolvable(),
         }
     }
 
@@ -172,8 +180,9 @@ impl Misfit {
             text: format!("Predicate {name} failed: {}", self.reasons().join(", ")),
         };
         match self {
-            // The kubelet does not look at these; they are the scheduler's.
+            // The kubelet does not look at all of these; they are the scheduler's.
             Self::Cordoned | Self::Tainted => predicate("TaintToleration"),
+            Self::Company(_) => predicate("InterPodAffinity"),
             Self::Selector => predicate("NodeAffinity"),
             Self::Ports => predicate("NodePorts"),
             Self::Resources(shortages) => match shortages.first() {
@@ -362,7 +371,11 @@ mod tests {
     #[track_caller]
     fn check_at(node: &Node, value: Value, others: &[Value], expected: &str) {
         let others = held(others);
-        let found = schedule(&spec(value), Some(node), others.iter());
+        let pod = Pod {
+            spec: Some(spec(value)),
+            ..Pod::default()
+        };
+        let found = schedule(&pod, Some(node), others.iter(), Company::default());
         let message = found.err().map(|unfit| unfit.message).unwrap_or_default();
         assert_eq!(message, expected);
     }

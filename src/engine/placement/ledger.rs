@@ -1,11 +1,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use k8s_openapi::api::core::v1::{Node, PodSpec};
+use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 use tokio::sync::Notify;
 
+use super::company::{Company, is_particular};
 use super::fit::{Claim, Rejection, Unfit, admit, schedule};
 use crate::base::Uid;
+use crate::model::Resource;
 
 /// What the pods of the node hold of it.
 #[derive(Default)]
@@ -16,14 +18,28 @@ pub(in crate::engine) struct Placements {
 #[derive(Default)]
 struct Inner {
     claims: HashMap<Uid, Claim>,
-    /// Workers of pods that wait for room.
-    waiting: HashMap<Uid, Arc<Notify>>,
+    waiting: HashMap<Uid, Waiter>,
+}
+
+/// The worker of a pod that waits for room.
+struct Waiter {
+    worker: Arc<Notify>,
+    /// It matters to this pod who else is there.
+    is_particular: bool,
 }
 
 impl Inner {
     fn others<'a>(&'a self, uid: &'a Uid) -> impl Iterator<Item = &'a Claim> {
         let others = self.claims.iter().filter(move |(other, _)| *other != uid);
         others.map(|(_, claim)| claim)
+    }
+
+    /// Somebody came, or is not what it was.
+    fn tell_particular(&self) {
+        let waiting = self.waiting.values().filter(|waiter| waiter.is_particular);
+        for waiter in waiting {
+            waiter.worker.notify_one();
+        }
     }
 }
 
@@ -34,26 +50,49 @@ impl Placements {
 
     /// A pod that has its place already.
     pub(in crate::engine) fn hold(&self, uid: &Uid, spec: &PodSpec) {
-        self.lock().claims.insert(uid.clone(), Claim::of(spec));
+        let mut inner = self.lock();
+        inner.claims.insert(uid.clone(), Claim::of(spec));
+        inner.tell_particular();
     }
 
-    /// Takes everything the pod asks for, or nothing; then `worker` is woken as soon as others give back.
+    /// The labels of a pod that has its place have changed.
+    pub(in crate::engine) fn changed(&self) {
+        self.lock().tell_particular();
+    }
+
+    /// Takes everything the pod asks for, or nothing; then `worker` is woken as soon as others give back. Of
+    /// `company` those count who have their place.
     pub(in crate::engine) fn place(
         &self,
-        uid: &Uid,
-        spec: &PodSpec,
+        pod: &Pod,
         node: Option<&Node>,
+        company: Company<'_>,
         worker: &Arc<Notify>,
     ) -> Result<(), Unfit> {
+        let uid = pod.uid();
         let mut inner = self.lock();
-        match schedule(spec, node, inner.others(uid)) {
+        let others = company.placed.iter().filter(|other| {
+            let other = other.uid();
+            other != uid && inner.claims.contains_key(&other)
+        });
+        let placed: Vec<Arc<Pod>> = others.cloned().collect();
+        let company = Company {
+            placed: &placed,
+            ..company
+        };
+        match schedule(pod, node, inner.others(&uid), company) {
             Ok(claim) => {
                 inner.claims.insert(uid.clone(), claim);
-                inner.waiting.remove(uid);
+                inner.waiting.remove(&uid);
+                inner.tell_particular();
                 Ok(())
             }
             Err(unfit) => {
-                inner.waiting.insert(uid.clone(), Arc::clone(worker));
+                let waiter = Waiter {
+                    worker: Arc::clone(worker),
+                    is_particular: pod.spec.as_ref().is_some_and(is_particular),
+                };
+                inner.waiting.insert(uid, waiter);
                 Err(unfit)
             }
         }
@@ -69,6 +108,7 @@ impl Placements {
         let mut inner = self.lock();
         let claim = admit(spec, node, inner.others(uid))?;
         inner.claims.insert(uid.clone(), claim);
+        inner.tell_particular();
         Ok(())
     }
 
@@ -77,8 +117,8 @@ impl Placements {
         let mut inner = self.lock();
         inner.waiting.remove(uid);
         if inner.claims.remove(uid).is_some() {
-            for worker in inner.waiting.values() {
-                worker.notify_one();
+            for waiter in inner.waiting.values() {
+                waiter.worker.notify_one();
             }
         }
     }
@@ -96,14 +136,16 @@ mod tests {
             json!({"metadata": {}, "status": {"allocatable": {"cpu": "1", "pods": "10"}}}),
         )
         .unwrap();
-        let spec: PodSpec = serde_json::from_value(
-            json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": "600m"}}}]}),
-        )
-        .unwrap();
         let placements = Placements::default();
         let (first, second) = (Uid::new("1"), Uid::new("2"));
         let hint = Arc::new(Notify::new());
-        let place = |uid: &Uid| placements.place(uid, &spec, Some(&node), &hint).is_ok();
+        let place = |uid: &Uid| {
+            let pod = json!({"metadata": {"uid": uid.as_str()}, "spec":
+                {"containers": [{"name": "c", "resources": {"requests": {"cpu": "600m"}}}]}});
+            let pod: Pod = serde_json::from_value(pod).unwrap();
+            let company = Company::default();
+            placements.place(&pod, Some(&node), company, &hint).is_ok()
+        };
         assert!(place(&first));
         // What it holds itself does not stand in its way.
         assert!(place(&first));

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{Namespace, Pod, PodCondition, PodStatus};
 
 use super::task::{End, PodWorker};
 use crate::base::chain;
-use crate::engine::placement::Rejection;
+use crate::engine::placement::{Company, Rejection};
 use crate::engine::recorder::{Level, SCHEDULER};
 use crate::engine::status::{Why, time};
 use crate::model::pod::node_name;
@@ -108,7 +108,14 @@ impl PodWorker {
         if !scheduler.is_empty() && scheduler != DEFAULT_SCHEDULER {
             return Place::NotOurs;
         }
-        match machine.placements.place(&self.uid, spec, node, &self.hint) {
+        let (pods, _) = machine.store.list::<Pod>(None);
+        let (namespaces, _) = machine.store.list::<Namespace>(None);
+        let company = Company {
+            placed: &pods,
+            namespaces: &namespaces,
+        };
+        let placements = &machine.placements;
+        match placements.place(&self.pod, node, company, &self.hint) {
             Ok(()) => Place::Taken,
             Err(unfit) => Place::Unfit(unfit.message),
         }

@@ -334,6 +334,9 @@ impl PodWorker {
             Desired::Pod(pod) => {
                 let status = with_others_conditions(self.pod.status.take(), &pod);
                 let before = self.pod.spec.take();
+                if self.pod.metadata.labels != pod.metadata.labels {
+                    self.machine.placements.changed();
+                }
                 self.pod = Pod::clone(&pod);
                 // Other resources must be taken on first.
                 if let (Some(before), Some(spec)) = (&before, &mut self.pod.spec) {
