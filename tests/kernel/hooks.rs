@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use crate::support::image::Rootfs;
 use crate::support::{Podtui, status};
 
 /// `script` answers SIGTERM at once unless it says otherwise.
@@ -210,5 +211,25 @@ fn http_hooks_fail_only_when_nobody_answers() {
              Get \"http://{ip}:81/x\": dial tcp {ip}:81: connect: connection refused"
         )
     );
+    podtui.delete_all();
+}
+
+/// The image says which signal asks its process to end.
+#[test]
+fn an_image_chooses_its_stop_signal() {
+    require_images!();
+    let podtui = Podtui::start();
+    let config = serde_json::json!({"StopSignal": "SIGUSR1"});
+    Rootfs::new().load(&podtui, "choosy", config);
+    podtui.apply(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: choosy}\nspec:\n  restartPolicy: Never\n  activeDeadlineSeconds: 2\n  terminationGracePeriodSeconds: 30\n  containers:\n  - name: c\n    image: localhost/choosy:latest\n    imagePullPolicy: Never\n    command: [sh, -c, 'trap \"exit 5\" USR1; trap \"exit 6\" TERM; while :; do sleep 0.1; done']\n",
+    );
+    let pod = podtui.wait_phase("choosy", "Failed");
+    assert_eq!(pod["status"]["reason"], "DeadlineExceeded");
+    assert_eq!(
+        pod["status"]["message"],
+        "Pod was active on the node longer than the specified deadline"
+    );
+    assert_eq!(status(&pod, "c")["state"]["terminated"]["exitCode"], 5);
     podtui.delete_all();
 }

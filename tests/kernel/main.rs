@@ -25,6 +25,7 @@ mod isolation;
 mod lifecycle;
 mod parts;
 mod probes;
+mod remote_probes;
 mod sandbox;
 mod settings;
 mod streams;
