@@ -209,3 +209,125 @@ fn killed_during_back_off() {
     assert!((9..=14).contains(&waited), "waited {waited} s");
     podtui.delete_all();
 }
+
+/// A pod of one container `c` that shares a directory with the test.
+fn single(podtui: &Podtui, script: &str, more: &str) -> String {
+    let shared = journal(podtui);
+    let shared = shared.parent().expect("a directory").display();
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: single}}\nspec:\n  terminationGracePeriodSeconds: 20\n  volumes: [{{name: v, hostPath: {{path: {shared}, type: Directory}}}}]\n  containers:\n{}",
+        container("c", script, more)
+    )
+}
+
+fn wait_restarted(podtui: &Podtui) -> Value {
+    podtui.wait("the restart", || {
+        podtui.try_pod("single").filter(|pod| {
+            status(pod, "c")["restartCount"] == 1
+                && status(pod, "c")["state"]["running"].is_object()
+        })
+    })
+}
+
+const SICK: &str = "rm -f /v/sick; echo run >> /v/journal; trap \"sleep 0.5; echo end >> /v/journal; exit 0\" TERM; while :; do sleep 0.05; done";
+
+/// The engine dies at this step of a kill for a failed probe; the container is restarted once, in the right order.
+#[track_caller]
+fn check_probe_failure(line: &str, dead_for: Duration) {
+    let podtui = Podtui::start();
+    podtui.apply(&single(
+        &podtui,
+        SICK,
+        ", livenessProbe: {exec: {command: [test, \"!\", -e, /v/sick]}, periodSeconds: 1, failureThreshold: 2}, lifecycle: {preStop: {exec: {command: [sh, -c, \"echo pre >> /v/journal; sleep 0.5; echo end-pre >> /v/journal\"]}}}",
+    ));
+    podtui.wait_running("single");
+    wait_line(&podtui, "run");
+    let journal = journal(&podtui);
+    fs::write(journal.with_file_name("sick"), "").expect("written");
+    if line == "sick" {
+        // Between the first failure and the second.
+        podtui.wait("a failure", || {
+            let told = podtui.ok(&["describe", "pod", "single"]);
+            told.contains("Liveness probe failed").then_some(())
+        });
+    } else {
+        wait_line(&podtui, line);
+    }
+    die_and_come_back(&podtui, dead_for);
+    let pod = wait_restarted(&podtui);
+    podtui.wait("the second run", || {
+        let runs = read(&journal).iter().filter(|line| *line == "run").count();
+        (runs == 2).then_some(())
+    });
+    let lines = read(&journal);
+    let place = |line: &str| lines.iter().position(|found| found == line);
+    // A hook that was cut off may run a second time.
+    assert!(place("end-pre").is_some(), "killed at {line}: {lines:?}");
+    assert!(
+        place("end-pre") < place("end"),
+        "killed at {line}: {lines:?}"
+    );
+    assert_eq!(lines.last().map(String::as_str), Some("run"), "{lines:?}");
+    let ends = lines.iter().filter(|line| *line == "end").count();
+    assert_eq!(ends, 1, "killed at {line}: {lines:?}");
+    let last = &status(&pod, "c")["lastState"]["terminated"];
+    assert_eq!(last["exitCode"], 0, "{last}");
+    assert_eq!(pod["status"]["phase"], "Running");
+    podtui.delete_all();
+}
+
+#[test]
+fn killed_between_two_failures_of_a_probe() {
+    require_root!();
+    check_probe_failure("sick", Duration::ZERO);
+}
+
+#[test]
+fn killed_during_the_hook_of_a_failed_probe() {
+    require_root!();
+    check_probe_failure("pre", Duration::ZERO);
+    check_probe_failure("pre", Duration::from_secs(1));
+}
+
+#[test]
+fn killed_during_the_stop_for_a_failed_probe() {
+    require_root!();
+    check_probe_failure("end-pre", Duration::ZERO);
+    check_probe_failure("end", Duration::ZERO);
+}
+
+/// A container that fails once and then stays.
+const ONCE: &str = "echo run >> /v/journal; if [ -e /v/again ]; then trap \"exit 0\" TERM; while :; do sleep 0.05; done; fi; touch /v/again; sleep 0.5; echo out >> /v/journal; exit 3";
+
+#[track_caller]
+fn check_restart(line: &str, dead_for: Duration) {
+    let podtui = Podtui::start();
+    podtui.apply(&single(&podtui, ONCE, ""));
+    wait_line(&podtui, line);
+    die_and_come_back(&podtui, dead_for);
+    let pod = wait_restarted(&podtui);
+    let journal = journal(&podtui);
+    podtui.wait("the second run", || {
+        (read(&journal) == ["run", "out", "run"]).then_some(())
+    });
+    let last = &status(&pod, "c")["lastState"]["terminated"];
+    assert_eq!(
+        (&last["exitCode"], &last["reason"]),
+        (&3.into(), &"Error".into()),
+        "killed at {line}"
+    );
+    // It has been restarted once, and is not restarted by the next engine.
+    die_and_come_back(&podtui, Duration::ZERO);
+    let later = podtui.wait_running("single");
+    assert_eq!(status(&later, "c")["restartCount"], 1);
+    podtui.delete_all();
+}
+
+#[test]
+fn killed_around_a_restart() {
+    require_root!();
+    check_restart("run", Duration::ZERO);
+    // It ends while there is no engine.
+    check_restart("run", Duration::from_secs(1));
+    check_restart("out", Duration::ZERO);
+}
