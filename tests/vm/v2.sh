@@ -137,6 +137,14 @@ check "and its own limit" says $((64 * 1024 * 1024)) \
     podtui exec calm -c main -- cat /sys/fs/cgroup/memory.max
 check "but cannot lift it" says "denied" podtui exec calm -c main -- \
     sh -c '{ echo max >/sys/fs/cgroup/memory.max; } 2>/dev/null && echo lifted || echo denied'
+patch='{"spec":{"containers":[{"name":"main","resources":{"requests":{"cpu":"500m"},"limits":{"cpu":"1","memory":"96Mi"}}}]}}'
+check "its resources are changed" podtui patch pod calm --subresource resize -p "$patch"
+check "memory.max follows" within 20 has_value calm main memory.max $((96 * 1024 * 1024))
+check "cpu.max follows" within 20 has_value calm main cpu.max "100000 100000"
+check "the weight follows" within 20 has_value calm main cpu.weight 59
+check "the resize is told as done" within 20 sh -c \
+    'podtui events | grep -q "Pod resize completed" && ! podtui get pod calm -o yaml | grep -q PodResize'
+check "and nothing was restarted" field_is calm '{.status.containerStatuses[*].restartCount}' "0 0"
 check "containers share localhost" says "root:x:0:0:root:/:/bin/sh" \
     podtui exec calm -c main -- wget -qO- localhost:8080/passwd
 check "exec gives the exit code" exits 7 podtui exec calm -c second -- sh -c 'exit 7'
