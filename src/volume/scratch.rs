@@ -1,5 +1,5 @@
 use std::fs::{DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -84,8 +84,8 @@ pub(crate) fn ensure_scratch(
     Ok(scratch)
 }
 
-/// The termination message as far as it counts; empty when there is none. The file is the container's:
-/// it is read bounded and without following links.
+/// The end of the termination message, as far as it counts (kubelet `tail.ReadAtMost`); empty when there is none.
+/// The file is the container's: it is read bounded and without following links.
 pub(crate) fn read_termination_log(path: &Path) -> Result<Vec<u8>, VolumeError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).expect("open flags fit into an int");
@@ -94,7 +94,11 @@ pub(crate) fn read_termination_log(path: &Path) -> Result<Vec<u8>, VolumeError> 
         .read(true)
         .custom_flags(flags)
         .open(path)
-        .and_then(|file| file.take(MESSAGE_LIMIT).read_to_end(&mut message));
+        .and_then(|mut file| {
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(MESSAGE_LIMIT)))?;
+            file.take(MESSAGE_LIMIT).read_to_end(&mut message)
+        });
     match read {
         Ok(_) => Ok(message),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -122,13 +126,13 @@ mod tests {
             0o666
         );
         assert_eq!(read_termination_log(&scratch.termination_log).unwrap(), b"");
-        std::fs::write(&scratch.termination_log, "x".repeat(9000)).unwrap();
+        let long = format!("{}{}", "x".repeat(5000), "y".repeat(4000));
+        std::fs::write(&scratch.termination_log, long).unwrap();
         assert_eq!(ensure_scratch(dir.path(), "web", 3).unwrap(), scratch);
+        let expected = format!("{}{}", "x".repeat(96), "y".repeat(4000));
         assert_eq!(
-            read_termination_log(&scratch.termination_log)
-                .unwrap()
-                .len(),
-            4096
+            read_termination_log(&scratch.termination_log).unwrap(),
+            expected.as_bytes()
         );
         assert_eq!(read_termination_log(&dir.path().join("none")).unwrap(), b"");
         std::fs::remove_file(&scratch.termination_log).unwrap();

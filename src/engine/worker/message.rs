@@ -6,8 +6,7 @@ use k8s_openapi::api::core::v1::Container;
 
 use crate::volume::read_termination_log;
 
-const LIMIT: usize = 4096;
-/// For all containers of a pod together.
+/// For all containers of a pod together; what one of them has is cut to its share (kubelet `normalizeStatus`).
 const POD_LIMIT: usize = 12288;
 const LOG_LINES: usize = 80;
 const LOG_BYTES: usize = 2048;
@@ -23,7 +22,7 @@ pub(super) fn termination_message(
     log: &Path,
     exit_code: i32,
 ) -> String {
-    let limit = LIMIT.min(POD_LIMIT / containers.max(1));
+    let limit = POD_LIMIT / containers.max(1);
     let written = read_termination_log(termination_log).unwrap_or_else(|error| {
         tracing::warn!(
             error = crate::base::chain(&error),
@@ -81,6 +80,18 @@ mod tests {
 
     #[track_caller]
     fn check(written: &str, log: &str, policy: &str, exit_code: i32, expected: &str) {
+        check_share(1, written, log, policy, exit_code, expected);
+    }
+
+    #[track_caller]
+    fn check_share(
+        containers: usize,
+        written: &str,
+        log: &str,
+        policy: &str,
+        exit_code: i32,
+        expected: &str,
+    ) {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("termination-log");
         let log_file = directory.path().join("0.log");
@@ -90,8 +101,28 @@ mod tests {
             termination_message_policy: Some(policy.to_owned()),
             ..Container::default()
         };
-        let found = termination_message(&container, 1, &file, &log_file, exit_code);
+        let found = termination_message(&container, containers, &file, &log_file, exit_code);
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn no_more_than_its_share() {
+        let numbers: String = (0..2000).map(|number| format!("{number:04}")).collect();
+        let last = &numbers[numbers.len() - 4096..];
+        for containers in [1, 2, 3] {
+            check_share(containers, &numbers, "", "File", 1, last);
+        }
+        // Twelve KiB in all: of the end that was read, the beginning.
+        check_share(4, &numbers, "", "File", 1, &last[..3072]);
+        check_share(12, &numbers, "", "File", 0, &last[..1024]);
+        check_share(12, "short", "", "File", 0, "short");
+        let log = format!("2026-01-01T00:00:00Z stdout F {}\n", "z".repeat(1999));
+        let whole = format!("{}\n", "z".repeat(1999));
+        let policy = "FallbackToLogsOnError";
+        check_share(6, "", &log, policy, 1, &whole);
+        check_share(12, "", &log, policy, 1, &whole[..1024]);
+        // Never in the middle of a character.
+        check_share(12, &"ü".repeat(600), "", "File", 1, &"ü".repeat(512));
     }
 
     #[test]
