@@ -129,6 +129,18 @@ pub(super) struct Connection {
     reader: tokio::task::AbortHandle,
 }
 
+/// What a shim of protocol 1 does not know: it would break the connection off, or leave out what is asked for.
+fn too_new(request: &Request) -> Option<&'static str> {
+    if let Request::Create(spec) = request {
+        let joins = spec.pid_of.is_some();
+        return joins.then_some(
+            "the shim of an earlier podtui cannot start a container among the processes of another one",
+        );
+    }
+    let changes = matches!(request, Request::UpdateCgroups(_));
+    changes.then_some("the shim of an earlier podtui cannot change the limits of a running pod")
+}
+
 impl Connection {
     /// `on_event` is called, and awaited, for every event of the shim and once for the end of the stream.
     pub(super) async fn open<F, Fut>(
@@ -183,9 +195,7 @@ impl Connection {
             sandbox: self.sandbox.clone(),
             source: kind.into(),
         };
-        // An older shim would break the connection off over a request it does not know.
-        if matches!(request, Request::UpdateCgroups(_)) && self.protocol < 2 {
-            let message = "the shim of an earlier podtui cannot change the limits of a running pod";
+        if let Some(message) = too_new(&request).filter(|_| self.protocol < 2) {
             return Err(RuntimeError::Fault(Fault {
                 stage: Stage::Request,
                 errno: 0,
@@ -269,4 +279,32 @@ where
     }
     lock(&pending).take();
     on_event(RuntimeEvent::ShimLost { sandbox }).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn create(pid_of: Option<&str>) -> Request {
+        let spec = json!({
+            "id": "c", "labels": {}, "cgroup_leaf": "c", "limits": {"oom_group": false}, "oom_score_adj": 0,
+            "pid_of": pid_of, "argv": ["a"], "env": [], "cwd": "/",
+            "user": {"user": "", "additional_groups": [], "merge_image_groups": true, "must_not_be_root": false},
+            "rootfs": {"layers": ["/l"], "scratch": "/s", "readonly": false}, "mounts": [], "masked_paths": [],
+            "readonly_paths": [], "privileged": false, "capabilities": {"bounding": 0, "effective": 0},
+            "no_new_privileges": true, "seccomp": "RuntimeDefault", "rlimits": [], "tty": false, "stdin": false,
+            "stdin_once": false, "log_path": "/log", "log_max_size": 1, "log_max_files": 1, "stop_signal": "SIGTERM",
+        });
+        Request::Create(Box::new(serde_json::from_value(spec).unwrap()))
+    }
+
+    #[test]
+    fn what_an_older_shim_would_leave_out_is_not_asked_of_it() {
+        assert_eq!(too_new(&Request::State), None);
+        assert_eq!(too_new(&create(None)), None);
+        assert!(too_new(&create(Some("other"))).is_some());
+        assert!(too_new(&Request::UpdateCgroups(Vec::new())).is_some());
+    }
 }
