@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
     Secret, Toleration, Volume,
 };
 use k8s_openapi::api::core::v1::{HTTPGetAction, LifecycleHandler, PodStatus};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::model::{Object, PodPreset, pod};
 
@@ -65,6 +66,32 @@ fn default_spec(spec: &mut PodSpec) {
     }
     for volume in spec.volumes.iter_mut().flatten() {
         default_volume(volume);
+    }
+    requests_of_the_pod(spec);
+}
+
+/// A pod with limits of its own asks for what its containers ask for together, and for its limits where they ask for
+/// nothing (pkg/apis/core/v1/defaults.go, `defaultPodRequests`).
+fn requests_of_the_pod(spec: &mut PodSpec) {
+    let own = spec.resources.as_ref();
+    let is_limited = own.is_some_and(|own| own.limits.as_ref().is_some_and(|all| !all.is_empty()));
+    if !is_limited {
+        return;
+    }
+    let of_containers = pod::pod_requests(&PodSpec {
+        init_containers: spec.init_containers.clone(),
+        containers: spec.containers.clone(),
+        ..PodSpec::default()
+    });
+    if let Some(resources) = &mut spec.resources {
+        let requests = resources.requests.get_or_insert_default();
+        for name in ["cpu", "memory"] {
+            if let Some(amount) = of_containers.get(name)
+                && !requests.contains_key(name)
+            {
+                requests.insert(name.to_owned(), Quantity(amount.to_string()));
+            }
+        }
     }
     requests_from_limits(spec.resources.as_mut());
 }

@@ -7,6 +7,7 @@ use super::{Admitted, Context, admit_create, admit_update};
 use crate::manifest;
 use crate::model::{ApiError, FieldError, Kind, Object, decode};
 
+mod cases;
 mod rules;
 
 const NOW: i64 = 1_700_000_000;
