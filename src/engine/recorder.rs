@@ -502,6 +502,80 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_is_of_one_source_one_object_and_one_type() {
+        let mut correlator = Correlator::new("node".to_owned());
+        for _ in 0..25 {
+            let told = correlator.correlate(happening(10, "BackOff", "m"));
+            assert!(told.is_some());
+        }
+        let mut passes = |change: fn(&mut Happening)| {
+            let mut next = happening(10, "BackOff", "m");
+            change(&mut next);
+            correlator.correlate(next).is_some()
+        };
+        // Another reason, message or container drinks from the same.
+        assert!(!passes(|next| next.reason = "Failed".to_owned()));
+        assert!(!passes(|next| next.message = "n".to_owned()));
+        assert!(!passes(|next| {
+            next.object.field_path = Some("spec.containers{b}".to_owned());
+        }));
+        assert!(passes(|next| next.level = Level::Normal));
+        assert!(passes(|next| next.component = SCHEDULER));
+        assert!(passes(|next| next.object.name = Some("q".to_owned())));
+        assert!(passes(|next| next.object.namespace = Some("m".to_owned())));
+    }
+
+    /// After ten different messages of one reason, `next` comes `after` seconds later: is it combined?
+    #[track_caller]
+    fn check_similar(after: i64, change: fn(&mut Happening), expected: bool) {
+        let mut correlator = Correlator::new("node".to_owned());
+        for number in 0..10 {
+            let message = format!("m{number}");
+            correlator.correlate(happening(10, "Failed", &message));
+        }
+        let mut next = happening(10 + after, "Failed", "other");
+        change(&mut next);
+        let message = correlator.correlate(next).unwrap().message.unwrap();
+        assert_eq!(
+            message.starts_with("(combined from similar events): "),
+            expected
+        );
+    }
+
+    #[test]
+    fn similar_is_the_same_reason_of_the_same_source_about_the_same_object() {
+        check_similar(1, |_| {}, true);
+        check_similar(600, |_| {}, true);
+        check_similar(601, |_| {}, false);
+        // A message that is known does not make them more.
+        check_similar(1, |next| next.message = "m3".to_owned(), false);
+        let container = |next: &mut Happening| {
+            next.object.field_path = Some("spec.containers{b}".to_owned());
+        };
+        check_similar(1, container, true);
+        check_similar(1, |next| next.reason = "BackOff".to_owned(), false);
+        check_similar(1, |next| next.level = Level::Normal, false);
+        check_similar(1, |next| next.component = SCHEDULER, false);
+        check_similar(1, |next| next.object.uid = Some("v".to_owned()), false);
+    }
+
+    #[test]
+    fn who_was_not_heard_of_for_longest_is_forgotten() {
+        let mut correlator = Correlator::new("node".to_owned());
+        let mut count = |second: i64, name: &str| {
+            let mut next = happening(second, "BackOff", "m");
+            next.object.name = Some(name.to_owned());
+            correlator.correlate(next).unwrap().count
+        };
+        assert_eq!(count(1, "p"), Some(1));
+        assert_eq!(count(2, "p"), Some(2));
+        for number in 0..CACHE {
+            count(3, &number.to_string());
+        }
+        assert_eq!(count(4, "p"), Some(1));
+    }
+
+    #[test]
     fn long_messages_are_cut_between_characters() {
         let mut correlator = Correlator::new("node".to_owned());
         let event = correlator

@@ -129,3 +129,61 @@ async fn the_pod_of_another_node_is_left_alone() {
     world.delete(0).await;
     world.until_gone().await;
 }
+
+/// A pod that wants to be with others waits for them, and one that wants to be alone until they are gone.
+#[tokio::test(start_paused = true)]
+async fn company_is_waited_for() {
+    let world = World::new().await;
+    let term = json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}});
+    let wanted =
+        |kind: &str| json!({kind: {"requiredDuringSchedulingIgnoredDuringExecution": [term]}});
+    let mut spec = asking("10m");
+    spec["affinity"] = wanted("podAffinity");
+    world.apply(spec).await;
+    let unfit = |pod: &Pod| says(pod, "False", "Unschedulable");
+    world.until("waits", unfit).await;
+    let events = world.events().await;
+    assert_eq!(
+        events.last().unwrap().1,
+        "0/1 nodes are available: 1 node(s) didn't match pod affinity rules. no new claims to deallocate, preemption: \
+         0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+    );
+    let other = world.apply_named("web", asking("10m")).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    world.until("still waits", unfit).await;
+    // It becomes what was waited for.
+    let stored = world.store.get::<Pod>("default", "web").unwrap();
+    assert_eq!(stored.metadata.uid, other.metadata.uid);
+    let mut labelled = Pod::clone(&stored);
+    labelled.metadata.labels = Some([("app".to_owned(), "web".to_owned())].into());
+    let labelled = Object::Pod(Arc::new(labelled));
+    world
+        .spec
+        .update(Admitted::for_test(labelled))
+        .await
+        .unwrap();
+    let before = world.now();
+    world.until("runs", |pod| phase(pod) == "Running").await;
+    assert!(world.now() - before < 5, "its neighbour wakes it");
+    world.delete(0).await;
+    world.until_gone().await;
+
+    let mut spec = asking("10m");
+    spec["affinity"] = wanted("podAntiAffinity");
+    world.apply(spec).await;
+    world.until("waits", unfit).await;
+    let key = ObjectKey::pod("default", "web");
+    let web = world.store.get::<Pod>("default", "web").unwrap();
+    let mut leaving = Pod::clone(&web);
+    leaving.metadata.deletion_timestamp = Some(super::super::status::time(world.clock.now()));
+    leaving.metadata.deletion_grace_period_seconds = Some(1);
+    let leaving = Object::Pod(Arc::new(leaving));
+    world
+        .spec
+        .update(Admitted::for_test(leaving))
+        .await
+        .unwrap();
+    world.until("runs", |pod| phase(pod) == "Running").await;
+    assert!(world.store.get_object(&key).is_none());
+    world.engine.shut_down(true).await;
+}
