@@ -86,7 +86,49 @@ fn a_container_over_its_limit_is_oom_killed() {
         (&terminated["reason"], &terminated["exitCode"]),
         (&"OOMKilled".into(), &137.into())
     );
+    // The container has left no word; the event says what is known of its memory.
+    assert!(terminated["message"].is_null(), "{terminated}");
     assert!(podtui.ok(&["get", "pods"]).contains("OOMKilled"));
+    podtui.delete_all();
+}
+
+#[test]
+fn last_words_of_containers() {
+    require_root!();
+    let podtui = Podtui::start();
+    let one = |name: &str, script: &str, more: &str| {
+        format!(
+            "  - {{name: {name}, image: localhost/toolbox, imagePullPolicy: IfNotPresent, command: [sh, -c, '{script}']{more}}}\n"
+        )
+    };
+    let falls_back = ", terminationMessagePolicy: FallbackToLogsOnError";
+    podtui.apply(
+        &[
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: last}\nspec:\n  restartPolicy: Never\n  containers:\n",
+            &one("plain", "printf bye > /dev/termination-log; echo no; exit 3", ""),
+            &one("path", "printf there > /tmp/words; exit 0", ", terminationMessagePath: /tmp/words"),
+            &one("silent", "echo only to the log; exit 4", ""),
+            &one("log", "echo first; echo second >&2; exit 5", falls_back),
+            &one("both", "printf file > /dev/termination-log; echo log; exit 6", falls_back),
+            &one("fine", "echo log; exit 0", falls_back),
+            &one("long", "for n in 1 2 3 4 5 6; do head -c 1000 /dev/zero | tr \"\\\\0\" $n; done > /dev/termination-log; exit 7", ""),
+        ]
+        .concat(),
+    );
+    let pod = podtui.wait_phase("last", "Failed");
+    let words = |name: &str| {
+        let end = &status(&pod, name)["state"]["terminated"];
+        end["message"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(words("plain"), "bye");
+    assert_eq!(words("path"), "there");
+    assert_eq!(words("silent"), "");
+    assert_eq!(words("log"), "first\nsecond\n");
+    assert_eq!(words("both"), "file");
+    assert_eq!(words("fine"), "");
+    // Of 6,000 bytes the last 4,096 are read, and of those a seventh of 12 KiB is kept.
+    let expected = ["2".repeat(96), "3".repeat(1000), "4".repeat(659)].concat();
+    assert_eq!(words("long"), expected);
     podtui.delete_all();
 }
 
