@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
     ContainerStateWaiting, ContainerStatus, ContainerUser, HostIP, LinuxContainerUser, Pod, PodIP,
-    PodSpec, PodStatus,
+    PodSpec, PodStatus, VolumeMountStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -376,10 +376,32 @@ fn container_status(
             .resources
             .as_ref()
             .and_then(|resources| resources.requests.clone()),
+        volume_mounts: volume_mounts(container),
         state: Some(state),
         last_state,
         ..ContainerStatus::default()
     }
+}
+
+/// What is mounted, from the first status on; of a read-only mount also how far it goes (the runtime can do both).
+fn volume_mounts(container: &Container) -> Option<Vec<VolumeMountStatus>> {
+    let mounts = container.volume_mounts.as_ref()?;
+    let told = mounts.iter().map(|mount| {
+        let is_read_only = mount.read_only == Some(true);
+        let all = matches!(
+            mount.recursive_read_only.as_deref(),
+            Some("Enabled" | "IfPossible")
+        );
+        let how_far = if all { "Enabled" } else { "Disabled" };
+        VolumeMountStatus {
+            name: mount.name.clone(),
+            mount_path: mount.mount_path.clone(),
+            read_only: is_read_only.then_some(true),
+            recursive_read_only: is_read_only.then(|| how_far.to_owned()),
+            ..VolumeMountStatus::default()
+        }
+    });
+    Some(told.collect()).filter(|told: &Vec<_>| !told.is_empty())
 }
 
 fn container_id(instance: &Instance) -> String {

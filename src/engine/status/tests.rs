@@ -636,3 +636,33 @@ fn ephemeral_containers_are_told_and_of_no_account() {
         .find(|condition| condition.type_ == "Ready");
     assert_eq!(ready.unwrap().status, "True");
 }
+
+#[test]
+fn mounts_are_told_with_what_became_of_them() {
+    let check = |mount: serde_json::Value, expected: serde_json::Value| {
+        let mut container = container("a");
+        container.volume_mounts = Some(vec![serde_json::from_value(mount).unwrap()]);
+        let told = serde_json::to_value(volume_mounts(&container)).unwrap();
+        assert_eq!(told[0], expected);
+    };
+    let mount = |fields: serde_json::Value| {
+        let mut mount = serde_json::json!({"name": "v", "mountPath": "/v"});
+        json_patch::merge(&mut mount, &fields);
+        mount
+    };
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let plain = mount(json("{}"));
+    check(plain.clone(), plain.clone());
+    check(
+        mount(json(r#"{"subPath": "x", "mountPropagation": "None"}"#)),
+        plain.clone(),
+    );
+    check(mount(json(r#"{"readOnly": false}"#)), plain);
+    let read_only =
+        |how_far: &str| mount(serde_json::json!({"readOnly": true, "recursiveReadOnly": how_far}));
+    check(mount(json(r#"{"readOnly": true}"#)), read_only("Disabled"));
+    check(read_only("Disabled"), read_only("Disabled"));
+    check(read_only("Enabled"), read_only("Enabled"));
+    check(read_only("IfPossible"), read_only("Enabled"));
+    assert_eq!(volume_mounts(&container("a")), None);
+}
