@@ -76,6 +76,13 @@ impl Engine {
         command
     }
 
+    /// A screen of this engine, which goes on without it.
+    pub fn screen(&self) -> Command {
+        let mut command = self.cli();
+        command.args(["--on-exit", "keep"]);
+        command
+    }
+
     fn request(&self, method: &str, path: &str, body: &str) -> Value {
         let mut connection = self.connection.borrow_mut();
         if connection.used.elapsed() > FRESH {

@@ -12,6 +12,7 @@ use alacritty_terminal::event::VoidListener;
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::Config;
+use alacritty_terminal::term::cell::Cell;
 use alacritty_terminal::vte::ansi::Processor;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
@@ -39,6 +40,14 @@ impl Dimensions for Size {
     fn columns(&self) -> usize {
         self.columns.into()
     }
+}
+
+/// What a program wrote by itself.
+pub struct Draws {
+    pub all: usize,
+    /// After these the screen was as before.
+    pub of_nothing: usize,
+    pub bytes: u64,
 }
 
 pub struct Glass {
@@ -137,6 +146,32 @@ impl Glass {
         while let Some(left) = time.checked_sub(begin.elapsed()) {
             self.read(left);
         }
+    }
+
+    /// Looks on for this long and counts what is drawn; a program that writes a frame at once is read at once.
+    pub fn watch_draws(&mut self, time: Duration) -> Draws {
+        let begin = Instant::now();
+        let written = self.written;
+        let (mut all, mut of_nothing) = (0, 0);
+        let mut before = self.cells();
+        while let Some(left) = time.checked_sub(begin.elapsed()) {
+            if self.read(left) {
+                let now = self.cells();
+                all += 1;
+                of_nothing += usize::from(now == before);
+                before = now;
+            }
+        }
+        Draws {
+            all,
+            of_nothing,
+            bytes: self.written - written,
+        }
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        let cells = self.term.grid().display_iter();
+        cells.map(|indexed| indexed.cell.clone()).collect()
     }
 
     /// The time until this is on the screen.

@@ -23,6 +23,7 @@ mod glass;
 mod images;
 mod peers;
 mod screen;
+mod still;
 mod table;
 
 use std::path::Path;

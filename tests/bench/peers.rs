@@ -1,8 +1,9 @@
 //! What podtui is measured against: the C floor and podman.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::api::{time_until_grown, timed_output};
@@ -279,6 +280,80 @@ impl Podman {
             .expect("podman inspect");
         String::from_utf8_lossy(&output.stdout).trim().into()
     }
+}
+
+/// The Docker API of podman, and containers to look at.
+pub struct Service<'a> {
+    podman: &'a Podman,
+    child: Child,
+}
+
+impl Podman {
+    /// Starts containers of these names that do nothing, and a service that tells of them.
+    pub fn serve(&self, names: &[&str]) -> Option<Service<'_>> {
+        for name in names {
+            let sleep = [
+                "run",
+                "-d",
+                "--name",
+                name,
+                IMAGE,
+                "/bin/busybox",
+                "sleep",
+                "1000000",
+            ];
+            self.timed(&sleep);
+        }
+        let child = self
+            .command()
+            .args(["system", "service", "--time=0"])
+            .arg(self.address())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("podman starts");
+        let service = Service {
+            podman: self,
+            child,
+        };
+        let begin = Instant::now();
+        while UnixStream::connect(self.socket()).is_err() {
+            if begin.elapsed() > Duration::from_secs(20) {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(service)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("service.sock")
+    }
+
+    fn address(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+}
+
+impl Service<'_> {
+    pub fn address(&self) -> String {
+        self.podman.address()
+    }
+}
+
+impl Drop for Service<'_> {
+    fn drop(&mut self) {
+        // It may have ended by itself; its containers go with the rest of podman's.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.podman.quiet(&["rm", "-fa", "-t", "0"]);
+    }
+}
+
+pub fn is_installed(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdout(Stdio::null());
+    command.stderr(Stdio::null()).status().is_ok()
 }
 
 /// A shell script that writes `bytes` in lines of `line` bytes and sleeps.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::api;
 use crate::cluster::Cluster;
 use crate::glass::{Glass, Size};
+use crate::still;
 use crate::table::Table;
 
 const SIZE: Size = Size {
@@ -33,21 +34,8 @@ pub fn rows(table: &mut Table, scratch: &Path, wanted: &dyn Fn(&str) -> bool) {
     if wanted("screen-pods") {
         pods(table, &scratch.join("screen-pods"));
     }
-    if wanted("screen-peers") {
-        for peer in ["k9s", "lazydocker", "oxker"] {
-            let is_here = Command::new(peer)
-                .arg("--version")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok();
-            let text = if is_here {
-                "installed, but not driven by this program"
-            } else {
-                "not installed"
-            };
-            println!("{peer}: {text}; no figure");
-        }
+    if wanted("screen-still") {
+        still::rows(table, &scratch.join("screen-still"));
     }
 }
 

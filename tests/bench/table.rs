@@ -130,7 +130,7 @@ impl Table {
 }
 
 /// Minimum, median and 90th percentile.
-fn spread(times: &[Duration]) -> [Duration; 3] {
+pub fn spread(times: &[Duration]) -> [Duration; 3] {
     [0, 50, 90].map(|percent| at(times, percent))
 }
 
@@ -140,7 +140,7 @@ fn at(times: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
 
-fn milliseconds(time: Duration) -> String {
+pub fn milliseconds(time: Duration) -> String {
     let milliseconds = time.as_secs_f64() * 1e3;
     if milliseconds < 100.0 {
         format!("{milliseconds:.1}")
