@@ -2,36 +2,32 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Event;
 
+use super::packed::Packed;
 use crate::base::Uid;
 use crate::model::{Kind, Object};
 
 /// An object as a row keeps it.
 ///
-/// A pod is some 18 KiB in memory and 3 KiB as text, because its type has room for every field there is. So a
-/// pod that nobody else holds, which is one that came over a socket, is kept as text and read again when somebody wants
-/// to know more of it than its row says. Objects of the engine in this process are shared with it as they are.
+/// A pod is some 18 KiB in memory and half a KiB as packed text, because its type has room for every field there is. So
+/// a pod that nobody else holds, which is one that came over a socket, is kept as text and read again when somebody
+/// wants to know more of it than its row says. Objects of the engine in this process are shared with it as they are.
 #[derive(Clone, Debug)]
 pub(in crate::tui) enum Kept {
     Whole(Object),
-    Text {
-        kind: Kind,
-        uid: Uid,
-        text: Box<[u8]>,
-    },
+    Text { kind: Kind, uid: Uid, text: Packed },
 }
 
 impl Kept {
     pub(super) fn of(object: Object) -> Self {
         let text = match &object {
-            Object::Pod(pod) if Arc::strong_count(pod) == 1 => serde_json::to_vec(&**pod).ok(),
+            Object::Pod(pod) if Arc::strong_count(pod) == 1 => Packed::of(&**pod),
             _ => None,
         };
         match text {
             Some(text) => Self::Text {
                 kind: object.kind(),
                 uid: object.uid(),
-                // A copy of its exact length: what was written into is larger, and cut off it leaves a hole behind.
-                text: Box::from(&*text),
+                text,
             },
             None => Self::Whole(object),
         }
@@ -49,7 +45,7 @@ impl Kept {
     pub(in crate::tui) fn to_object(&self) -> Object {
         match self {
             Self::Whole(object) => object.clone(),
-            Self::Text { kind, text, .. } => Object::from_slice(*kind, text)
+            Self::Text { kind, text, .. } => Object::from_slice(*kind, &text.text())
                 .expect("the text was written from an object of this kind"),
         }
     }

@@ -6,6 +6,7 @@ mod facts;
 mod kept;
 mod labels;
 mod metrics;
+mod packed;
 mod processes;
 mod story;
 
