@@ -227,7 +227,10 @@ impl List {
                 .is_some_and(|row| row.key == *key);
             let found = || {
                 let row = collections.get(self.kind)?.get(key)?;
-                self.order.find(row, metrics)
+                // Usage may have gone on since the rows were sorted by it.
+                let is_it = |row: &Arc<Row>| row.key == *key;
+                let searched = || self.rows().iter().position(is_it);
+                self.order.find(row, metrics).or_else(searched)
             };
             same.then_some(self.index).or_else(found)
         });

@@ -59,6 +59,8 @@ pub(super) enum Msg {
         id: SessionId,
         news: TtyNews,
     },
+    /// A part of a reading of many pods; the rest comes at once.
+    MetricsPart(Vec<PodMetrics>),
     Metrics(Result<Vec<PodMetrics>, String>),
     Processes(Target, Result<PodProcesses, String>),
     Story(Target, Result<Vec<Incident>, String>),

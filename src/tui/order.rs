@@ -40,14 +40,28 @@ impl Order {
         }
     }
 
+    /// Of rows that come by namespace and name.
     pub(super) fn of(rows: Vec<&Arc<Row>>, sort: Sort, metrics: &Metrics) -> Self {
         let mut keyed: Vec<(Key, &Arc<Row>)> = rows
             .into_iter()
             .map(|row| (Key::of(row, sort.column, metrics), row))
             .collect();
-        keyed.sort_by(|(left, left_row), (right, right_row)| {
-            compare(sort, (left, left_row), (right, right_row))
-        });
+        // Rows come by namespace and name, and that is how equal ones stand when there is one namespace only: then
+        // nothing more needs to be compared.
+        let is_by_name =
+            matches!(&*keyed, [(_, first), .., (_, last)] if first.namespace() == last.namespace());
+        if is_by_name {
+            keyed.sort_by(|(left, left_row), (right, right_row)| {
+                compare_values(sort.column, (left, left_row), (right, right_row))
+            });
+            if sort.is_reversed {
+                keyed.reverse();
+            }
+        } else {
+            keyed.sort_by(|(left, left_row), (right, right_row)| {
+                compare(sort, (left, left_row), (right, right_row))
+            });
+        }
         let (keys, rows) = keyed
             .into_iter()
             .map(|(key, row)| (key, Arc::clone(row)))
@@ -135,10 +149,7 @@ impl Order {
 }
 
 fn compare(sort: Sort, left: (&Key, &Row), right: (&Key, &Row)) -> Ordering {
-    let text = |(key, row)| text_of(key, row, sort.column);
-    let numbers = left.0.number.cmp(&right.0.number);
-    let order = numbers
-        .then_with(|| text(left).cmp(&text(right)))
+    let order = compare_values(sort.column, left, right)
         .then_with(|| left.1.key.name.cmp(&right.1.key.name))
         .then_with(|| left.1.key.namespace.cmp(&right.1.key.namespace));
     if sort.is_reversed {
@@ -146,6 +157,13 @@ fn compare(sort: Sort, left: (&Key, &Row), right: (&Key, &Row)) -> Ordering {
     } else {
         order
     }
+}
+
+/// By what the column says alone.
+fn compare_values(column: ColumnId, left: (&Key, &Row), right: (&Key, &Row)) -> Ordering {
+    let text = |(key, row)| text_of(key, row, column);
+    let numbers = left.0.number.cmp(&right.0.number);
+    numbers.then_with(|| text(left).cmp(&text(right)))
 }
 
 fn text_of<'a>(key: &'a Key, row: &'a Row, column: ColumnId) -> Option<&'a str> {

@@ -101,6 +101,7 @@ fn summary(msg: &Msg) -> String {
             };
             format!("{id:?}: {news}")
         }
+        Msg::MetricsPart(readings) => format!("metrics of {} pods and more", readings.len()),
         Msg::Metrics(result) => format!("metrics of {:?} pods", result.as_ref().map(Vec::len)),
         Msg::Processes(target, result) => {
             let count = result.as_ref().map(|found| found.total);

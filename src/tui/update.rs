@@ -42,6 +42,11 @@ pub(super) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Mouse(event) if event.kind == MouseEventKind::Moved => {
             terminal::on_mouse(model, event).unwrap_or_default()
         }
+        // It is shown when all of it is there.
+        Msg::MetricsPart(readings) => {
+            model.metrics.add(readings);
+            Vec::new()
+        }
         // Nor do processes that do what they did before.
         Msg::Processes(target, reading) => {
             model.pending.is_dirty |= model.inspector.processes.update(&target, reading);
@@ -134,6 +139,7 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 model.say(word);
             }
         }
+        Msg::MetricsPart(readings) => model.metrics.add(readings),
         Msg::Metrics(Ok(readings)) => {
             model.metrics.update(readings);
             model.pending.is_list_stale |= depends_on_usage(model.list.sort.column);

@@ -240,14 +240,39 @@ pub(in crate::tui) struct Metrics {
     namespaces: HashMap<String, HashMap<String, Usage>>,
     total: Option<(u64, u64)>,
     round: u64,
+    /// Readings of this round have come, and more will.
+    is_open: bool,
+    /// Pods of the last round.
+    pods: usize,
 }
 
 impl Metrics {
-    /// Takes a reading of all pods in view; pods that are not in it are forgotten.
+    /// Takes a reading of all pods in view, or what is left of it; pods that are not in it are forgotten.
     pub(in crate::tui) fn update(&mut self, readings: Vec<PodMetrics>) {
-        self.round += 1;
+        self.add(readings);
+        self.is_open = false;
         let round = self.round;
-        let coarseness = coarseness(readings.len());
+        self.namespaces.retain(|_, pods| {
+            pods.retain(|_, usage| usage.round == round);
+            !pods.is_empty()
+        });
+        let sum = |(cpu, memory), usage: &Usage| {
+            (cpu + usage.cpu_millicores, memory + usage.memory_bytes)
+        };
+        let pods = self.namespaces.values().flat_map(HashMap::values);
+        let total = pods.fold((0, 0), sum);
+        self.total = (!self.namespaces.is_empty()).then_some(total);
+        self.pods = self.namespaces.values().map(HashMap::len).sum();
+    }
+
+    /// Takes a part of a reading.
+    pub(in crate::tui) fn add(&mut self, readings: Vec<PodMetrics>) {
+        if !self.is_open {
+            self.round += 1;
+            self.is_open = true;
+        }
+        let round = self.round;
+        let coarseness = coarseness(self.pods);
         for reading in readings {
             if !self.namespaces.contains_key(&reading.namespace) {
                 let name = reading.namespace.clone();
@@ -265,16 +290,6 @@ impl Metrics {
                 usage.add(&reading, coarseness);
             }
         }
-        self.namespaces.retain(|_, pods| {
-            pods.retain(|_, usage| usage.round == round);
-            !pods.is_empty()
-        });
-        let sum = |(cpu, memory), usage: &Usage| {
-            (cpu + usage.cpu_millicores, memory + usage.memory_bytes)
-        };
-        let pods = self.namespaces.values().flat_map(HashMap::values);
-        let total = pods.fold((0, 0), sum);
-        self.total = (!self.namespaces.is_empty()).then_some(total);
     }
 
     pub(in crate::tui) fn of(&self, namespace: &str, name: &str) -> Option<&Usage> {
@@ -371,6 +386,22 @@ mod tests {
         assert_eq!(usage.memory_steps(10)[3], Some(9));
         assert!(usage.memory_steps(10).iter().all(Option::is_some));
         assert_eq!(coarseness(1_000_000), COARSEST);
+    }
+
+    #[test]
+    fn a_reading_in_parts_is_one_reading() {
+        let of = |name: &str| PodMetrics {
+            name: name.to_owned(),
+            ..reading(0, 2, 0)
+        };
+        let mut metrics = Metrics::default();
+        metrics.add(vec![of("a")]);
+        assert_eq!(metrics.total(), None);
+        metrics.update(vec![of("b")]);
+        assert_eq!(metrics.total(), Some((0, 4)));
+        metrics.update(vec![of("b")]);
+        assert!(metrics.of("n", "a").is_none());
+        assert_eq!(metrics.total(), Some((0, 2)));
     }
 
     #[test]
