@@ -57,7 +57,9 @@ pub fn rows(table: &mut Table, scratch: &Path) {
     };
     for (program, _) in programs.iter().filter(|(_, is_installed)| *is_installed) {
         let command = || {
-            let mut command = Command::new(program);
+            // lazydocker opens /dev/tty, so the terminal has to be its own; setsid becomes the program.
+            let mut command = Command::new("setsid");
+            command.args(["--ctty", program]);
             command.env("DOCKER_HOST", service.address());
             // Files of their own do not become those of the user.
             command.env("HOME", scratch).env("XDG_CONFIG_HOME", scratch);
