@@ -4,6 +4,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::chain::Place;
 use super::digest::{Algorithm, Digest};
 use super::reference::Reference;
 use super::store::{Store, StoredImage, StoredLayer, WriteLock, io_error};
@@ -21,7 +22,14 @@ pub(super) fn import(store: &Store, tar: &Path, name: &str) -> Result<ImageRecor
     let source = File::open(tar).map_err(io_error("open", tar))?;
     let lock = store.lock()?;
     let archive = tar.display().to_string();
-    let layer = store.add_layer(&lock, &archive, Algorithm::Sha256, source, |_| Ok(()))?;
+    let layer = store.add_layer(
+        &lock,
+        &archive,
+        Algorithm::Sha256,
+        source,
+        &Place::Lowest,
+        |_| Ok(()),
+    )?;
     let created = Timestamp::now().to_string();
     add_single_layer(store, &lock, layer, tagged, &Value::Null, Some(&created))
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::chain::LayerId;
 use super::digest::Digest;
 use super::store::{Store, StoredLayer};
 
@@ -28,40 +29,72 @@ impl Leases {
     }
 }
 
-/// Keeps the layer of a diff id until dropped. The last lease of a layer that no image came to name takes
-/// the layer with it, so dropping it may
-/// block, and nobody may drop one while holding the write lock.
+/// Keeps a layer until dropped, whether it turns out to depend on what is below it or not. The last lease of
+/// a layer that no image came to name takes the layer with it, so dropping it may block, and nobody may drop
+/// one while holding the write lock.
 #[derive(Debug)]
 pub(super) struct Lease {
     store: Arc<Store>,
-    diff_id: Digest,
+    id: LayerId,
 }
 
 impl Lease {
-    pub(super) fn take(store: &Arc<Store>, diff_id: &Digest) -> Self {
-        let mut held = store
-            .leases
-            .held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        held.entry(diff_id.clone()).or_default().count += 1;
-        Self {
+    pub(super) fn take(store: &Arc<Store>, id: &LayerId) -> Self {
+        let lease = Self {
             store: Arc::clone(store),
-            diff_id: diff_id.clone(),
+            id: id.clone(),
+        };
+        let mut held = lease.lock();
+        for key in lease.keys() {
+            held.entry(key.clone()).or_default().count += 1;
         }
+        drop(held);
+        lease
     }
 
     /// The layer is complete.
     pub(super) fn fulfil(&self, layer: StoredLayer) {
         let mut held = self.lock();
-        if let Some(held) = held.get_mut(&self.diff_id) {
+        if let Some(held) = held.get_mut(layer.key()) {
             held.layer = Some(layer);
         }
     }
 
     /// What another holder of a lease has unpacked.
     pub(super) fn layer(&self) -> Option<StoredLayer> {
-        self.lock().get(&self.diff_id)?.layer.clone()
+        let held = self.lock();
+        let mut layers = self
+            .keys()
+            .into_iter()
+            .filter_map(|key| held.get(key)?.layer.clone());
+        layers.find(|layer| layer.is(&self.id))
+    }
+
+    /// The same twice for the lowest layer.
+    const fn keys(&self) -> [&Digest; 2] {
+        [&self.id.diff_id, &self.id.chain]
+    }
+
+    /// Lets go; the keys that nobody holds any more.
+    fn release(&self) -> Vec<&Digest> {
+        let mut held = self.lock();
+        let mut free = Vec::new();
+        for key in self.keys() {
+            let Some(one) = held.get_mut(key) else {
+                continue;
+            };
+            one.count -= 1;
+            if one.count == 0 {
+                held.remove(key);
+                free.push(key);
+            }
+        }
+        free
+    }
+
+    fn is_unneeded(&self, key: &Digest) -> bool {
+        let named = || self.store.named_layer(|layer| layer.key() == key);
+        self.store.layer_path(key).is_dir() && matches!(named(), Ok(None))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Digest, Held>> {
@@ -72,17 +105,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut held = self.lock();
-        let Some(one) = held.get_mut(&self.diff_id) else {
-            return;
-        };
-        one.count -= 1;
-        if one.count > 0 {
-            return;
-        }
-        held.remove(&self.diff_id);
-        drop(held);
-        if !matches!(self.store.known_layer(&self.diff_id), Ok(None)) {
+        if !self.release().into_iter().any(|key| self.is_unneeded(key)) {
             return;
         }
         let removed = self

@@ -7,7 +7,9 @@
 //!
 //! [`LocalImages`] is the store on this machine. Changes happen under a file lock and become visible with the
 //! rename of `index.json`; a layer is complete from the moment it has its name. What a crash leaves behind
-//! is removed by the next open. Layer archives are not kept once they are unpacked; how they were put
+//! is removed by the next open. A layer is kept under its diff ID and shared by all images that have it; one
+//! with hard links into the layers below it holds copies of their files, so it is kept under its chain ID and
+//! shared by images that have the same layers up to it. Layer archives are not kept once they are unpacked; how they were put
 //! together is, so that `image save` gives an image with the same ID.
 //!
 //! Registries are spoken to in [`registry`], with the credentials of [`credentials`]; [`pull`] makes images of
@@ -16,6 +18,7 @@
 //! Deliberately absent: mounting (the shim does it), pull policy and its back-off (the engine decides).
 
 mod api;
+mod chain;
 mod config;
 mod credentials;
 mod decompress;

@@ -1,16 +1,21 @@
 //! An index that cannot be read is put aside and made anew: from its backup, else from the configurations
 //! and layers that are there. Without the backup the images have lost their names.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde_json::json;
 
 use super::ImageError;
+use super::chain::LayerId;
 use super::config;
 use super::digest::Digest;
-use super::store::{INDEX_VERSION, IndexFile, Store, StoredImage, WriteLock, entries, io_error};
+use super::store::{
+    INDEX_VERSION, IndexFile, Store, StoredImage, StoredLayer, WriteLock, entries, io_error,
+};
 
 #[derive(Debug, PartialEq, Eq)]
 enum Reading {
@@ -104,31 +109,44 @@ impl Store {
         if path.file_name()?.to_str()? != id.hex() {
             return None;
         }
-        let diff_ids = config::parse(&bytes).ok()?.diff_ids;
-        let layers: Option<Vec<_>> = diff_ids
-            .iter()
-            .map(|diff_id| {
-                let directory = self.layer_path(diff_id);
-                directory
-                    .is_dir()
-                    .then(|| json!({"diffId": diff_id, "size": size_of(&directory)}))
-            })
-            .collect();
+        let ids = LayerId::all(&config::parse(&bytes).ok()?.diff_ids);
+        let layers: Option<Vec<StoredLayer>> =
+            ids.into_iter().map(|id| self.found_layer(id)).collect();
         // As an index of the first version would have it: nothing is known but this.
         let entry = json!({"id": id, "names": [], "repoDigests": [], "layers": layers?});
         serde_json::from_value(entry).ok()
     }
+
+    fn found_layer(&self, id: LayerId) -> Option<StoredLayer> {
+        let (own, on_others) = (self.layer_path(&id.diff_id), self.layer_path(&id.chain));
+        let (directory, chain) = match own.is_dir() {
+            true => (own, None),
+            false => (on_others, Some(id.chain)),
+        };
+        directory.is_dir().then(|| StoredLayer {
+            diff_id: id.diff_id,
+            size: size_of(&directory),
+            chain,
+        })
+    }
 }
 
-/// Bytes of all files below; what cannot be looked at counts nothing.
+/// Bytes of all files below, of one with several names once; what cannot be looked at counts nothing.
 fn size_of(directory: &Path) -> u64 {
-    entries(directory)
-        .unwrap_or_default()
-        .iter()
-        .map(|path| match fs::symlink_metadata(path) {
-            Ok(found) if found.is_dir() => size_of(path),
-            Ok(found) if found.is_file() => found.len(),
-            _ => 0,
-        })
-        .sum()
+    let (mut seen, mut total) = (HashSet::new(), 0);
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        for path in entries(&directory).unwrap_or_default() {
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_dir() => waiting.push(path),
+                Ok(found)
+                    if found.is_file() && (found.nlink() == 1 || seen.insert(found.ino())) =>
+                {
+                    total += found.len();
+                }
+                _ => {}
+            }
+        }
+    }
+    total
 }

@@ -10,11 +10,12 @@ use tar::{Builder, EntryType, Header};
 use tokio::sync::mpsc;
 
 use super::ImageError;
+use super::chain::LayerId;
 use super::digest::{Algorithm, Digest, HashingReader};
 use super::lease::Lease;
 use super::local::{Found, find};
 use super::reference::Reference;
-use super::store::{Store, StoredImage, io_error};
+use super::store::{Store, StoredImage, StoredLayer, io_error};
 use super::unpack::{ArchiveReader, archive_length};
 
 /// Bytes that go to the reader at once.
@@ -43,6 +44,8 @@ struct Image {
 }
 
 struct Layer {
+    /// Under which its files are kept.
+    key: Digest,
     length: u64,
     _lease: Lease,
 }
@@ -59,9 +62,10 @@ impl Saving {
                 known.names.extend(name);
                 continue;
             }
-            for layer in &stored.layers {
+            let ids = LayerId::all(stored.layers.iter().map(|layer| &layer.diff_id));
+            for (layer, id) in stored.layers.iter().zip(&ids) {
                 if !layers.contains_key(&layer.diff_id) {
-                    let prepared = prepare_layer(store, text, &layer.diff_id)?;
+                    let prepared = prepare_layer(store, text, layer, id)?;
                     layers.insert(layer.diff_id.clone(), prepared);
                 }
             }
@@ -135,10 +139,10 @@ impl Saving {
         diff_id: &Digest,
         layer: &Layer,
     ) -> Result<(), ImageError> {
-        let place = self.store.layer_path(diff_id);
+        let place = self.store.layer_path(&layer.key);
         let failed = |error| io_error("put together the layer", &place)(error);
         let root = File::open(&place).map_err(failed)?;
-        let recipe = File::open(self.store.recipe_path(diff_id)).map_err(failed)?;
+        let recipe = File::open(self.store.recipe_path(&layer.key)).map_err(failed)?;
         let made = ArchiveReader::new(recipe, root.as_fd()).map_err(failed)?;
         let mut made = HashingReader::new(made, Algorithm::Sha256);
         let mut header = header(EntryType::Regular, 0o644, layer.length);
@@ -191,17 +195,23 @@ fn name_of(text: &str, stored: &StoredImage) -> Option<String> {
     stored.names.contains(&tagged).then_some(tagged)
 }
 
-fn prepare_layer(store: &Arc<Store>, image: &str, diff_id: &Digest) -> Result<Layer, ImageError> {
-    let lease = Lease::take(store, diff_id);
-    let path = store.recipe_path(diff_id);
+fn prepare_layer(
+    store: &Arc<Store>,
+    image: &str,
+    layer: &StoredLayer,
+    id: &LayerId,
+) -> Result<Layer, ImageError> {
+    let lease = Lease::take(store, id);
+    let path = store.recipe_path(layer.key());
     let recipe = File::open(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => ImageError::NoRecipe {
             image: image.to_owned(),
-            layer: diff_id.to_string(),
+            layer: layer.diff_id.to_string(),
         },
         _ => io_error("open", &path)(error),
     })?;
     Ok(Layer {
+        key: layer.key().clone(),
         length: archive_length(recipe).map_err(io_error("read", &path))?,
         _lease: lease,
     })

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock, statvfs, syncfs};
 use serde::{Deserialize, Serialize};
 
+use super::chain::{LayerId, Place};
 use super::config::{self, CONFIG_MAX};
 use super::credentials::Proof;
 use super::digest::{Algorithm, Digest};
@@ -51,6 +52,20 @@ pub(super) struct StoredLayer {
     pub(super) diff_id: Digest,
     /// Unpacked bytes.
     pub(super) size: u64,
+    /// Its chain ID, when it holds copies of files of the layers below and is not to be had without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) chain: Option<Digest>,
+}
+
+impl StoredLayer {
+    /// Under which its files are kept.
+    pub(super) fn key(&self) -> &Digest {
+        self.chain.as_ref().unwrap_or(&self.diff_id)
+    }
+
+    pub(super) fn is(&self, id: &LayerId) -> bool {
+        self.diff_id == id.diff_id && self.chain.as_ref().is_none_or(|chain| *chain == id.chain)
+    }
 }
 
 /// Identity of a version of the index file: inode, and change time in nanoseconds.
@@ -67,8 +82,8 @@ struct Cache {
 ///
 /// * `index.json` — which images there are; replaced as a whole. `index.backup.json` — the same once more.
 /// * `blobs/sha256/<hex>` — image configurations.
-/// * `layers/<hex of the diff id>/` — unpacked layers, complete from the moment they have this name.
-/// * `recipes/<hex of the diff id>` — how the layer's archive can be made of it again.
+/// * `layers/<hex of the diff or chain id>/` — unpacked layers, complete from the moment they have this name.
+/// * `recipes/<the same>` — how the layer's archive can be made of it again.
 /// * `tmp/` — what is being made; emptied when a store is opened and nobody else is writing.
 /// * `partial/<algorithm>-<hex>` — layers on their way from a registry, compressed; kept when a download
 ///   breaks off so that the next one goes on from there, removed when their image is complete or when they
@@ -240,27 +255,49 @@ impl Store {
         self.root.join("partial").join(name)
     }
 
-    /// Unpacked size of a layer that is already here.
-    pub(super) fn known_layer(&self, diff_id: &Digest) -> Result<Option<StoredLayer>, ImageError> {
+    /// A layer that is already here, on these layers.
+    pub(super) fn known_layer(&self, id: &LayerId) -> Result<Option<StoredLayer>, ImageError> {
+        self.named_layer(|layer| layer.is(id))
+    }
+
+    /// A layer that an image names.
+    pub(super) fn named_layer(
+        &self,
+        fits: impl Fn(&StoredLayer) -> bool,
+    ) -> Result<Option<StoredLayer>, ImageError> {
         self.with_cache(|cache| {
             cache
                 .images
                 .iter()
                 .flat_map(|image| &image.layers)
-                .find(|layer| layer.diff_id == *diff_id)
+                .find(|layer| fits(layer))
                 .cloned()
         })
     }
 
-    /// Unpacks one layer. It gets its place only when `verify` accepts what went through.
-    pub(super) fn add_layer(
+    /// Where the next layer comes, on these (lowest first).
+    pub(super) fn place(&self, below: &[StoredLayer], id: &LayerId) -> Place {
+        if below.is_empty() {
+            return Place::Lowest;
+        }
+        let below = below.iter().rev().map(|layer| self.layer_path(layer.key()));
+        Place::On {
+            below: without_repetition(below.collect()),
+            chain: id.chain.clone(),
+        }
+    }
+
+    /// Unpacks one layer. It gets its name only when `verify` accepts what went through. `None` when it has
+    /// hard links into layers below that are not known yet.
+    pub(super) fn try_add_layer(
         &self,
         held: &impl Working,
         archive: &str,
         algorithm: Algorithm,
         source: impl Read,
+        at: &Place,
         verify: impl FnOnce(&Unpacked) -> Result<(), String>,
-    ) -> Result<StoredLayer, ImageError> {
+    ) -> Result<Option<StoredLayer>, ImageError> {
         let bad = |reason: String| ImageError::BadArchive {
             archive: archive.to_owned(),
             reason,
@@ -283,8 +320,10 @@ impl Store {
             .open(recipe.path())
             .map_err(io_error("create", recipe.path()))?;
         let limits = self.disk_limits()?;
-        let unpacked = unpack_layer(source, algorithm, root.as_fd(), limits, out).map_err(
-            |error| match error {
+        let lower = open_lower(at)?;
+        let unpacked = match unpack_layer(source, algorithm, root.as_fd(), lower, limits, out) {
+            Err(TarError::LinksBelow) if matches!(at, Place::Floating) => return Ok(None),
+            other => other.map_err(|error| match error {
                 TarError::Write { source, .. } | TarError::Read(source)
                     if source.kind() == ErrorKind::StorageFull =>
                 {
@@ -294,13 +333,21 @@ impl Store {
                     }
                 }
                 error => bad(error.to_string()),
-            },
-        )?;
+            })?,
+        };
         verify(&unpacked).map_err(bad)?;
+        let layer = StoredLayer {
+            chain: match at {
+                Place::On { chain, .. } if unpacked.needs_lower => Some(chain.clone()),
+                Place::On { .. } | Place::Lowest | Place::Floating => None,
+            },
+            diff_id: unpacked.diff_id,
+            size: unpacked.size,
+        };
         // First: a layer that is there has its recipe.
-        let place = self.recipe_path(&unpacked.diff_id);
+        let place = self.recipe_path(layer.key());
         fs::rename(recipe.path(), &place).map_err(io_error("rename", &place))?;
-        let target = self.layer_path(&unpacked.diff_id);
+        let target = self.layer_path(layer.key());
         match fs::rename(path, &target) {
             Ok(()) => {}
             // The same layer is there already, whole.
@@ -311,10 +358,21 @@ impl Store {
                 ) => {}
             Err(error) => return Err(io_error("rename", &target)(error)),
         }
-        Ok(StoredLayer {
-            diff_id: unpacked.diff_id,
-            size: unpacked.size,
-        })
+        Ok(Some(layer))
+    }
+
+    /// As [`Self::try_add_layer`], where everything below is here.
+    pub(super) fn add_layer(
+        &self,
+        held: &impl Working,
+        archive: &str,
+        algorithm: Algorithm,
+        source: impl Read,
+        at: &Place,
+        verify: impl FnOnce(&Unpacked) -> Result<(), String>,
+    ) -> Result<StoredLayer, ImageError> {
+        self.try_add_layer(held, archive, algorithm, source, at, verify)?
+            .ok_or(ImageError::Interrupted)
     }
 
     /// Enters an image whose layers are all here. A name that another image had moves to this one.
@@ -390,12 +448,12 @@ impl Store {
         self.remove_unused(lock)
     }
 
-    pub(super) fn layer_path(&self, diff_id: &Digest) -> PathBuf {
-        self.root.join("layers").join(diff_id.hex())
+    pub(super) fn layer_path(&self, key: &Digest) -> PathBuf {
+        self.root.join("layers").join(key.hex())
     }
 
-    pub(super) fn recipe_path(&self, diff_id: &Digest) -> PathBuf {
-        self.root.join("recipes").join(diff_id.hex())
+    pub(super) fn recipe_path(&self, key: &Digest) -> PathBuf {
+        self.root.join("recipes").join(key.hex())
     }
 
     pub(super) fn index_path(&self) -> PathBuf {
@@ -519,7 +577,7 @@ impl Store {
             .layers
             .iter()
             .rev()
-            .map(|layer| self.layer_path(&layer.diff_id))
+            .map(|layer| self.layer_path(layer.key()))
             .collect();
         let layers = without_repetition(layers);
         if let Some(missing) = layers.iter().find(|layer| !layer.is_dir()) {
@@ -568,9 +626,9 @@ impl Store {
         // Nobody may lease between the look and the removal.
         self.leases.with_all(|leased| {
             let (layers, blobs) = self.with_cache(|cache| {
-                let diff_ids = cache.images.iter().flat_map(|image| &image.layers);
-                let layers: BTreeSet<String> = diff_ids
-                    .map(|layer| layer.diff_id.hex().to_owned())
+                let named = cache.images.iter().flat_map(|image| &image.layers);
+                let layers: BTreeSet<String> = named
+                    .map(|layer| layer.key().hex().to_owned())
                     .chain(leased.map(|digest| digest.hex().to_owned()))
                     .collect();
                 let ids = cache.images.iter();
@@ -594,6 +652,18 @@ impl Store {
             }
             Ok(())
         })
+    }
+}
+
+fn open_lower(at: &Place) -> Result<Option<Vec<OwnedFd>>, ImageError> {
+    let open = |path: &PathBuf| {
+        let opened = File::open(path).map_err(io_error("open", path))?;
+        Ok(OwnedFd::from(opened))
+    };
+    match at {
+        Place::Lowest => Ok(Some(Vec::new())),
+        Place::Floating => Ok(None),
+        Place::On { below, .. } => below.iter().map(open).collect::<Result<_, _>>().map(Some),
     }
 }
 

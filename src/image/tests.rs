@@ -304,6 +304,49 @@ async fn docker_archives_load_with_links_between_layers() {
 }
 
 /// Cases 23 and 24 of the fifty attack cases.
+/// The same archive on two bases: two layers, for one holds a copy of what the other has not.
+#[tokio::test]
+async fn layers_that_link_to_others_are_kept_with_them() {
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let mut layout = Layout::new();
+    let top = Tar::default().hard_link("again", "file").bytes();
+    let plain = Tar::default().file("beside", b"b").bytes();
+    for name in ["one", "two"] {
+        let base = Tar::default().file("file", name.as_bytes()).bytes();
+        let layers = [base, top.clone(), plain.clone()];
+        let layers = layers.map(|tar| (tar.clone(), gzip(&tar)));
+        let manifest = layout.manifest(&layers);
+        layout.list(manifest, &format!("localhost/{name}:v1"));
+    }
+    let members = layout.finish();
+    let path = fixture.write("both.tar", &archive(&members));
+    let images = &fixture.images;
+    images.load(&path).await.unwrap();
+    // Two bases, two tops, one that lies on both.
+    assert_eq!((fixture.layer_count(), fixture.leftovers()), (5, 0));
+    for name in ["one", "two"] {
+        let record = images.status(&format!("localhost/{name}:v1")).await;
+        let record = record.unwrap().unwrap();
+        let read = |file: &str| std::fs::read_to_string(record.layers[1].join(file)).unwrap();
+        assert_eq!((read("file"), read("again")), (name.into(), name.into()));
+        assert_eq!(record.size, 3 + 3 + 1, "the copy counts");
+    }
+    // Found again without an index, and gone with the last image that has them.
+    fixture.write("images/index.json", b"?");
+    fixture.write("images/index.backup.json", b"?");
+    let reopened = LocalImages::open(&fixture.path("images"), ImageSettings::default()).unwrap();
+    let told = reopened.repaired().unwrap();
+    assert!(told.contains("2 images were found again"), "{told}");
+    let records = reopened.list().await.unwrap();
+    assert!(records.iter().all(|record| record.size == 7), "{records:?}");
+    reopened.remove(&records[0].id, false, &[]).await.unwrap();
+    assert_eq!(fixture.layer_count(), 3);
+    reopened.remove(&records[1].id, false, &[]).await.unwrap();
+    assert_eq!((fixture.layer_count(), fixture.leftovers()), (0, 0));
+}
+
 #[tokio::test]
 async fn archives_that_lie_are_refused_and_leave_nothing() {
     let Some(fixture) = Fixture::new() else {

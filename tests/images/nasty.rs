@@ -105,19 +105,26 @@ fn ours(podtui: &Podtui, name: &str) -> BTreeMap<PathBuf, String> {
     let store = podtui.state().join("images/layers");
     let empty = podtui.path().join("empty");
     fs::create_dir_all(&empty).expect("a directory");
-    // Two at least: overlayfs takes no single lower directory without an upper one.
+    let mut chain = String::new();
     let mut lower: Vec<String> = layers
         .iter()
-        .rev()
         .map(|layer| {
-            let hex = layer
-                .as_str()
-                .expect("a digest")
-                .trim_start_matches("sha256:");
-            store.join(hex).display().to_string()
+            let diff_id = layer.as_str().expect("a digest");
+            chain = match chain.as_str() {
+                "" => diff_id.to_owned(),
+                below => crate::fake::digest(format!("{below} {diff_id}").as_bytes()),
+            };
+            // One that has hard links into others is kept under its chain ID.
+            let place = |id: &str| store.join(id.trim_start_matches("sha256:"));
+            let place = [place(diff_id), place(&chain)]
+                .into_iter()
+                .find(|place| place.is_dir());
+            place.expect("a layer").display().to_string()
         })
-        .chain([empty.display().to_string()])
         .collect();
+    lower.reverse();
+    // Two at least: overlayfs takes no single lower directory without an upper one.
+    lower.push(empty.display().to_string());
     // As the engine has it: the same directory twice is refused by the kernel.
     let mut seen = std::collections::BTreeSet::new();
     lower.retain(|layer| seen.insert(layer.clone()));
@@ -307,6 +314,99 @@ fn images() -> Vec<(&'static str, Vec<Layer>)> {
                 Layer::new().file(".wh.h1", b""),
             ],
         ),
+        (
+            "link-below",
+            vec![base(), Layer::new().hard_link("hard", "f")],
+        ),
+        (
+            "link-below-deep",
+            vec![
+                base().owned(b"d/sub", EntryType::Directory, b"", b"", (0o2710, 7, 8)),
+                Layer::new().file("other", b"o"),
+                Layer::new()
+                    .hard_link("top", "d/sub/deep")
+                    .hard_link("again", "d/sub/deep")
+                    .hard_link("chained", "again"),
+            ],
+        ),
+        ("link-below-metadata", {
+            let layer = Layer::new()
+                .pax(&pax("SCHILY.xattr.security.capability", &capability))
+                .file("ping", b"x")
+                .pax(&pax("mtime", b"1234567890.123456789"))
+                .file("timed", b"x")
+                .raw(b"fifo", EntryType::Fifo, b"", b"")
+                .link("symbolic", "nowhere");
+            vec![
+                owned(layer, "setuid", 0o6755, 1000, 1001),
+                ["ping", "timed", "fifo", "symbolic", "setuid"]
+                    .iter()
+                    .fold(Layer::new(), |layer, name| {
+                        layer.hard_link(&format!("{name}.hard"), name)
+                    }),
+            ]
+        }),
+        (
+            "link-below-of-many-names",
+            vec![
+                base().hard_link("h1", "f").hard_link("d/h2", "f"),
+                Layer::new().hard_link("h3", "h1"),
+            ],
+        ),
+        (
+            "link-below-of-a-hidden-name",
+            vec![
+                base().hard_link("h1", "f").hard_link("d/h2", "f"),
+                Layer::new().file("d/.wh.h2", b"").directory("d"),
+                Layer::new().file("f", b"another f"),
+                Layer::new().hard_link("h3", "h1"),
+            ],
+        ),
+        (
+            "link-below-and-hidden",
+            vec![
+                base(),
+                Layer::new()
+                    .hard_link("x", "f")
+                    .hard_link("y", "d/sub/deep")
+                    .hard_link("z", "d/a")
+                    .file(".wh.f", b"")
+                    .file("d/.wh.sub", b"")
+                    .directory("d")
+                    .file("d/.wh.a", b""),
+            ],
+        ),
+        (
+            "link-below-and-opaque",
+            vec![
+                base(),
+                Layer::new()
+                    .directory("d")
+                    .hard_link("d/new", "d/sub/deep")
+                    .hard_link("x", "d/a")
+                    .file("d/.wh..wh..opq", b""),
+            ],
+        ),
+        (
+            "link-below-and-replaced",
+            vec![
+                base(),
+                Layer::new()
+                    .hard_link("x", "f")
+                    .file("f", b"another")
+                    .hard_link("y", "f")
+                    .hard_link("d/a", "d/b"),
+            ],
+        ),
+        (
+            "link-below-a-link-below",
+            vec![
+                base(),
+                Layer::new().hard_link("x", "f"),
+                Layer::new().hard_link("y", "f"),
+                Layer::new().file(".wh.x", b"").hard_link("z", "y"),
+            ],
+        ),
         ("modes", {
             let layer = owned(Layer::new(), "setuid", 0o4755, 0, 0);
             let layer = owned(layer, "setgid", 0o2755, 0, 7);
@@ -413,6 +513,11 @@ fn check(images: Vec<(&'static str, Vec<Vec<u8>>)>) {
     let mut differing = Vec::new();
     for (case, layers) in images {
         differing.extend(differences(&podtui, &fake, case, &layers));
+    }
+    podtui.ok(&["image", "prune", "--all"]);
+    for kind in ["layers", "recipes", "blobs/sha256", "tmp", "partial"] {
+        let left = fs::read_dir(podtui.state().join("images").join(kind)).expect("a directory");
+        assert_eq!(left.count(), 0, "{kind} after the last image is gone");
     }
     assert!(
         differing.is_empty(),

@@ -15,7 +15,7 @@ fn id(podtui: &Podtui, name: &str) -> String {
     found[0]["id"].as_str().expect("an ID").to_owned()
 }
 
-/// An image of three layers from a registry, and one that was loaded.
+/// An image of four layers from a registry, and one that was loaded.
 fn two_images(podtui: &Podtui, fake: &Fake) -> [String; 2] {
     let layers = [
         Layer::new()
@@ -24,6 +24,10 @@ fn two_images(podtui: &Podtui, fake: &Fake) -> [String; 2] {
             .hard_link("etc/b", "etc/a"),
         Layer::new().file("etc/.wh.a", b"").link("etc/l", "/etc/b"),
         Layer::new().file("big", &vec![7; 900_000]),
+        // Of a file that this layer has not.
+        Layer::new()
+            .hard_link("large", "big")
+            .hard_link("c", "etc/b"),
     ];
     let layers: Vec<Vec<u8>> = layers.into_iter().map(Layer::bytes).collect();
     let pulled = fake.image_of("saved", "v1", &layers);

@@ -3,6 +3,7 @@ use std::path::Path;
 use super::source::Source;
 use super::{docker, oci};
 use crate::image::ImageError;
+use crate::image::chain::LayerId;
 use crate::image::config::{self, ParsedConfig};
 use crate::image::digest::{Algorithm, Digest};
 use crate::image::store::{Store, StoredImage, WriteLock};
@@ -78,8 +79,9 @@ fn add(
         )));
     }
     let mut layers = Vec::with_capacity(candidate.layers.len());
-    for (layer, diff_id) in candidate.layers.iter().zip(&parsed.diff_ids) {
-        if let Some(known) = store.known_layer(diff_id)? {
+    let ids = LayerId::all(&parsed.diff_ids);
+    for (layer, id) in candidate.layers.iter().zip(&ids) {
+        if let Some(known) = store.known_layer(id)? {
             layers.push(known);
             continue;
         }
@@ -97,8 +99,9 @@ fn add(
             .blob
             .as_ref()
             .map_or(Algorithm::Sha256, |(digest, _)| digest.algorithm());
-        let verify = |unpacked: &Unpacked| verify_layer(layer, diff_id, unpacked);
-        layers.push(store.add_layer(lock, &archive, algorithm, member, verify)?);
+        let verify = |unpacked: &Unpacked| verify_layer(layer, &id.diff_id, unpacked);
+        let place = store.place(&layers, id);
+        layers.push(store.add_layer(lock, &archive, algorithm, member, &place, verify)?);
     }
     let image = StoredImage {
         id: Digest::of(&candidate.config),

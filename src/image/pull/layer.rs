@@ -7,6 +7,7 @@ use super::download::download;
 use super::partial::Partial;
 use super::progress::Progress;
 use crate::image::ImageError;
+use crate::image::chain::{LayerId, Place};
 use crate::image::digest::Digest;
 use crate::image::document::Descriptor;
 use crate::image::lease::Lease;
@@ -51,49 +52,61 @@ impl Drop for Held {
     }
 }
 
-/// The layer, unpacked and leased: already here, or fetched and unpacked at once.
+/// One layer of an image that is on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) descriptor: &'a Descriptor,
+    pub(super) id: &'a LayerId,
+    pub(super) at: &'a Place,
+}
+
+/// The layer, unpacked and leased: already here, or fetched and unpacked at once. `None` when it needs the
+/// layers below it, which are not here yet; what came of it is kept.
 pub(super) async fn ensure_layer(
     store: &Arc<Store>,
     session: &Session,
     turns: &Turns,
-    descriptor: &Descriptor,
-    diff_id: &Digest,
+    wanted: Wanted<'_>,
     progress: &Progress,
-) -> Result<(StoredLayer, Held), ImageError> {
+) -> Result<(Option<StoredLayer>, Held), ImageError> {
+    let Wanted { descriptor, id, .. } = wanted;
     let _turn = turns.of(&descriptor.digest).await;
-    let held = Held(Some(Lease::take(store, diff_id)));
+    let held = Held(Some(Lease::take(store, id)));
     let known = store
-        .known_layer(diff_id)?
+        .known_layer(id)?
         .or_else(|| held.0.as_ref().and_then(Lease::layer));
     if let Some(layer) = known {
         progress.done(&descriptor.digest);
-        return Ok((layer, held));
+        return Ok((Some(layer), held));
     }
-    let first = fetch(store, session, descriptor, diff_id, progress).await;
+    let first = fetch(store, session, wanted, progress).await;
     let layer = match first {
         // What an earlier download left may be damaged; nothing of it is left now.
         Err((ImageError::BadArchive { reason, .. }, resumed)) if resumed => {
             tracing::info!(blob = %descriptor.digest, reason, "a resumed download was damaged, starting anew");
-            let again = fetch(store, session, descriptor, diff_id, progress).await;
+            let again = fetch(store, session, wanted, progress).await;
             again.map_err(|(error, _)| error)?
         }
         other => other.map_err(|(error, _)| error)?,
+    };
+    let Some(layer) = layer else {
+        return Ok((None, held));
     };
     if let Some(lease) = &held.0 {
         lease.fulfil(layer.clone());
     }
     progress.done(&descriptor.digest);
-    Ok((layer, held))
+    Ok((Some(layer), held))
 }
 
 /// An error comes with whether bytes of an earlier download were used.
 async fn fetch(
     store: &Arc<Store>,
     session: &Session,
-    descriptor: &Descriptor,
-    diff_id: &Digest,
+    wanted: Wanted<'_>,
     progress: &Progress,
-) -> Result<StoredLayer, (ImageError, bool)> {
+) -> Result<Option<StoredLayer>, (ImageError, bool)> {
+    let descriptor = wanted.descriptor;
     let path = store.partial_path(&descriptor.digest);
     let partial = Partial::open(&path, descriptor.size).map_err(|error| (error, false))?;
     let offset = partial.length();
@@ -101,16 +114,17 @@ async fn fetch(
     progress.fetched(&descriptor.digest, offset);
     let (out, arriving) = mpsc::channel(PIECES);
     let unpacking = {
-        let (store, descriptor, diff_id) = (Arc::clone(store), descriptor.clone(), diff_id.clone());
+        let (store, descriptor) = (Arc::clone(store), descriptor.clone());
+        let (id, at) = (wanted.id.clone(), wanted.at.clone());
         // Its own lease: this thread may outlive a pull that is cancelled.
-        let lease = Lease::take(&store, &diff_id);
+        let lease = Lease::take(&store, &id);
         tokio::task::spawn_blocking(move || {
             let busy = store.busy()?;
             let source = partial.reader(descriptor.size, arriving);
             let name = format!("layer {}", descriptor.digest);
-            let verify = |unpacked: &Unpacked| verify(&descriptor, &diff_id, unpacked);
-            let added =
-                store.add_layer(&busy, &name, descriptor.digest.algorithm(), source, verify);
+            let verify = |unpacked: &Unpacked| verify(&descriptor, &id.diff_id, unpacked);
+            let algorithm = descriptor.digest.algorithm();
+            let added = store.try_add_layer(&busy, &name, algorithm, source, &at, verify);
             drop(busy);
             Ok((added?, lease))
         })

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
-use super::layer::{Held, Turns, ensure_layer};
+use super::layer::{Held, Turns, Wanted, ensure_layer};
 use super::partial::Partial;
 use super::progress::{Progress, PullPhase};
+use crate::image::chain::{LayerId, Place};
 use crate::image::config::{self, CONFIG_MAX};
 use crate::image::credentials::{Credential, CredentialFiles, Proof, PullSecret, of_secrets};
 use crate::image::digest::{Digest, HashingReader};
@@ -115,17 +116,52 @@ impl Puller {
         let layers = found.manifest.layers.iter();
         progress.layers(layers.map(|layer| (layer.digest.clone(), layer.size)));
         progress.phase(PullPhase::Fetching);
-        let pairs = found.manifest.layers.iter().zip(&found.diff_ids);
-        // Collected first: a closure in a stream makes the future too hard to prove Send for the compiler.
-        let work: Vec<_> = pairs
-            .map(|(layer, diff_id)| {
-                ensure_layer(&self.store, session, &self.turns, layer, diff_id, progress)
-            })
-            .collect();
-        let layers: Vec<(StoredLayer, Held)> =
-            iter(work).buffered(LAYERS_AT_ONCE).try_collect().await?;
+        let layers = self.layers(&found, session, progress).await?;
         progress.phase(PullPhase::Finishing);
         self.enter(reference, found, layers, secret).await
+    }
+
+    /// All layers, side by side; in a second round, from the bottom up, those that need what is below them.
+    async fn layers(
+        &self,
+        found: &Found,
+        session: &Session,
+        progress: &Progress,
+    ) -> Result<Vec<(StoredLayer, Held)>, ImageError> {
+        let (store, turns) = (&self.store, &self.turns);
+        let ids = LayerId::all(&found.diff_ids);
+        let pairs = found.manifest.layers.iter().zip(&ids);
+        // Collected first: a closure in a stream makes the future too hard to prove Send for the compiler.
+        let work: Vec<_> = pairs
+            .clone()
+            .enumerate()
+            .map(|(number, (descriptor, id))| {
+                let at = match number {
+                    0 => &Place::Lowest,
+                    _ => &Place::Floating,
+                };
+                let wanted = Wanted { descriptor, id, at };
+                ensure_layer(store, session, turns, wanted, progress)
+            })
+            .collect();
+        let first: Vec<(Option<StoredLayer>, Held)> =
+            iter(work).buffered(LAYERS_AT_ONCE).try_collect().await?;
+        let (mut layers, mut leases) = (Vec::new(), Vec::new());
+        for ((descriptor, id), (layer, held)) in pairs.zip(first) {
+            let (layer, held) = match layer {
+                Some(layer) => (layer, held),
+                None => {
+                    let at = &store.place(&layers, id);
+                    let wanted = Wanted { descriptor, id, at };
+                    let (layer, held) =
+                        ensure_layer(store, session, turns, wanted, progress).await?;
+                    (layer.ok_or(ImageError::Interrupted)?, held)
+                }
+            };
+            layers.push(layer);
+            leases.push(held);
+        }
+        Ok(layers.into_iter().zip(leases).collect())
     }
 
     /// The image if it is here and up to date: `Always` costs one small request when nothing has changed.

@@ -7,6 +7,7 @@ use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
 use super::plan::{Node, Plan};
+use crate::image::chain::Place;
 use crate::image::digest::Algorithm;
 use crate::image::import::add_single_layer;
 use crate::image::store::{Store, WriteLock, io_error};
@@ -30,7 +31,14 @@ pub(in crate::image) fn assemble(store: &Store) -> Result<ImageRecord, ImageErro
         });
     }
     let archive = write_archive(store, &lock, &plan)?;
-    let layer = store.add_layer(&lock, NAME, Algorithm::Sha256, archive, |_| Ok(()))?;
+    let layer = store.add_layer(
+        &lock,
+        NAME,
+        Algorithm::Sha256,
+        archive,
+        &Place::Lowest,
+        |_| Ok(()),
+    )?;
     let config = json!({"Env": [PATH], "Cmd": ["/bin/sh"], "WorkingDir": "/"});
     add_single_layer(store, &lock, layer, NAME.to_owned(), &config, None)
 }

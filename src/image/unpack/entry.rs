@@ -26,6 +26,9 @@ pub(in crate::image) enum TarError {
     Read(std::io::Error),
     #[error("{0}")]
     Limit(String),
+    /// Not a fault: it can be unpacked when they are here.
+    #[error("it has hard links into the layers below it")]
+    LinksBelow,
 }
 
 impl TarError {

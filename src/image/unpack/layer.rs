@@ -1,9 +1,10 @@
 use std::io::{self, Read, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::archive::{Skip, TarReader, read_away};
 use super::entry::{Entry, Kind, TarError};
 use super::limits::Limits;
+use super::lower::Lower;
 use super::recipe::RecipeWriter;
 use super::tree::{LayerWriter, Piece};
 use crate::image::decompress::decompress;
@@ -21,6 +22,8 @@ pub(in crate::image) struct Unpacked {
     pub(in crate::image) diff_id: Digest,
     /// Bytes of file content on the disk.
     pub(in crate::image) size: u64,
+    /// It holds copies of files of the layers below.
+    pub(in crate::image) needs_lower: bool,
 }
 
 /// The decompressed stream, hashed as it passes. All but the content of files goes into the recipe.
@@ -48,17 +51,19 @@ impl<W: Write> Skip for Stream<'_, W> {
 }
 
 /// Unpacks a possibly compressed tar stream into the empty directory `root`, and writes to `recipe` how the
-/// stream can be made again from that directory.
+/// stream can be made again from that directory. `lower` are the directories of the layers below, topmost
+/// first; without them a hard link that leads there is [`TarError::LinksBelow`].
 pub(in crate::image) fn unpack_layer(
     source: impl Read,
     algorithm: Algorithm,
     root: BorrowedFd<'_>,
+    lower: Option<Vec<OwnedFd>>,
     limits: Limits,
     recipe: impl Write,
 ) -> Result<Unpacked, TarError> {
     let counter = std::cell::Cell::new(0);
     let mut stored = HashingReader::new(source, algorithm);
-    let (diff_id, size) = {
+    let (diff_id, size, needs_lower) = {
         let counted = Counted {
             inner: &mut stored,
             count: &counter,
@@ -69,8 +74,8 @@ pub(in crate::image) fn unpack_layer(
         );
         let recipe = RecipeWriter::new(recipe).map_err(TarError::Read)?;
         let mut archive = TarReader::new(Stream { plain, recipe });
-        let mut writer = LayerWriter::new(root)?;
-        let (mut entries, mut written, mut zeros) = (0, 0, 0);
+        let mut writer = LayerWriter::new(root, Lower::new(lower));
+        let (mut entries, mut written, mut zeros, mut copied) = (0, 0, 0, 0_u64);
         let mut buffer = vec![0; COPY_BUFFER];
         while let Some(entry) = archive.next()? {
             entries += 1;
@@ -80,7 +85,10 @@ pub(in crate::image) fn unpack_layer(
                 match piece {
                     Piece::Data(length) => written += length,
                     Piece::Zeros(length) => zeros += length,
+                    // The archive is small however large they are: only the disk counts.
+                    Piece::Copied(length) => copied = copied.saturating_add(length),
                 }
+                limits.check_space(copied.saturating_add(written))?;
                 limits.check(written, entries, counter.get())?;
                 limits.check_zeros(zeros, counter.get())
             };
@@ -92,14 +100,14 @@ pub(in crate::image) fn unpack_layer(
                 &mut progress,
             )?;
         }
-        writer.finish()?;
+        let needs_lower = writer.finish()?;
         let mut rest = archive.into_source();
         // Padding behind the end belongs to the digest, but nobody needs much of it.
         drain(&mut rest, &mut buffer, |length| {
             limits.check(length, entries, counter.get())
         })?;
         rest.recipe.finish().map_err(TarError::Read)?;
-        (rest.plain.finish().0, written)
+        (rest.plain.finish().0, written + copied, needs_lower)
     };
     // Compressors may leave bytes behind their last frame; they belong to the digest as well.
     let mut buffer = vec![0; COPY_BUFFER];
@@ -110,6 +118,7 @@ pub(in crate::image) fn unpack_layer(
         compressed,
         diff_id,
         size,
+        needs_lower,
     })
 }
 
@@ -121,7 +130,7 @@ fn write_entry<W: Write>(
     progress: &mut dyn FnMut(Piece) -> Result<(), TarError>,
 ) -> Result<(), TarError> {
     if entry.kind != Kind::File {
-        return writer.other(entry);
+        return writer.other(entry, progress);
     }
     let stands = writer.file(entry, archive, buffer, progress)?;
     if stands && entry.size > 0 {

@@ -40,13 +40,18 @@ impl Limits {
         Ok(())
     }
 
-    pub(super) fn check(&self, written: u64, entries: u64, read: u64) -> Result<(), TarError> {
-        if written > self.bytes {
+    pub(super) fn check_space(&self, bytes: u64) -> Result<(), TarError> {
+        if bytes > self.bytes {
             return Err(TarError::Limit(format!(
                 "it unpacks to more than the {} bytes that are free on the disk",
                 self.bytes
             )));
         }
+        Ok(())
+    }
+
+    pub(super) fn check(&self, written: u64, entries: u64, read: u64) -> Result<(), TarError> {
+        self.check_space(written)?;
         if entries > self.entries {
             return Err(TarError::Limit(format!(
                 "it has more than {} entries",

@@ -2,6 +2,8 @@
 //!
 //! * [`TarReader`] walks the entries: ustar, GNU long names, PAX records, every length bounded.
 //! * [`LayerWriter`] makes one entry after the other beneath a directory handle.
+//! * [`lower`] looks into the layers below and [`copy_up`] copies from there: a hard link may lead to a file
+//!   of another layer. Such a layer has a copy of the file under all its names, so it depends on what it lies on.
 //! * [`recipe`] keeps what of the archive is not on the disk, so that the archive can be made again.
 //! * [`unpack_layer`] joins them with the limits that stop decompression bombs.
 //!
@@ -9,9 +11,11 @@
 //! An entry that is not understood is an error that names it; nothing is left out silently.
 
 mod archive;
+mod copy_up;
 mod entry;
 mod layer;
 mod limits;
+mod lower;
 mod recipe;
 mod sparse;
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl Tar {
         )
     }
 
-    fn hard_link(self, name: &str, target: &str) -> Self {
+    pub(in crate::image) fn hard_link(self, name: &str, target: &str) -> Self {
         self.raw(
             EntryType::Link,
             name.as_bytes(),
@@ -138,10 +138,31 @@ impl Sandbox {
             tar,
             Algorithm::Sha256,
             root.as_fd(),
+            Some(Vec::new()),
             limits,
             std::io::sink(),
         )
         .map_err(|error| error.to_string())
+    }
+
+    /// On top of these layers, topmost first.
+    fn unpack_on(&self, lower: Option<&[&Self]>, tar: Tar) -> Result<Unpacked, TarError> {
+        let open = |layer: &Path| std::fs::File::open(layer).unwrap();
+        let lower = lower.map(|lower| {
+            let layers = lower.iter().map(|below| open(&below.layer()).into());
+            layers.collect()
+        });
+        let root = open(&self.layer());
+        let limits = Limits::for_disk(1 << 40);
+        let (tar, out) = (tar.bytes(), std::io::sink());
+        unpack_layer(
+            &tar[..],
+            Algorithm::Sha256,
+            root.as_fd(),
+            lower,
+            limits,
+            out,
+        )
     }
 
     fn untouched_outside(&self) -> bool {
@@ -423,6 +444,96 @@ fn links_inside_lead_no_further_than_the_root() {
     assert!(sandbox.untouched_outside());
 }
 
+/// Hard links to files of other layers follow no link, see nothing that is hidden, and depend on what is
+/// below only where they lead there.
+#[test]
+fn hard_links_into_lower_layers_stay_inside() {
+    if !is_root() {
+        return;
+    }
+    let base = Sandbox::new();
+    let tar = Tar::default()
+        .dir("d")
+        .pax(&[("SCHILY.xattr.user.note", b"noted")])
+        .file("d/a", b"a")
+        .file("f", b"f")
+        .symlink("out", "../outside")
+        .symlink("abs", base.dir.path().join("outside").to_str().unwrap())
+        .symlink("in", "d")
+        .bytes();
+    assert!(!base.unpack(&tar).unwrap().needs_lower);
+    let middle = Sandbox::new();
+    let tar = Tar::default().file(".wh.f", b"");
+    middle.unpack_on(Some(&[&base]), tar).unwrap();
+
+    #[track_caller]
+    fn check(lower: &[&Sandbox], tar: Tar, reason: &str) {
+        let sandbox = Sandbox::new();
+        let error = sandbox.unpack_on(Some(lower), tar).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert!(sandbox.untouched_outside() && lower.iter().all(|one| one.untouched_outside()));
+    }
+    let new = Tar::default;
+    let (behind, absent) = ("behind a link", "not there");
+    check(&[&base], new().hard_link("x", "out/secret"), behind);
+    check(&[&base], new().hard_link("x", "abs/secret"), behind);
+    check(&[&base], new().hard_link("x", "in/a"), behind);
+    check(&[&base], new().hard_link("x", "f/below"), behind);
+    check(&[&base], new().hard_link("x", "d"), "a directory");
+    check(&[&base], new().hard_link("x", "d/../f"), "\"..\"");
+    check(&[&base], new().hard_link("x", "absent"), absent);
+    check(&[], new().hard_link("x", "f"), absent);
+    check(&[&middle, &base], new().hard_link("x", "f"), absent);
+    check(
+        &[&base],
+        new().file(".wh.d", b"").hard_link("x", "d/a"),
+        absent,
+    );
+    let opaque = || new().dir("d").file("d/.wh..wh..opq", b"");
+    check(&[&base], opaque().hard_link("x", "d/a"), absent);
+    check(
+        &[&base],
+        new().symlink("d", "../outside").hard_link("x", "d/a"),
+        behind,
+    );
+    // The copy of a file is no larger than the disk.
+    let sandbox = Sandbox::new();
+    let (root, below) = (sandbox.layer(), base.layer());
+    let [root, below] = [root, below].map(|path| std::fs::File::open(path).unwrap());
+    let error = unpack_layer(
+        &new().hard_link("x", "f").bytes()[..],
+        Algorithm::Sha256,
+        root.as_fd(),
+        Some(vec![below.into()]),
+        Limits::for_disk(0),
+        std::io::sink(),
+    );
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("free on the disk"), "{error}");
+
+    // Without the layers below nothing is guessed, unless this layer says all.
+    let unknown = |tar: Tar| Sandbox::new().unpack_on(None, tar);
+    for tar in [
+        new().hard_link("x", "f"),
+        new().dir("d").hard_link("x", "d/a"),
+    ] {
+        assert!(matches!(unknown(tar), Err(TarError::LinksBelow)));
+    }
+    let error = unknown(opaque().hard_link("x", "d/a")).unwrap_err();
+    assert!(error.to_string().contains(absent), "{error}");
+    let own = unknown(new().file("f", b"f").hard_link("x", "f")).unwrap();
+    assert!(!own.needs_lower);
+    let sandbox = Sandbox::new();
+    let made = sandbox
+        .unpack_on(Some(&[&base]), new().hard_link("x", "d/a"))
+        .unwrap();
+    assert_eq!((made.needs_lower, made.size), (true, 1));
+    let inode = |name: &str| sandbox.layer().join(name).metadata().unwrap().ino();
+    assert_eq!(inode("x"), inode("d/a"));
+    let note = xattr(&sandbox.layer().join("x"), "user.note");
+    assert_eq!(note.as_deref(), Some(&b"noted"[..]));
+}
+
 /// What the recipe of a layer makes of it must be what it was made of.
 #[track_caller]
 fn check_made_again(tar: &[u8]) -> Sandbox {
@@ -430,7 +541,15 @@ fn check_made_again(tar: &[u8]) -> Sandbox {
     let root = std::fs::File::open(sandbox.layer()).unwrap();
     let mut recipe = Vec::new();
     let limits = Limits::for_disk(1 << 40);
-    unpack_layer(tar, Algorithm::Sha256, root.as_fd(), limits, &mut recipe).unwrap();
+    unpack_layer(
+        tar,
+        Algorithm::Sha256,
+        root.as_fd(),
+        Some(Vec::new()),
+        limits,
+        &mut recipe,
+    )
+    .unwrap();
     let mut made = Vec::new();
     std::io::Read::read_to_end(
         &mut ArchiveReader::new(&recipe[..], root.as_fd()).unwrap(),

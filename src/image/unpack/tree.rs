@@ -11,7 +11,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::entry::{Entry, Kind, TarError};
+use super::copy_up::Source;
+use super::entry::{Entry, Kind, TarError, shown};
+use super::lower::{Found, HERE, Lower};
 use super::sparse::Segment;
 use crate::linux::path::{self, Links};
 
@@ -22,8 +24,8 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 const AUFS_PRIVATE: &[u8] = b".wh..wh.";
 /// Fewer zeros than a page of the disk are written as they are, bytes.
 const HOLE_MIN: usize = 4096;
-const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
-const DIRECTORY: OFlags = OFlags::RDONLY
+pub(super) const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
@@ -34,6 +36,8 @@ pub(super) enum Piece {
     Data(u64),
     /// Not written: a hole reads the same.
     Zeros(u64),
+    /// Of a layer below, not of the archive.
+    Copied(u64),
 }
 
 /// A file that is being filled.
@@ -102,15 +106,17 @@ pub(super) struct LayerWriter<'a> {
     parent: Option<(PathBuf, OwnedFd)>,
     /// Times of directories, set when nothing more is made inside them.
     directory_times: BTreeMap<PathBuf, (i64, u32)>,
+    lower: Lower,
 }
 
 impl<'a> LayerWriter<'a> {
-    pub(super) fn new(root: BorrowedFd<'a>) -> Result<Self, TarError> {
-        Ok(Self {
+    pub(super) const fn new(root: BorrowedFd<'a>, lower: Lower) -> Self {
+        Self {
             root,
             parent: None,
             directory_times: BTreeMap::new(),
-        })
+            lower,
+        }
     }
 
     /// A regular file with the content that `source` holds. `progress` hears of every piece. `false` when it
@@ -133,6 +139,7 @@ impl<'a> LayerWriter<'a> {
             return Ok(false);
         }
         self.open_parent(entry, &path)?;
+        self.lower.copies.remove(&path);
         self.clear_place(entry, name, false)?;
         let fail = |operation, error: Errno| TarError::write(&entry.name, operation, error);
         let flags =
@@ -153,8 +160,12 @@ impl<'a> LayerWriter<'a> {
         Ok(true)
     }
 
-    /// Any entry without content.
-    pub(super) fn other(&mut self, entry: &Entry) -> Result<(), TarError> {
+    /// Any entry without content. `progress` hears of what a hard link brings into the layer.
+    pub(super) fn other(
+        &mut self,
+        entry: &Entry,
+        progress: &mut dyn FnMut(Piece) -> Result<(), TarError>,
+    ) -> Result<(), TarError> {
         let path = entry.path()?;
         let Some(name) = path.file_name() else {
             return self.root_entry(entry);
@@ -166,10 +177,11 @@ impl<'a> LayerWriter<'a> {
             ));
         }
         self.open_parent(entry, &path)?;
+        self.lower.copies.remove(&path);
         match entry.kind {
             Kind::Directory => self.directory(entry, &path, name),
             Kind::Symlink => self.symlink(entry, name),
-            Kind::HardLink => self.hard_link(entry, &path, name),
+            Kind::HardLink => self.hard_link(entry, &path, name, progress),
             Kind::Character | Kind::Block | Kind::Fifo => self.node(entry, name),
             Kind::File => Err(TarError::entry(
                 &entry.name,
@@ -178,8 +190,8 @@ impl<'a> LayerWriter<'a> {
         }
     }
 
-    /// Sets the times of directories, deepest first.
-    pub(super) fn finish(self) -> Result<(), TarError> {
+    /// Sets the times of directories, deepest first. `true` when something was copied from layers below.
+    pub(super) fn finish(self) -> Result<bool, TarError> {
         for (path, mtime) in self.directory_times.iter().rev() {
             let name = path.as_os_str().as_bytes();
             let set = path::open(self.root, path, DIRECTORY, Links::Refuse)
@@ -193,7 +205,7 @@ impl<'a> LayerWriter<'a> {
                 Err(error) => return Err(TarError::write(name, "set the time of", error)),
             }
         }
-        Ok(())
+        Ok(self.lower.used)
     }
 
     fn root_entry(&mut self, entry: &Entry) -> Result<(), TarError> {
@@ -236,7 +248,13 @@ impl<'a> LayerWriter<'a> {
         self.set_metadata_at(entry, name, false)
     }
 
-    fn hard_link(&mut self, entry: &Entry, path: &Path, name: &OsStr) -> Result<(), TarError> {
+    fn hard_link(
+        &mut self,
+        entry: &Entry,
+        path: &Path,
+        name: &OsStr,
+        progress: &mut dyn FnMut(Piece) -> Result<(), TarError>,
+    ) -> Result<(), TarError> {
         let target = entry.link_path()?;
         if target == path {
             return Err(TarError::entry(&entry.name, "hard link to itself"));
@@ -247,28 +265,65 @@ impl<'a> LayerWriter<'a> {
         if target_name.as_bytes().starts_with(WHITEOUT) {
             return Err(TarError::entry(&entry.name, "hard link to a whiteout"));
         }
-        let parent = target.parent().unwrap_or(Path::new(""));
-        let refused = |error: std::io::Error| {
-            TarError::write(&entry.name, "open the target of the hard link", error)
+        let from = match self.link_target(&target, target_name) {
+            Some(from) => from,
+            None => self.link_target_below(entry, &target, progress)?,
         };
-        let from = path::open(
-            self.root,
-            parent,
-            OFlags::PATH | OFlags::DIRECTORY,
-            Links::Refuse,
-        )
-        .map_err(refused)?;
-        let stat = rfs::statat(&from, target_name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| refused(error.into()))?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory || is_whiteout(&stat) {
-            return Err(TarError::entry(
-                &entry.name,
-                "hard link to a directory or whiteout",
-            ));
-        }
         self.clear_place(entry, name, false)?;
         rfs::linkat(&from, target_name, self.parent()?, name, AtFlags::empty())
             .map_err(|error| TarError::write(&entry.name, "hard link", error))
+    }
+
+    /// The directory of the target, when that is an object of this layer.
+    fn link_target(&self, target: &Path, name: &OsStr) -> Option<OwnedFd> {
+        let parent = target.parent().unwrap_or(Path::new(""));
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let from = path::open(self.root, parent, flags, Links::Refuse).ok()?;
+        let stat = rfs::statat(&from, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        (!is_directory && !is_whiteout(&stat)).then_some(from)
+    }
+
+    /// The same for an object that a layer below has: it is copied into this one first, so that both names
+    /// lead to one inode.
+    fn link_target_below(
+        &mut self,
+        entry: &Entry,
+        target: &Path,
+        progress: &mut dyn FnMut(Piece) -> Result<(), TarError>,
+    ) -> Result<OwnedFd, TarError> {
+        let refused = |reason: &str| {
+            let target = shown(&entry.link);
+            TarError::entry(&entry.name, format!("hard link to {reason}: \"{target}\""))
+        };
+        let found = self.lower.find(self.root, target).map_err(|error| {
+            TarError::write(&entry.name, "look for the target of the hard link", error)
+        })?;
+        match found {
+            Found::Object {
+                layer: HERE,
+                parent,
+                ..
+            } => Ok(parent),
+            Found::Object {
+                layer,
+                parent,
+                stat,
+            } => {
+                let source = Source {
+                    path: target,
+                    layer,
+                    parent,
+                    stat,
+                };
+                let times = &mut self.directory_times;
+                self.lower.copy_up(self.root, &source, times, progress)
+            }
+            Found::Directory => Err(refused("a directory")),
+            Found::Blocked => Err(refused("something behind a link or a file")),
+            Found::Nothing => Err(refused("something that is not there")),
+            Found::Unknown => Err(TarError::LinksBelow),
+        }
     }
 
     fn node(&mut self, entry: &Entry, name: &OsStr) -> Result<(), TarError> {
@@ -345,6 +400,7 @@ impl<'a> LayerWriter<'a> {
             let dir = path::open(self.root, parent, DIRECTORY, Links::InRoot)
                 .map_err(|error| TarError::write(&entry.name, "open", error))?;
             set_opaque(entry, dir.as_fd())?;
+            self.forget_copies(entry, parent, true)?;
             return Ok(true);
         }
         let target = &name[WHITEOUT.len()..];
@@ -354,8 +410,15 @@ impl<'a> LayerWriter<'a> {
                 "whiteout of nothing, \".\" or \"..\"",
             ));
         }
-        self.hide(entry, OsStr::from_bytes(target))?;
+        let target = OsStr::from_bytes(target);
+        self.forget_copies(entry, &path.with_file_name(target), false)?;
+        self.hide(entry, target)?;
         Ok(true)
+    }
+
+    fn forget_copies(&mut self, entry: &Entry, path: &Path, inside: bool) -> Result<(), TarError> {
+        let forgotten = self.lower.forget(self.root, path, inside);
+        forgotten.map_err(|error| TarError::write(&entry.name, "hide a copy", error))
     }
 
     /// Hides what lower layers have under this name. An object of this layer stays; a directory must then
@@ -511,7 +574,7 @@ fn entry_path(entry: &Entry) -> PathBuf {
     entry.path().unwrap_or_default()
 }
 
-fn is_whiteout(stat: &rfs::Stat) -> bool {
+pub(super) fn is_whiteout(stat: &rfs::Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
         && stat.st_rdev == rfs::makedev(0, 0)
 }
@@ -542,14 +605,18 @@ fn set_metadata(entry: &Entry, fd: BorrowedFd<'_>) -> Result<(), TarError> {
 /// never taken from an image, and labels of a security module belong to the machine that made them.
 fn kept_xattrs(entry: &Entry) -> impl Iterator<Item = (&OsStr, &[u8])> {
     entry.xattrs.iter().filter_map(|(name, value)| {
-        let keep = name == b"security.capability"
-            || name.starts_with(b"system.posix_acl_")
-            || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."));
-        (keep && !name.contains(&0)).then(|| (OsStr::from_bytes(name), value.as_slice()))
+        let keep = is_kept_xattr(name) && !name.contains(&0);
+        keep.then(|| (OsStr::from_bytes(name), value.as_slice()))
     })
 }
 
-fn ignore_unsupported(result: Result<(), Errno>) -> Result<(), Errno> {
+pub(super) fn is_kept_xattr(name: &[u8]) -> bool {
+    name == b"security.capability"
+        || name.starts_with(b"system.posix_acl_")
+        || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+}
+
+pub(super) fn ignore_unsupported(result: Result<(), Errno>) -> Result<(), Errno> {
     match result {
         // A file system without attributes (tmpfs before 6.6 has no user.*), or a kind of file that may
         // not carry them (xattr(7)).
@@ -563,7 +630,7 @@ fn set_opaque(entry: &Entry, dir: BorrowedFd<'_>) -> Result<(), TarError> {
         .map_err(|error| TarError::write(&entry.name, "mark as opaque", error))
 }
 
-fn times((seconds, nanoseconds): (i64, u32)) -> Timestamps {
+pub(super) fn times((seconds, nanoseconds): (i64, u32)) -> Timestamps {
     let time = Timespec {
         tv_sec: seconds,
         tv_nsec: i64::from(nanoseconds),
