@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock, statvfs, syncfs};
+use rustix::fs::{FlockOperation, IFlags, flock, ioctl_getflags, ioctl_setflags, statvfs, syncfs};
 use serde::{Deserialize, Serialize};
 
 use super::chain::{LayerId, Place};
@@ -168,6 +168,7 @@ impl Store {
                 .create(&path)
                 .map_err(io_error("create", &path))?;
         }
+        spread_layers(&root.join("tmp"));
         let mut store = Self {
             repaired: None,
             root: root.to_owned(),
@@ -294,7 +295,7 @@ impl Store {
         held: &impl Working,
         archive: &str,
         algorithm: Algorithm,
-        source: impl Read,
+        source: impl Read + Send,
         at: &Place,
         verify: impl FnOnce(&Unpacked) -> Result<(), String>,
     ) -> Result<Option<StoredLayer>, ImageError> {
@@ -324,6 +325,12 @@ impl Store {
         let unpacked = match unpack_layer(source, algorithm, root.as_fd(), lower, limits, out) {
             Err(TarError::LinksBelow) if matches!(at, Place::Floating) => return Ok(None),
             other => other.map_err(|error| match error {
+                TarError::NoSpace { free } => ImageError::DiskFull {
+                    path: self.root.clone(),
+                    what: format!(
+                        "{archive}, which unpacks to more than the {free} bytes that are free"
+                    ),
+                },
                 TarError::Write { source, .. } | TarError::Read(source)
                     if source.kind() == ErrorKind::StorageFull =>
                 {
@@ -367,7 +374,7 @@ impl Store {
         held: &impl Working,
         archive: &str,
         algorithm: Algorithm,
-        source: impl Read,
+        source: impl Read + Send,
         at: &Place,
         verify: impl FnOnce(&Unpacked) -> Result<(), String>,
     ) -> Result<StoredLayer, ImageError> {
@@ -652,6 +659,20 @@ impl Store {
             }
             Ok(())
         })
+    }
+}
+
+/// Lets ext4 give every directory that is made here a block group of its own ("top directory", Orlov). In the
+/// group of its parent it looks at every inode that was freed in the last minutes before it takes one, for
+/// each new file: 5,000 files took 4.6 s after others had been removed, and take 0.3 s elsewhere. Other file
+/// systems have no such flag and no such need.
+fn spread_layers(directory: &Path) {
+    let Ok(directory) = File::open(directory) else {
+        return;
+    };
+    if let Ok(flags) = ioctl_getflags(&directory) {
+        // Only speed depends on it.
+        let _ = ioctl_setflags(&directory, flags | IFlags::TOPDIR);
     }
 }
 

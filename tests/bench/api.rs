@@ -32,11 +32,15 @@ const FRESH: Duration = Duration::from_secs(20);
 
 impl Engine {
     pub fn start(scratch: &Path) -> Self {
+        // The default is 110, less than some rows have.
+        Self::start_with(scratch, "[node]\nmax_pods = 1000\n")
+    }
+
+    pub fn start_with(scratch: &Path, configuration: &str) -> Self {
         let (state, run) = (scratch.join("state"), scratch.join("run"));
         let config = scratch.join("config");
         fs::create_dir(&config).expect("a directory");
-        // The default is 110, less than some rows have.
-        fs::write(config.join("config.toml"), "[node]\nmax_pods = 1000\n").expect("a file");
+        fs::write(config.join("config.toml"), configuration).expect("a file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_podtui"));
         command
             .arg("serve")

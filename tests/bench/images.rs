@@ -250,11 +250,8 @@ pub fn images(table: &mut Table, podman: Option<&Podman>, scratch: &Path) {
         println!("images: docker-registry is not installed, left out");
         return;
     };
-    let config = directory.join("config");
-    fs::create_dir_all(&config).expect("a directory");
     let text = format!("[registries.\"{}\"]\nplain_http = true\n", registry.host);
-    fs::write(config.join("config.toml"), text).expect("a file");
-    let engine = Engine::start(&directory);
+    let engine = Engine::start_with(&directory, &text);
     for (case, count, what) in [("one", 1, "one layer"), ("twenty", 20, "20 layers")] {
         let image = image(&directory, &registry, case, count);
         let megabytes = image.size as f64 / 1e6;

@@ -1,12 +1,14 @@
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::source::Source;
 use super::{docker, oci};
 use crate::image::ImageError;
-use crate::image::chain::LayerId;
+use crate::image::chain::{LayerId, Place};
 use crate::image::config::{self, ParsedConfig};
 use crate::image::digest::{Algorithm, Digest};
-use crate::image::store::{Store, StoredImage, WriteLock};
+use crate::image::store::{Store, StoredImage, StoredLayer, WriteLock};
 use crate::image::unpack::Unpacked;
 
 /// One image of an archive, everything but its layers already verified.
@@ -78,14 +80,57 @@ fn add(
             parsed.diff_ids.len()
         )));
     }
-    let mut layers = Vec::with_capacity(candidate.layers.len());
     let ids = LayerId::all(&parsed.diff_ids);
-    for (layer, id) in candidate.layers.iter().zip(&ids) {
-        if let Some(known) = store.known_layer(id)? {
-            layers.push(known);
-            continue;
+    let work = Work {
+        store,
+        lock,
+        source,
+        archive: &archive,
+    };
+    let first = side_by_side(&work, &candidate.layers, &ids)?;
+    let mut layers: Vec<StoredLayer> = Vec::with_capacity(candidate.layers.len());
+    for ((layer, id), done) in candidate.layers.iter().zip(&ids).zip(first) {
+        let done = done.or_else(|| layers.iter().find(|other| other.is(id)).cloned());
+        layers.push(match done {
+            Some(done) => done,
+            // It needs those below it, which are here now.
+            None => work
+                .unpack(layer, id, &store.place(&layers, id))?
+                .ok_or(ImageError::Interrupted)?,
+        });
+    }
+    let image = StoredImage {
+        id: Digest::of(&candidate.config),
+        names: candidate.names,
+        repo_digests: candidate.repo_digests,
+        layers,
+        proofs: Vec::new(),
+    };
+    let names = image.names.clone();
+    store.add_image(lock, &candidate.config, image)?;
+    Ok(names)
+}
+
+struct Work<'a> {
+    store: &'a Store,
+    lock: &'a WriteLock,
+    source: &'a Source,
+    archive: &'a str,
+}
+
+type Unpacking = std::result::Result<Option<StoredLayer>, ImageError>;
+
+impl Work<'_> {
+    /// `None` when it needs layers below it that may not be here yet.
+    fn unpack(&self, layer: &CandidateLayer, id: &LayerId, at: &Place) -> Unpacking {
+        if let Some(known) = self.store.known_layer(id)? {
+            return Ok(Some(known));
         }
-        let member = source.member(&layer.member).map_err(bad)?;
+        let bad = |reason: String| ImageError::BadArchive {
+            archive: self.archive.to_owned(),
+            reason,
+        };
+        let member = self.source.member(&layer.member).map_err(bad)?;
         if let Some((_, size)) = &layer.blob
             && *size != member.size()
         {
@@ -100,19 +145,63 @@ fn add(
             .as_ref()
             .map_or(Algorithm::Sha256, |(digest, _)| digest.algorithm());
         let verify = |unpacked: &Unpacked| verify_layer(layer, &id.diff_id, unpacked);
-        let place = store.place(&layers, id);
-        layers.push(store.add_layer(lock, &archive, algorithm, member, &place, verify)?);
+        self.store
+            .try_add_layer(self.lock, self.archive, algorithm, member, at, verify)
     }
-    let image = StoredImage {
-        id: Digest::of(&candidate.config),
-        names: candidate.names,
-        repo_digests: candidate.repo_digests,
-        layers,
-        proofs: Vec::new(),
+}
+
+/// Unpacks on every processor what needs nothing below it; the same layer twice only once. The first error
+/// in the order of the layers is told.
+fn side_by_side(
+    work: &Work<'_>,
+    layers: &[CandidateLayer],
+    ids: &[LayerId],
+) -> std::result::Result<Vec<Option<StoredLayer>>, ImageError> {
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let one = |number: usize| {
+        let (layer, id) = (layers.get(number)?, ids.get(number)?);
+        if ids[..number]
+            .iter()
+            .any(|other| other.diff_id == id.diff_id)
+        {
+            return Some(Ok(None));
+        }
+        let at = match number {
+            0 => &Place::Lowest,
+            _ => &Place::Floating,
+        };
+        Some(work.unpack(layer, id, at))
     };
-    let names = image.names.clone();
-    store.add_image(lock, &candidate.config, image)?;
-    Ok(names)
+    let worker = || {
+        let mut done = Vec::new();
+        while !failed.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(result) = one(number) else {
+                break;
+            };
+            failed.fetch_or(result.is_err(), Ordering::Relaxed);
+            done.push((number, result));
+        }
+        done
+    };
+    let count = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut done: Vec<(usize, Unpacking)> = std::thread::scope(|scope| {
+        // Without another thread this one does it all.
+        let others: Vec<_> = (1..count.min(layers.len()))
+            .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, worker).ok())
+            .collect();
+        let mut done = worker();
+        for other in others {
+            done.extend(
+                other
+                    .join()
+                    .unwrap_or_else(|_| vec![(0, Err(ImageError::Interrupted))]),
+            );
+        }
+        done
+    });
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 fn verify_layer(layer: &CandidateLayer, diff_id: &Digest, unpacked: &Unpacked) -> Result<()> {

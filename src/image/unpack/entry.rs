@@ -26,6 +26,8 @@ pub(in crate::image) enum TarError {
     Read(std::io::Error),
     #[error("{0}")]
     Limit(String),
+    #[error("it unpacks to more than the {free} bytes that are free on the disk")]
+    NoSpace { free: u64 },
     /// Not a fault: it can be unpacked when they are here.
     #[error("it has hard links into the layers below it")]
     LinksBelow,

@@ -1,13 +1,15 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 
+use super::ahead::{Ahead, PIECES, read_ahead};
 use super::archive::{Skip, TarReader, read_away};
 use super::entry::{Entry, Kind, TarError};
 use super::limits::Limits;
 use super::lower::Lower;
 use super::recipe::RecipeWriter;
 use super::tree::{LayerWriter, Piece};
-use crate::image::decompress::decompress;
 use crate::image::digest::{Algorithm, Digest, HashingReader};
 
 const COPY_BUFFER: usize = 256 * 1024;
@@ -27,12 +29,12 @@ pub(in crate::image) struct Unpacked {
 }
 
 /// The decompressed stream, hashed as it passes. All but the content of files goes into the recipe.
-struct Stream<'a, W: Write> {
-    plain: HashingReader<Box<dyn Read + 'a>>,
+struct Stream<W: Write> {
+    plain: HashingReader<Ahead>,
     recipe: RecipeWriter<W>,
 }
 
-impl<W: Write> Read for Stream<'_, W> {
+impl<W: Write> Read for Stream<W> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.plain.read(buffer)?;
         self.recipe.raw(&buffer[..length])?;
@@ -40,7 +42,7 @@ impl<W: Write> Read for Stream<'_, W> {
     }
 }
 
-impl<W: Write> Skip for Stream<'_, W> {
+impl<W: Write> Skip for Stream<W> {
     fn skip(&mut self, count: u64) -> io::Result<()> {
         read_away(self, count)
     }
@@ -50,69 +52,50 @@ impl<W: Write> Skip for Stream<'_, W> {
     }
 }
 
+/// Where a layer goes.
+struct Destination<'a> {
+    root: BorrowedFd<'a>,
+    lower: Option<Vec<OwnedFd>>,
+    limits: Limits,
+}
+
+/// What came of the plain stream: its digest, bytes on the disk, and whether layers below were needed.
+type Written = (Digest, u64, bool);
+
 /// Unpacks a possibly compressed tar stream into the empty directory `root`, and writes to `recipe` how the
 /// stream can be made again from that directory. `lower` are the directories of the layers below, topmost
 /// first; without them a hard link that leads there is [`TarError::LinksBelow`].
+///
+/// A thread of its own reads, hashes and decompresses ahead of this one, which hashes what comes out and
+/// writes files: together they take as long as the slower of both.
 pub(in crate::image) fn unpack_layer(
-    source: impl Read,
+    source: impl Read + Send,
     algorithm: Algorithm,
     root: BorrowedFd<'_>,
     lower: Option<Vec<OwnedFd>>,
     limits: Limits,
     recipe: impl Write,
 ) -> Result<Unpacked, TarError> {
-    let counter = std::cell::Cell::new(0);
-    let mut stored = HashingReader::new(source, algorithm);
-    let (diff_id, size, needs_lower) = {
-        let counted = Counted {
-            inner: &mut stored,
-            count: &counter,
-        };
-        let plain = HashingReader::new(
-            decompress(counted).map_err(TarError::Read)?,
-            Algorithm::Sha256,
-        );
-        let recipe = RecipeWriter::new(recipe).map_err(TarError::Read)?;
-        let mut archive = TarReader::new(Stream { plain, recipe });
-        let mut writer = LayerWriter::new(root, Lower::new(lower));
-        let (mut entries, mut written, mut zeros, mut copied) = (0, 0, 0, 0_u64);
-        let mut buffer = vec![0; COPY_BUFFER];
-        while let Some(entry) = archive.next()? {
-            entries += 1;
-            // Checked with what the entry announces, before any of it is written.
-            limits.check_announced(entry.size.saturating_add(written), entries)?;
-            let mut progress = |piece: Piece| {
-                match piece {
-                    Piece::Data(length) => written += length,
-                    Piece::Zeros(length) => zeros += length,
-                    // The archive is small however large they are: only the disk counts.
-                    Piece::Copied(length) => copied = copied.saturating_add(length),
-                }
-                limits.check_space(copied.saturating_add(written))?;
-                limits.check(written, entries, counter.get())?;
-                limits.check_zeros(zeros, counter.get())
-            };
-            write_entry(
-                &mut writer,
-                &entry,
-                &mut archive,
-                &mut buffer,
-                &mut progress,
-            )?;
-        }
-        let needs_lower = writer.finish()?;
-        let mut rest = archive.into_source();
-        // Padding behind the end belongs to the digest, but nobody needs much of it.
-        drain(&mut rest, &mut buffer, |length| {
-            limits.check(length, entries, counter.get())
-        })?;
-        rest.recipe.finish().map_err(TarError::Read)?;
-        (rest.plain.finish().0, written + copied, needs_lower)
+    let count = AtomicU64::new(0);
+    let to = Destination {
+        root,
+        lower,
+        limits,
     };
-    // Compressors may leave bytes behind their last frame; they belong to the digest as well.
-    let mut buffer = vec![0; COPY_BUFFER];
-    drain(&mut stored, &mut buffer, |_| Ok(()))?;
-    let (digest, compressed) = stored.finish();
+    let (written, stored) = std::thread::scope(|scope| {
+        let (out, pieces) = sync_channel(PIECES);
+        let ahead = || read_ahead(source, algorithm, &count, out);
+        let reading = std::thread::Builder::new()
+            .spawn_scoped(scope, ahead)
+            .map_err(TarError::Read)?;
+        // It takes the pieces with it: without them the other thread ends.
+        let written = unpack(Ahead::new(pieces), to, recipe, &count);
+        Ok::<_, TarError>((written, reading.join()))
+    })?;
+    let (diff_id, size, needs_lower) = written?;
+    let (digest, compressed) = stored
+        .map_err(|_| TarError::Read(io::Error::other("the thread that decompresses has failed")))?
+        .map_err(TarError::Read)?;
     Ok(Unpacked {
         digest,
         compressed,
@@ -122,10 +105,58 @@ pub(in crate::image) fn unpack_layer(
     })
 }
 
+/// `count` says how much of the archive has been read.
+fn unpack(
+    plain: Ahead,
+    to: Destination<'_>,
+    recipe: impl Write,
+    count: &AtomicU64,
+) -> Result<Written, TarError> {
+    let limits = to.limits;
+    let read = || count.load(Ordering::Relaxed);
+    let plain = HashingReader::new(plain, Algorithm::Sha256);
+    let recipe = RecipeWriter::new(recipe).map_err(TarError::Read)?;
+    let mut archive = TarReader::new(Stream { plain, recipe });
+    let mut writer = LayerWriter::new(to.root, Lower::new(to.lower));
+    let (mut entries, mut written, mut zeros, mut copied) = (0, 0, 0, 0_u64);
+    let mut buffer = vec![0; COPY_BUFFER];
+    while let Some(entry) = archive.next()? {
+        entries += 1;
+        // Checked with what the entry announces, before any of it is written.
+        limits.check_announced(entry.size.saturating_add(written), entries)?;
+        let mut progress = |piece: Piece| {
+            match piece {
+                Piece::Data(length) => written += length,
+                Piece::Zeros(length) => zeros += length,
+                // The archive is small however large they are: only the disk counts.
+                Piece::Copied(length) => copied = copied.saturating_add(length),
+            }
+            limits.check_space(copied.saturating_add(written))?;
+            limits.check(written, entries, read())?;
+            limits.check_zeros(zeros, read())
+        };
+        write_entry(
+            &mut writer,
+            &entry,
+            &mut archive,
+            &mut buffer,
+            &mut progress,
+        )?;
+    }
+    let needs_lower = writer.finish()?;
+    let mut rest = archive.into_source();
+    // Padding behind the end belongs to the digest, but nobody needs much of it.
+    drain(&mut rest, &mut buffer, |length| {
+        limits.check(length, entries, read())
+    })?;
+    rest.recipe.finish().map_err(TarError::Read)?;
+    Ok((rest.plain.finish().0, written + copied, needs_lower))
+}
+
 fn write_entry<W: Write>(
     writer: &mut LayerWriter<'_>,
     entry: &Entry,
-    archive: &mut TarReader<Stream<'_, W>>,
+    archive: &mut TarReader<Stream<W>>,
     buffer: &mut [u8],
     progress: &mut dyn FnMut(Piece) -> Result<(), TarError>,
 ) -> Result<(), TarError> {
@@ -156,18 +187,5 @@ fn drain(
             Err(error) => return Err(TarError::Read(error)),
         }
         check(count)?;
-    }
-}
-
-struct Counted<'a, R> {
-    inner: &'a mut HashingReader<R>,
-    count: &'a std::cell::Cell<u64>,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        self.count.set(self.inner.count());
-        Ok(length)
     }
 }

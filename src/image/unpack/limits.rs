@@ -42,10 +42,7 @@ impl Limits {
 
     pub(super) fn check_space(&self, bytes: u64) -> Result<(), TarError> {
         if bytes > self.bytes {
-            return Err(TarError::Limit(format!(
-                "it unpacks to more than the {} bytes that are free on the disk",
-                self.bytes
-            )));
+            return Err(TarError::NoSpace { free: self.bytes });
         }
         Ok(())
     }

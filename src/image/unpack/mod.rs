@@ -5,11 +5,12 @@
 //! * [`lower`] looks into the layers below and [`copy_up`] copies from there: a hard link may lead to a file
 //!   of another layer. Such a layer has a copy of the file under all its names, so it depends on what it lies on.
 //! * [`recipe`] keeps what of the archive is not on the disk, so that the archive can be made again.
-//! * [`unpack_layer`] joins them with the limits that stop decompression bombs.
+//! * [`ahead`] decompresses in a thread of its own; [`unpack_layer`] joins them with the limits that stop decompression bombs.
 //!
 //! Invariant: nothing outside the directory is created, changed or linked, whatever the archive holds.
 //! An entry that is not understood is an error that names it; nothing is left out silently.
 
+mod ahead;
 mod archive;
 mod copy_up;
 mod entry;
