@@ -1,5 +1,7 @@
 //! An index that cannot be read is put aside and made anew: from its backup, else from the configurations
-//! and layers that are there. Without the backup the images have lost their names.
+//! and layers that are there. Without the backup the images have lost their names, and with them who may use
+//! them: whoever gives one a name again by a pull must be let in by its registry, and so must the next one
+//! ([`Proof::lost`]). Loading or importing an image again frees it, as it does at the first time.
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,11 +9,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use serde_json::json;
-
 use super::ImageError;
 use super::chain::LayerId;
 use super::config;
+use super::credentials::Proof;
 use super::digest::Digest;
 use super::store::{
     INDEX_VERSION, IndexFile, Store, StoredImage, StoredLayer, WriteLock, entries, io_error,
@@ -112,9 +113,13 @@ impl Store {
         let ids = LayerId::all(&config::parse(&bytes).ok()?.diff_ids);
         let layers: Option<Vec<StoredLayer>> =
             ids.into_iter().map(|id| self.found_layer(id)).collect();
-        // As an index of the first version would have it: nothing is known but this.
-        let entry = json!({"id": id, "names": [], "repoDigests": [], "layers": layers?});
-        serde_json::from_value(entry).ok()
+        Some(StoredImage {
+            id,
+            names: Vec::new(),
+            repo_digests: Vec::new(),
+            layers: layers?,
+            proofs: vec![Proof::lost()],
+        })
     }
 
     fn found_layer(&self, id: LayerId) -> Option<StoredLayer> {

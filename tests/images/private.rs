@@ -286,3 +286,40 @@ fn tokens_are_fetched_for_the_repository() {
     }
     podtui.delete_all();
 }
+
+/// An index made anew has forgotten who pulled what with which secret: nobody gets in by that.
+#[test]
+fn a_rebuilt_index_opens_nothing() {
+    require_registry!();
+    let registry = Registry::start(SECURE);
+    let image = umoci_image(registry.directory.path(), |_| ());
+    registry.push(&image, "team/app:v1");
+    let podtui = Podtui::idle();
+    configure(&podtui, &registry.table());
+    podtui.serve();
+    let name = registry.name("team/app:v1");
+    let right = docker_config(&registry.host, PASSWORD);
+    let kind = "dockerconfigjson";
+    podtui.apply(&secret("pull", kind, ".dockerconfigjson", &right));
+    podtui.apply(&pod("before", &name, "IfNotPresent", SECRET));
+    podtui.wait_running("before");
+    podtui.delete_all();
+    podtui.ok(&["engine", "stop"]);
+    for index in ["index.json", "index.backup.json"] {
+        fs::write(podtui.state().join("images").join(index), "?").expect("a file");
+    }
+    podtui.serve();
+    // The one with the secret gives the image its name again; that opens it to nobody else.
+    podtui.apply(&pod("after", &name, "IfNotPresent", SECRET));
+    podtui.wait_running("after");
+    podtui.apply(&pod("stranger", &name, "IfNotPresent", ""));
+    let (reason, message) = podtui.wait("the refusal", || {
+        waiting(&podtui, "stranger").filter(|(reason, _)| reason == "ErrImagePull")
+    });
+    assert!(message.contains("access denied"), "{reason}: {message}");
+    podtui.apply(&pod("never", &name, "Never", ""));
+    podtui.wait("the refusal", || {
+        waiting(&podtui, "never").filter(|(reason, _)| reason == "ErrImageNeverPull")
+    });
+    podtui.delete_all();
+}

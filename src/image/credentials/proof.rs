@@ -20,6 +20,14 @@ impl Proof {
         Self { salt, hash }
     }
 
+    /// Nobody has it: who may use the image is not known any more.
+    pub(in crate::image) const fn lost() -> Self {
+        Self {
+            salt: String::new(),
+            hash: String::new(),
+        }
+    }
+
     pub(in crate::image) fn is_of(&self, credential: &Credential) -> bool {
         hash(&self.salt, credential) == self.hash
     }
@@ -58,5 +66,6 @@ mod tests {
         assert!(!proof.is_of(&of("ab", "")));
         assert!(!proof.is_of(&Credential::IdentityToken("b".to_owned())));
         assert_ne!(proof, Proof::of(&of("a", "b")));
+        assert!(!Proof::lost().is_of(&of("", "")));
     }
 }
