@@ -24,7 +24,9 @@ use crate::cli::TuiArgs;
 use crate::client::{Client, Local, Remote};
 use crate::config::{self, Settings};
 use crate::engine::{self, EngineApi, EngineHandle, ImageGc, NodeLimits, Threshold, Thresholds};
-use crate::image::{CredentialFiles, HostSettings, ImageSettings, LocalImages, RegistrySettings};
+use crate::image::{
+    CredentialFiles, HostSettings, ImageSettings, LocalImages, PullRate, RegistrySettings,
+};
 use crate::model::Kind;
 use crate::network::Allocator;
 use crate::runtime::{ShimProgram, ShimRuntime};
@@ -390,6 +392,10 @@ fn image_settings(settings: &Settings) -> ImageSettings {
                 .map(Into::into)
         }),
         pulls_at_once: settings.images.pulls_at_once,
+        pull_rate: PullRate {
+            per_second: settings.images.pull_qps,
+            burst: settings.images.pull_burst,
+        },
     }
 }
 

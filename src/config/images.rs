@@ -12,6 +12,9 @@ use super::settings::ConfigError;
 pub(crate) struct Images {
     /// Pulls beside each other; 1 serialises them, as the kubelet does by default.
     pub(crate) pulls_at_once: usize,
+    /// Pulls that pods may begin per second, 0 = without limit, and at once after a rest.
+    pub(crate) pull_qps: u32,
+    pub(crate) pull_burst: u32,
     /// Percent of the disk at which unused images go, and down to which.
     pub(crate) gc_high: u8,
     pub(crate) gc_low: u8,
@@ -34,6 +37,8 @@ pub(crate) struct Registry {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ImagesTable {
     parallel_pulls: Option<usize>,
+    registry_pull_qps: Option<u32>,
+    registry_burst: Option<u32>,
     gc_high_threshold: Option<u8>,
     gc_low_threshold: Option<u8>,
     gc_minimum_age_seconds: Option<u64>,
@@ -63,6 +68,8 @@ pub(super) fn images(path: &Path, table: ImagesTable) -> Result<Images, ConfigEr
     };
     let images = Images {
         pulls_at_once: table.parallel_pulls.unwrap_or(1),
+        pull_qps: table.registry_pull_qps.unwrap_or(5),
+        pull_burst: table.registry_burst.unwrap_or(10),
         gc_high: table.gc_high_threshold.unwrap_or(85),
         gc_low: table.gc_low_threshold.unwrap_or(80),
         gc_minimum_age: table.gc_minimum_age_seconds.unwrap_or(120),
@@ -71,6 +78,10 @@ pub(super) fn images(path: &Path, table: ImagesTable) -> Result<Images, ConfigEr
     if !(1..=PULLS_MAX).contains(&images.pulls_at_once) {
         let value = images.pulls_at_once.to_string();
         return refuse("parallel_pulls", value, "it must be between 1 and 32");
+    }
+    if images.pull_qps > 0 && images.pull_burst == 0 {
+        let problem = "it must be at least 1, or nothing is ever pulled (registry_pull_qps = 0 lifts the limit)";
+        return refuse("registry_burst", "0".to_owned(), problem);
     }
     if images.gc_high > 100 {
         let value = images.gc_high.to_string();

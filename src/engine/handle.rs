@@ -29,7 +29,7 @@ use super::recorder::{Level, Recorder};
 use super::supervisor::{ShutDown, Supervisor};
 use super::tokens::Tokens;
 use crate::base::{Clock, ContainerId, Incident, SessionStream, Uid, chain};
-use crate::image::{ImageService, PullPhase, PullProgress};
+use crate::image::{Asker, ImageService, PullPhase, PullProgress};
 use crate::network::Allocator;
 use crate::runtime::{ContainerRuntime, RuntimeError};
 use crate::store::{StatusWriter, Store};
@@ -428,7 +428,7 @@ impl EngineApi for EngineHandle {
     }
 
     async fn pull_image(&self, name: &str) -> Result<Vec<String>, EngineError> {
-        let pulled = self.machine.images.pull(name, &[]).await;
+        let pulled = self.machine.images.pull(name, &[], Asker::User).await;
         pulled.map(|pulled| vec![pulled.name]).map_err(bad_image)
     }
 
@@ -522,6 +522,8 @@ fn bad_image(error: crate::image::ImageError) -> EngineError {
         | ImageError::NoRecipe { .. }
         | ImageError::BadArchive { .. }) => EngineError::BadRequest(chain(&error)),
         ImageError::Shared(error) => EngineError::BadRequest(chain(&*error)),
-        error @ (ImageError::Io { .. } | ImageError::Interrupted) => internal(error),
+        error @ (ImageError::Io { .. } | ImageError::Interrupted | ImageError::TooManyPulls) => {
+            internal(error)
+        }
     }
 }

@@ -19,8 +19,8 @@ use super::{EngineApi, EngineHandle, NodeLimits, Parts, Thresholds, path_hash, s
 use crate::admission::Admitted;
 use crate::base::Clock;
 use crate::image::{
-    ImageConfig, ImageError, ImageRecord, ImageService, PullOutcome, PullProgress, PullSecret,
-    StoreUsage,
+    Asker, ImageConfig, ImageError, ImageRecord, ImageService, PullOutcome, PullProgress,
+    PullSecret, StoreUsage,
 };
 use crate::model::{Kind, Object, ObjectKey};
 use crate::network::Allocator;
@@ -83,6 +83,7 @@ impl ImageService for FakeImages {
         &self,
         reference: &str,
         _secrets: &[PullSecret],
+        _asker: Asker,
     ) -> Result<PullOutcome, ImageError> {
         if reference != "remote" {
             return Err(ImageError::NotFound(reference.to_owned()));

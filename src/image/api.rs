@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::credentials::PullSecret;
-use super::pull::{PullOutcome, PullProgress};
+use super::pull::{Asker, PullOutcome, PullProgress};
 use super::registry::RegistryError;
 use super::usage::StoreUsage;
 
@@ -73,6 +73,9 @@ pub(crate) enum ImageError {
     NoRecipe { image: String, layer: String },
     #[error("the work was interrupted")]
     Interrupted,
+    /// The kubelet's words.
+    #[error("pull QPS exceeded")]
+    TooManyPulls,
     #[error(
         "no space left on the disk of {path} for {what}: `podtui system df` shows what is there, `podtui image prune --all` removes unused images"
     )]
@@ -111,6 +114,7 @@ pub(crate) trait ImageService: Send + Sync + 'static {
         &self,
         reference: &str,
         secrets: &[PullSecret],
+        asker: Asker,
     ) -> Result<PullOutcome, ImageError>;
     /// The pulls under way.
     fn pulls(&self) -> Vec<PullProgress>;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::credentials::{CredentialFiles, PullSecret};
-use super::pull::{PullOutcome, PullProgress, Puller, Pulls};
+use super::pull::{Asker, PullOutcome, PullProgress, PullRate, Puller, Pulls};
 use super::reference::Reference;
 use super::registry::{Http, RegistrySettings};
 use super::save::Saving;
@@ -37,6 +37,7 @@ pub(crate) struct ImageSettings {
     pub(crate) credentials: CredentialFiles,
     /// Pulls beside each other; 1 is the kubelet's `serializeImagePulls`.
     pub(crate) pulls_at_once: usize,
+    pub(crate) pull_rate: PullRate,
 }
 
 impl Default for ImageSettings {
@@ -45,6 +46,7 @@ impl Default for ImageSettings {
             registries: RegistrySettings::default(),
             credentials: CredentialFiles::default(),
             pulls_at_once: 1,
+            pull_rate: PullRate::default(),
         }
     }
 }
@@ -60,7 +62,11 @@ impl LocalImages {
         ));
         Ok(Self {
             store,
-            pulls: Arc::new(Pulls::new(Arc::clone(&puller), settings.pulls_at_once)),
+            pulls: Arc::new(Pulls::new(
+                Arc::clone(&puller),
+                settings.pulls_at_once,
+                settings.pull_rate,
+            )),
             puller,
         })
     }
@@ -115,9 +121,10 @@ impl ImageService for LocalImages {
         &self,
         reference: &str,
         secrets: &[PullSecret],
+        asker: Asker,
     ) -> Result<PullOutcome, ImageError> {
         let reference = Reference::parse(reference)?;
-        self.pulls.pull(reference, secrets.to_owned()).await
+        self.pulls.pull(reference, secrets.to_owned(), asker).await
     }
 
     fn pulls(&self) -> Vec<PullProgress> {

@@ -15,6 +15,13 @@
 //! Registries are spoken to in [`registry`], with the credentials of [`credentials`]; [`pull`] makes images of
 //! what they send.
 //!
+//! Layers are directories and not EROFS images mounted from a file, measured on Linux 6.18 with mkfs.erofs 1.5 on
+//! ext4: 5,000 small files are unpacked in 0.25 s where they have a block group of their own (`Store::open`) and
+//! made an image of in 0.2 to 0.6 s; the first read takes 0.2 to 0.3 s from the directory and 0.5 to 1.8 s from the
+//! mount. A layer of 386 MB in 2,495 files is read in 0.3 to 0.6 s against 1.9 to 2.5 s (1 s against 4 to 6 s when
+//! nothing is cached), and its pages are held twice, for the image and for the files in it. Only removing it is
+//! faster, 0.01 s against 0.5 to 2 s, which nobody waits for.
+//!
 //! Deliberately absent: mounting (the shim does it), pull policy and its back-off (the engine decides).
 
 mod api;
@@ -46,7 +53,7 @@ pub(crate) use credentials::{CredentialFiles, PullSecret, PullSecretKind};
 pub(crate) use local::{ImageSettings, LocalImages};
 #[cfg(test)]
 pub(crate) use pull::PullOutcome;
-pub(crate) use pull::{PullPhase, PullProgress};
+pub(crate) use pull::{Asker, PullPhase, PullProgress, PullRate};
 pub(crate) use registry::{HostSettings, RegistrySettings};
 #[cfg(test)]
 pub(crate) use usage::StoreUsage;

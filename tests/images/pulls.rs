@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use crate::fake::{Fake, Layer};
 use crate::registry::{Door, Registry, configure, events, pod, run, umoci_image, waiting};
 use crate::support::Podtui;
 
@@ -228,4 +229,52 @@ fn plain_http_is_never_guessed() {
         )),
         "{error}"
     );
+}
+
+/// kubelet: `registryPullQPS`. What a user asks for is never held back.
+#[test]
+fn pods_that_pull_too_often_wait() {
+    require_images!();
+    let fake = Fake::start();
+    let podtui = Podtui::idle();
+    configure(
+        &podtui,
+        &format!(
+            "{}[images]\nregistry_pull_qps = 1\nregistry_burst = 1\n",
+            fake.table()
+        ),
+    );
+    podtui.serve();
+    let busybox = fs::read("/bin/busybox").expect("busybox");
+    let image = |number: usize| {
+        let name = format!("number{number}");
+        let layer = Layer::new().directory("bin").owned(
+            b"bin/sh",
+            tar::EntryType::Regular,
+            b"",
+            &busybox,
+            (0o755, 0, 0),
+        );
+        let layers = [layer.bytes(), Layer::new().file(&name, b"x").bytes()];
+        fake.image_of(&name, "v1", &layers)
+    };
+    for number in 0..4 {
+        podtui.ok(&["image", "pull", "-q", &image(number)]);
+    }
+    let command = "    command: [/bin/sh, -c, 'read x']\n    stdin: true\n";
+    for number in 4..6 {
+        podtui.apply(&pod(&format!("p{number}"), &image(number), "", command));
+    }
+    podtui.wait("somebody to be told", || {
+        (4..6).find(|number| {
+            events(&podtui, &format!("p{number}")).iter().any(|line| {
+                line.starts_with("Failed: Failed to pull image")
+                    && line.ends_with(": pull QPS exceeded")
+            })
+        })
+    });
+    for number in 4..6 {
+        podtui.wait_running(&format!("p{number}"));
+    }
+    podtui.delete_all();
 }

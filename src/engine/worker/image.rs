@@ -10,7 +10,7 @@ use crate::base::chain;
 use crate::engine::plan::END_SHOWN_FOR;
 use crate::engine::recorder::Level;
 use crate::engine::status::Why;
-use crate::image::{ImageError, ImageRecord, PullSecret, PullSecretKind};
+use crate::image::{Asker, ImageError, ImageRecord, PullSecret, PullSecretKind};
 
 /// A container cannot be started now.
 #[derive(Debug)]
@@ -197,7 +197,12 @@ impl PodWorker {
             self.event(Level::Warning, "FailedToRetrieveImagePullSecret", text);
         }
         // Dropped with this pass when the pod is deleted, which ends a pull that nobody else waits for.
-        match self.machine.images.pull(name, &secrets.found).await {
+        match self
+            .machine
+            .images
+            .pull(name, &secrets.found, Asker::Pod)
+            .await
+        {
             Ok(pulled) => {
                 self.pull_backoffs.forget(name);
                 self.pull_errors.remove(name);

@@ -6,6 +6,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use super::progress::{Progress, PullProgress};
+use super::rate::{Bucket, PullRate};
 use super::work::Puller;
 use crate::image::credentials::PullSecret;
 use crate::image::reference::Reference;
@@ -23,6 +24,14 @@ pub(crate) struct PullOutcome {
     pub(crate) with_waiting: Duration,
 }
 
+/// Who begins a pull.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Not more often than the [`PullRate`] allows.
+    Pod,
+    User,
+}
+
 type Finished = Result<(ImageRecord, Duration), Arc<ImageError>>;
 /// Different credentials make a different pull: one pod's must not open an image to another.
 type Key = (Reference, Vec<PullSecret>);
@@ -32,6 +41,7 @@ type Key = (Reference, Vec<PullSecret>);
 pub(in crate::image) struct Pulls {
     puller: Arc<Puller>,
     turns: Arc<Semaphore>,
+    bucket: Arc<Mutex<Bucket>>,
     running: Mutex<HashMap<Key, Weak<Running>>>,
 }
 
@@ -51,10 +61,11 @@ impl Drop for Running {
 
 impl Pulls {
     /// `at_once` pulls run beside each other, the others wait for their turn.
-    pub(in crate::image) fn new(puller: Arc<Puller>, at_once: usize) -> Self {
+    pub(in crate::image) fn new(puller: Arc<Puller>, at_once: usize, rate: PullRate) -> Self {
         Self {
             puller,
             turns: Arc::new(Semaphore::new(at_once.max(1))),
+            bucket: Arc::new(Mutex::new(Bucket::new(rate, Instant::now()))),
             running: Mutex::default(),
         }
     }
@@ -63,10 +74,11 @@ impl Pulls {
         &self,
         reference: Reference,
         secrets: Vec<PullSecret>,
+        asker: Asker,
     ) -> Result<PullOutcome, ImageError> {
         let asked = Instant::now();
         let name = reference.to_string();
-        let running = self.join(reference, secrets);
+        let running = self.join(reference, secrets, asker);
         let mut finished = running.finished.clone();
         let result = match finished.wait_for(Option::is_some).await {
             Ok(result) => result.clone(),
@@ -98,7 +110,7 @@ impl Pulls {
         found
     }
 
-    fn join(&self, reference: Reference, secrets: Vec<PullSecret>) -> Arc<Running> {
+    fn join(&self, reference: Reference, secrets: Vec<PullSecret>, asker: Asker) -> Arc<Running> {
         let key = (reference, secrets);
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, one| one.strong_count() > 0);
@@ -109,9 +121,14 @@ impl Pulls {
         }
         let (done, finished) = watch::channel(None);
         let progress = Progress::new(key.0.to_string());
+        let bucket = match asker {
+            Asker::Pod => Some(Arc::clone(&self.bucket)),
+            Asker::User => None,
+        };
         let task = tokio::spawn(run(
             Arc::clone(&self.puller),
             Arc::clone(&self.turns),
+            bucket,
             key.clone(),
             progress.clone(),
             done,
@@ -129,6 +146,7 @@ impl Pulls {
 async fn run(
     puller: Arc<Puller>,
     turns: Arc<Semaphore>,
+    bucket: Option<Arc<Mutex<Bucket>>>,
     (reference, secrets): Key,
     progress: Progress,
     done: watch::Sender<Option<Finished>>,
@@ -137,7 +155,15 @@ async fn run(
         return;
     };
     let began = Instant::now();
-    let result = puller.pull(&reference, &secrets, &progress).await;
+    // When its turn has come, as the kubelet does: waiting for others costs nothing.
+    let may_begin = bucket.is_none_or(|bucket| {
+        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.try_take(began)
+    });
+    let result = match may_begin {
+        true => puller.pull(&reference, &secrets, &progress).await,
+        false => Err(ImageError::TooManyPulls),
+    };
     done.send_replace(Some(match result {
         Ok(image) => Ok((image, began.elapsed())),
         Err(error) => Err(Arc::new(error)),
