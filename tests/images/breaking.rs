@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::fake::{Fake, Layer, Manner};
+use crate::housekeeping::check_accounts;
 use crate::pulls::leftovers;
 use crate::registry::{configure, events, pod};
 use crate::support::Podtui;
@@ -174,12 +175,35 @@ fn deleting_the_pod_ends_its_pull() {
     assert_eq!(leftovers(&podtui), Vec::<String>::new());
 }
 
+/// Moments that are not the same every time; the seed is told when it fails.
+struct Moments(u64);
+
+impl Moments {
+    fn new() -> Self {
+        let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+        let seed = u64::from(now.subsec_nanos()) | 1;
+        println!("seed {seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, most: Duration) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        most.mul_f64((self.0 >> 11) as f64 / (1_u64 << 53) as f64)
+    }
+}
+
+/// `PODTUI_TEST_KILLS` for more of them.
 #[test]
 fn killed_at_many_moments_of_a_pull() {
     require_images!();
     let fake = Fake::start();
     let podtui = started(&fake);
-    let name = fake.image_of("big", "v1", &layers(5, 150_000));
+    let mut layers = layers(5, 150_000);
+    // One that is unpacked in a second round.
+    layers.push(Layer::new().hard_link("again", "layer0/part3").bytes());
+    let name = fake.image_of("big", "v1", &layers);
     fake.manner(Manner {
         pause: Duration::from_millis(1),
         ..Manner::default()
@@ -188,28 +212,37 @@ fn killed_at_many_moments_of_a_pull() {
     podtui.ok(&["image", "pull", "-q", &name]);
     let whole = begin.elapsed();
     podtui.ok(&["image", "rm", &name]);
-    const KILLS: u32 = 50;
-    for kill in 0..KILLS {
+    let kills = std::env::var("PODTUI_TEST_KILLS");
+    let kills: u32 = kills.map_or(50, |text| text.parse().expect("a number"));
+    let mut moments = Moments::new();
+    for kill in 0..kills {
         let mut pull = podtui
             .command(&["image", "pull", "-q", &name])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("podtui starts");
-        std::thread::sleep(whole * kill / KILLS);
+        std::thread::sleep(moments.below(whole));
         podtui.kill_engine();
         pull.wait().expect("the client ends");
         podtui.serve();
         let tmp = std::fs::read_dir(podtui.state().join("images/tmp")).expect("a directory");
         assert_eq!(tmp.count(), 0, "kill {kill}: the start clears away");
-        if kill % 5 == 4 {
+        check_accounts(&podtui);
+        // Sometimes the next one is killed as well, and the one after that.
+        if kill % 5 == 4 || kill + 1 == kills {
             podtui.ok(&["image", "pull", "-q", &name]);
             assert_eq!(leftovers(&podtui), Vec::<String>::new(), "kill {kill}");
+            let layers =
+                std::fs::read_dir(podtui.state().join("images/layers")).expect("a directory");
+            assert_eq!(layers.count(), 6, "kill {kill}");
+            check_accounts(&podtui);
             podtui.ok(&["image", "rm", &name]);
         }
     }
-    podtui.ok(&["image", "pull", "-q", &name]);
-    assert_eq!(leftovers(&podtui), Vec::<String>::new());
-    let layers = std::fs::read_dir(podtui.state().join("images/layers")).expect("a directory");
-    assert_eq!(layers.count(), 5);
+    check_accounts(&podtui);
+    for kind in ["layers", "recipes", "blobs/sha256"] {
+        let left = std::fs::read_dir(podtui.state().join("images").join(kind));
+        assert_eq!(left.expect("a directory").count(), 0, "{kind}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Registries and images that want to do harm: refused with a reason, nothing touched, nothing left.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -231,12 +232,24 @@ fn layers() {
     let victim = podtui.path().join("victim");
     fs::create_dir(&victim).expect("a directory");
     fs::write(victim.join("file"), "untouched").expect("a file");
+    for (path, mode) in [(victim.clone(), 0o751), (victim.join("file"), 0o600)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("its mode");
+    }
     let victim_text = victim.to_str().expect("text");
     let up = format!("{}{}/file", "../".repeat(20), victim_text);
     let untouched = |case: &str| {
         let found = fs::read_dir(&victim).expect("a directory").count();
         let content = fs::read_to_string(victim.join("file")).expect("a file");
         assert_eq!((found, content.as_str()), (1, "untouched"), "{case}");
+        let modes = [victim.as_path(), &victim.join("file")].map(|path| {
+            let meta = fs::metadata(path).expect("it is there");
+            (meta.mode(), meta.uid(), meta.nlink() > 2)
+        });
+        assert_eq!(
+            modes,
+            [(0o040_751, 0, false), (0o100_600, 0, false)],
+            "{case}"
+        );
     };
     let check_raw = |case: &str, bytes: Vec<u8>, stored: &[u8], expected: &str| {
         let manifest = json!({
@@ -421,6 +434,9 @@ fn layers() {
     );
     check_raw("empty", Vec::new(), b"", "the archive is empty");
     check_raw("xz", broken.clone(), b"\xfd7zXZ\0rest", "xz");
+    // A frame that wants terabytes of memory for its window (RFC 8878, 3.1.1.1.2).
+    let frame = b"\x28\xb5\x2f\xfd\x00\xff\x01\x00\x00rest";
+    check_raw("zstd-window", broken.clone(), frame, "window");
 
     // Through a symlink: it stays inside.
     let name = fake.image_of(
@@ -433,6 +449,18 @@ fn layers() {
     );
     podtui.ok(&["image", "pull", &name]);
     untouched("inside");
+    // Mode and owner are those of what is made, not of what a link leads to (CVE-2021-32760).
+    let loud = (0o4777, 1000, 1000);
+    let changing = Layer::new()
+        .link("f", &format!("{victim_text}/file"))
+        .owned(b"f", EntryType::Regular, b"", b"x", loud)
+        .link("d", victim_text)
+        .owned(b"d", EntryType::Directory, b"", b"", loud)
+        .owned(b"l", EntryType::Symlink, victim_text.as_bytes(), b"", loud);
+    let other = fake.image_of("x", "changing", &[changing.bytes()]);
+    podtui.ok(&["image", "pull", &other]);
+    untouched("changing");
+    podtui.ok(&["image", "rm", &other]);
     let layer = fs::read_dir(podtui.state().join("images/layers"))
         .expect("a directory")
         .next()

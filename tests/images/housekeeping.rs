@@ -24,7 +24,7 @@ fn row(podtui: &Podtui, kind: &str) -> Value {
 
 /// The rows together are every byte of the state directory. The engine's log may grow meanwhile.
 #[track_caller]
-fn check_accounts(podtui: &Podtui) {
+pub fn check_accounts(podtui: &Podtui) {
     podtui.wait("df to agree with du", || {
         let du = || {
             let text = run(Command::new("du").args(["-s", "-B1"]).arg(podtui.state()));
@@ -102,7 +102,7 @@ fn every_byte_is_accounted_for_and_pruned_when_unused() {
 }
 
 /// Letters that do not compress well.
-fn noise(length: usize) -> String {
+pub fn noise(length: usize) -> String {
     let mut state = 88_172_645_463_325_252_u64;
     (0..length)
         .map(|_| {

@@ -206,7 +206,7 @@ fn certificates(directory: &Path) {
     let script = "set -e; cd \"$0\"\n\
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.pem\n\
         openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=registry -keyout server.key -out server.csr\n\
-        printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > ext\n\
+        printf 'subjectAltName=IP:127.0.0.1,DNS:registry.podtui.invalid\\nbasicConstraints=CA:FALSE\\n' > ext\n\
         openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem\n";
     run(Command::new("sh").args(["-c", script]).arg(directory));
 }

@@ -234,11 +234,11 @@ impl Puller {
         let entered = self
             .blocking(move |store| {
                 let lock = store.lock()?;
-                let record = store.add_image(&lock, &found.config, image)?;
+                // First: once the image is there, no pull comes to clear them away.
                 for layer in &found.manifest.layers {
                     Partial::remove(&store.partial_path(&layer.digest));
                 }
-                Ok(record)
+                store.add_image(&lock, &found.config, image)
             })
             .await;
         drop(held);
