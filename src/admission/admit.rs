@@ -3,7 +3,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{data, defaults, metadata, part, pod, preset, update, warnings};
+use super::{data, defaults, metadata, part, pod, preset, storage, update, warnings};
 use crate::base::Uid;
 use crate::model::{FieldError, Object, Subresource};
 
@@ -47,6 +47,7 @@ pub(crate) type Admission = Result<(Admitted<Object>, Vec<String>), Vec<FieldErr
 pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
     metadata::prepare_create(object.meta_mut(), context);
     drop_status(&mut object);
+    storage::protect(&mut object);
     defaults::apply(&mut object);
     let mut errors = metadata::validate(&object);
     errors.extend(match &object {
@@ -56,6 +57,8 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
         Object::PodPreset(preset) => preset::validate(preset),
         Object::Event(event) => data::event(event),
         Object::Namespace(namespace) => data::namespace(namespace),
+        Object::PersistentVolume(volume) => storage::volume(volume),
+        Object::PersistentVolumeClaim(claim) => storage::claim(claim),
         Object::ServiceAccount(_) | Object::Node(_) => Vec::new(),
     });
     finish(object, errors)
@@ -83,6 +86,12 @@ pub(crate) fn admit_update(old: &Object, mut new: Object, _context: &Context) ->
         }
         (Object::PodPreset(_), Object::PodPreset(new)) => preset::validate(new),
         (Object::Event(_), Object::Event(new)) => data::event(new),
+        (Object::PersistentVolume(old), Object::PersistentVolume(new)) => {
+            storage::volume_update(old, new)
+        }
+        (Object::PersistentVolumeClaim(old), Object::PersistentVolumeClaim(new)) => {
+            storage::claim_update(old, new)
+        }
         (old, new) if old.kind() != new.kind() => {
             let kind = new.kind().as_str();
             vec![FieldError::invalid_string(
@@ -138,6 +147,8 @@ fn drop_status(object: &mut Object) {
     match object {
         Object::Pod(pod) => Arc::make_mut(pod).status = None,
         Object::Namespace(namespace) => Arc::make_mut(namespace).status = None,
+        Object::PersistentVolume(volume) => Arc::make_mut(volume).status = None,
+        Object::PersistentVolumeClaim(claim) => Arc::make_mut(claim).status = None,
         Object::ConfigMap(_)
         | Object::Secret(_)
         | Object::ServiceAccount(_)
@@ -165,6 +176,12 @@ fn keep_server_parts(old: &Object, new: &mut Object) {
             Arc::make_mut(new).status.clone_from(&old.status);
         }
         (Object::Namespace(old), Object::Namespace(new)) => {
+            Arc::make_mut(new).status.clone_from(&old.status);
+        }
+        (Object::PersistentVolume(old), Object::PersistentVolume(new)) => {
+            Arc::make_mut(new).status.clone_from(&old.status);
+        }
+        (Object::PersistentVolumeClaim(old), Object::PersistentVolumeClaim(new)) => {
             Arc::make_mut(new).status.clone_from(&old.status);
         }
         _ => {}

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::core::v1::{HTTPGetAction, LifecycleHandler, PodStatus};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::storage;
 use crate::model::{Object, PodPreset, pod};
 
 /// 0644.
@@ -22,12 +23,14 @@ pub(super) fn apply(object: &mut Object) {
         Object::Secret(secret) => default_secret(Arc::make_mut(secret)),
         Object::Namespace(namespace) => default_namespace(Arc::make_mut(namespace)),
         Object::PodPreset(preset) => default_preset(Arc::make_mut(preset)),
+        Object::PersistentVolume(volume) => storage::default_volume(Arc::make_mut(volume)),
+        Object::PersistentVolumeClaim(claim) => storage::default_claim(Arc::make_mut(claim)),
         Object::ConfigMap(_) | Object::ServiceAccount(_) | Object::Event(_) | Object::Node(_) => {}
     }
 }
 
 /// An empty enum counts as unset.
-fn fill(field: &mut Option<String>, default: &str) {
+pub(super) fn fill(field: &mut Option<String>, default: &str) {
     if field.as_deref().unwrap_or_default().is_empty() {
         *field = Some(default.to_owned());
     }
@@ -282,6 +285,10 @@ fn default_volume(volume: &mut Volume) {
     if let Some(image) = &mut volume.image {
         let policy = pull_policy(image.reference.as_deref().unwrap_or_default());
         fill(&mut image.pull_policy, policy);
+    }
+    let ephemeral = volume.ephemeral.as_mut();
+    if let Some(template) = ephemeral.and_then(|source| source.volume_claim_template.as_mut()) {
+        storage::default_claim_spec(&mut template.spec);
     }
     let Some(projected) = &mut volume.projected else {
         return;

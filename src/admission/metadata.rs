@@ -94,7 +94,7 @@ pub(super) fn validate(object: &Object) -> Vec<FieldError> {
     }
     namespace(object, &mut errors);
     labels("metadata.labels", meta, &mut errors);
-    annotations(meta, &mut errors);
+    annotations("metadata.annotations", meta, &mut errors);
     owners(meta, &mut errors);
     finalizers(meta, &mut errors);
     errors
@@ -133,7 +133,9 @@ fn name_rule(kind: Kind) -> fn(&str) -> Vec<String> {
         | Kind::ServiceAccount
         | Kind::PodPreset
         | Kind::Event
-        | Kind::Node => names::dns_subdomain,
+        | Kind::Node
+        | Kind::PersistentVolume
+        | Kind::PersistentVolumeClaim => names::dns_subdomain,
     }
 }
 
@@ -153,7 +155,7 @@ fn namespace(object: &Object, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn labels(path: &str, meta: &ObjectMeta, errors: &mut Vec<FieldError>) {
+pub(super) fn labels(path: &str, meta: &ObjectMeta, errors: &mut Vec<FieldError>) {
     for (key, value) in meta.labels.iter().flatten() {
         for problem in names::qualified_name(key) {
             errors.push(FieldError::invalid_string(path, key, problem));
@@ -168,8 +170,7 @@ fn labels(path: &str, meta: &ObjectMeta, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn annotations(meta: &ObjectMeta, errors: &mut Vec<FieldError>) {
-    let path = "metadata.annotations";
+pub(super) fn annotations(path: &str, meta: &ObjectMeta, errors: &mut Vec<FieldError>) {
     let mut size = 0;
     for (key, value) in meta.annotations.iter().flatten() {
         for problem in names::qualified_name(&key.to_lowercase()) {

@@ -3,7 +3,7 @@
 //! An object becomes [`Admitted`] only here; the store takes nothing else from users. All errors of an object
 //! are found at once and reported in the order and words of the Kubernetes API.
 //!
-//! The steps of a create are: defaults ([`defaults`]), then validation ([`metadata`], [`pod`], [`data`]), then
+//! The steps of a create are: defaults ([`defaults`]), then validation ([`metadata`], [`pod`], [`data`], [`storage`]), then
 //! warnings ([`warnings`]). Before that a new pod is given what its service account brings
 //! ([`use_service_account`]), and before that what the presets of its namespace bring ([`use_presets`]). An
 //! update keeps what the server owns, then checks what may change ([`update`]); a write of one part of a pod
@@ -18,6 +18,7 @@ mod defaults;
 mod delete;
 mod env;
 mod field;
+mod foreign;
 mod metadata;
 mod os;
 mod part;
@@ -28,6 +29,7 @@ mod resources;
 mod scheduling;
 mod security;
 mod service_account;
+mod storage;
 mod update;
 mod volume;
 mod warnings;
@@ -39,3 +41,4 @@ pub(crate) use admit::{Admitted, Context, admit_create, admit_part, admit_update
 pub(crate) use delete::{DeletePlan, plan_delete};
 pub(crate) use preset::use_presets;
 pub(crate) use service_account::{default_service_account, use_service_account, wanted_account};
+pub(crate) use storage::refuse_growth;

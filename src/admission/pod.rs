@@ -10,7 +10,7 @@ pub(super) fn validate(pod: &Pod) -> Errors {
     match &pod.spec {
         Some(spec) => {
             annotations(&mut errors, pod, spec);
-            self::spec(&mut errors, spec);
+            self::spec(&mut errors, spec, text(&pod.metadata.name));
             container::of_pods_only(&mut errors, spec);
             let gated = spec
                 .scheduling_gates
@@ -54,8 +54,9 @@ fn is_cost(value: &str) -> bool {
         .is_ok_and(|cost| cost.to_string() == value)
 }
 
-pub(super) fn spec(errors: &mut Errors, spec: &PodSpec) {
-    let volumes = volume::volumes(errors, spec);
+/// `name` is that of the pod.
+pub(super) fn spec(errors: &mut Errors, spec: &PodSpec, name: &str) {
+    let volumes = volume::volumes(errors, spec, name);
     container::containers(errors, spec, &volumes);
     resources::pod_level(errors, spec);
     container::host_network_ports(errors, spec);

@@ -34,7 +34,7 @@ pub(super) fn validate(preset: &PodPreset) -> Errors {
         volumes: spec.volumes,
         ..PodSpec::default()
     };
-    let volumes = volume::volumes(&mut errors, &pod);
+    let volumes = volume::volumes(&mut errors, &pod, "");
     let container = Container {
         env: spec.env,
         env_from: spec.env_from,

@@ -1,6 +1,6 @@
 use k8s_openapi::api::core::v1::{
-    Affinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodSpec, Toleration,
-    TopologySpreadConstraint,
+    Affinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodSpec,
+    Toleration, TopologySpreadConstraint,
 };
 
 use super::field::{Errors, by_rule, one_of, text};
@@ -13,14 +13,7 @@ pub(super) fn affinity(errors: &mut Errors, path: &str, affinity: &Affinity) {
     if let Some(node) = &affinity.node_affinity {
         let path = format!("{path}.nodeAffinity");
         if let Some(selector) = &node.required_during_scheduling_ignored_during_execution {
-            let path = format!("{path}.{REQUIRED}.nodeSelectorTerms");
-            if selector.node_selector_terms.is_empty() {
-                let detail = "must have at least one node selector term";
-                errors.push(FieldError::required(path.clone(), detail));
-            }
-            for (index, term) in selector.node_selector_terms.iter().enumerate() {
-                node_term(errors, &format!("{path}[{index}]"), term, true);
-            }
+            node_selector(errors, &format!("{path}.{REQUIRED}"), selector);
         }
         let preferred = node
             .preferred_during_scheduling_ignored_during_execution
@@ -61,6 +54,17 @@ pub(super) fn affinity(errors: &mut Errors, path: &str, affinity: &Affinity) {
                 &term.pod_affinity_term,
             );
         }
+    }
+}
+
+pub(super) fn node_selector(errors: &mut Errors, path: &str, selector: &NodeSelector) {
+    let path = format!("{path}.nodeSelectorTerms");
+    if selector.node_selector_terms.is_empty() {
+        let detail = "must have at least one node selector term";
+        errors.push(FieldError::required(path.clone(), detail));
+    }
+    for (index, term) in selector.node_selector_terms.iter().enumerate() {
+        node_term(errors, &format!("{path}[{index}]"), term, true);
     }
 }
 

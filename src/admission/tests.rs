@@ -9,6 +9,7 @@ use crate::model::{ApiError, FieldError, Kind, Object, decode};
 
 mod cases;
 mod rules;
+mod storage;
 
 const NOW: i64 = 1_700_000_000;
 

@@ -9,6 +9,8 @@ use super::env::{VOLUME_FIELDS, field_ref, resource_ref};
 use super::field::{
     Errors, descending, mode, no_backsteps, required, required_by_rule, text, volume_file,
 };
+use super::foreign::{self, FOREIGN};
+use super::storage;
 use crate::model::quantity::ParsedQuantity;
 use crate::model::{FieldError, names};
 
@@ -27,12 +29,16 @@ const HOST_PATH_TYPES: [&str; 8] = [
 pub(super) type Volumes<'a> = BTreeMap<&'a str, &'a Volume>;
 
 /// Checks all volumes and returns the good ones; a mount of any other is "not found".
-pub(super) fn volumes<'a>(errors: &mut Errors, spec: &'a PodSpec) -> Volumes<'a> {
+/// `pod` is the name of the pod, where it has one.
+pub(super) fn volumes<'a>(errors: &mut Errors, spec: &'a PodSpec, pod: &str) -> Volumes<'a> {
     let mut good = Volumes::new();
     for (index, volume) in spec.volumes.iter().flatten().enumerate() {
         let path = format!("spec.volumes[{index}]");
         let before = errors.len();
         source(errors, &path, volume);
+        if volume.ephemeral.is_some() {
+            storage::ephemeral_name(errors, &path, pod, &volume.name);
+        }
         let name_path = format!("{path}.name");
         required_by_rule(errors, &name_path, &volume.name, names::dns_label);
         if good.contains_key(volume.name.as_str()) {
@@ -136,22 +142,19 @@ fn contents(errors: &mut Errors, path: &str, name: &str, volume: &Volume) {
     if let ("projected", Some(source)) = (name, &volume.projected) {
         projected(errors, path, source);
     }
-    if let ("nfs", Some(source)) = (name, &volume.nfs) {
-        required(errors, format!("{path}.server"), &source.server);
-        let path = format!("{path}.path");
-        required(errors, path.clone(), &source.path);
-        if !source.path.starts_with('/') {
-            let detail = "must be an absolute path";
-            errors.push(FieldError::invalid_string(path, &source.path, detail));
-        }
+    if let ("ephemeral", Some(source)) = (name, &volume.ephemeral) {
+        storage::ephemeral(errors, path, source);
+    }
+    if FOREIGN.contains(&name) {
+        let fields = serde_json::to_value(volume).unwrap_or_default();
+        // The path of one of them is written otherwise than its field.
+        let field = if name == "cephFS" { "cephfs" } else { name };
+        foreign::source(errors, path, field, &fields[field]);
     }
     if let ("gitRepo", Some(source)) = (name, &volume.git_repo) {
         required(errors, format!("{path}.repository"), &source.repository);
         let directory = text(&source.directory);
         descending(errors, &format!("{path}.directory"), directory);
-    }
-    if let ("csi", Some(source)) = (name, &volume.csi) {
-        required(errors, format!("{path}.driver"), &source.driver);
     }
     if let ("persistentVolumeClaim", Some(source)) = (name, &volume.persistent_volume_claim) {
         required(errors, format!("{path}.claimName"), &source.claim_name);
@@ -163,7 +166,7 @@ fn contents(errors: &mut Errors, path: &str, name: &str, volume: &Volume) {
     }
 }
 
-fn host_path(errors: &mut Errors, path: &str, source: &HostPathVolumeSource) {
+pub(super) fn host_path(errors: &mut Errors, path: &str, source: &HostPathVolumeSource) {
     let path_path = format!("{path}.path");
     if source.path.is_empty() {
         errors.push(FieldError::required(path_path, ""));

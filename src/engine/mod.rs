@@ -11,6 +11,7 @@
 //! * `references` knows which objects a pod is made of beside itself and wakes its worker when they change.
 //! * `tokens` signs what service accounts mount, with the keys of `authority`; `accounts` keeps what every
 //!   namespace has.
+//! * `claims` binds persistent volumes and claims.
 //! * `resize` decides on other cpu and memory for a running pod.
 //! * `observe` is what a worker sees, `restart` who runs again and when, `gc` what deleted pods left behind,
 //!   `node` the one Node, `machine` what all workers share.
@@ -31,6 +32,7 @@
 mod accounts;
 mod api;
 mod authority;
+mod claims;
 mod conditions;
 mod eviction;
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl Level {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Happening {
     pub(super) at: Timestamp,
-    /// `kubelet` or `default-scheduler`.
+    /// `kubelet`, `default-scheduler` or `persistentvolume-controller`.
     pub(super) component: &'static str,
     pub(super) object: ObjectReference,
     pub(super) level: Level,
@@ -120,6 +120,25 @@ impl Recorder {
                 resource_version: meta.resource_version.clone(),
                 field_path: container.map(|container| field_path(pod, container)),
             },
+            level,
+            reason: reason.to_owned(),
+            message,
+        });
+    }
+
+    /// Something about an object that is no pod.
+    pub(super) fn object(
+        &self,
+        component: &'static str,
+        object: ObjectReference,
+        level: Level,
+        reason: &str,
+        message: String,
+    ) {
+        self.record(Happening {
+            at: self.clock.now(),
+            component,
+            object,
             level,
             reason: reason.to_owned(),
             message,
@@ -400,6 +419,7 @@ fn build(node: &str, happening: &Happening, written: &Written) -> Event {
 
 pub(super) const KUBELET: &str = "kubelet";
 pub(super) const SCHEDULER: &str = "default-scheduler";
+pub(super) const VOLUME_CONTROLLER: &str = "persistentvolume-controller";
 
 #[cfg(test)]
 mod tests {

@@ -11,16 +11,19 @@ use super::machine::Machine;
 use super::tokens::Bearer;
 use crate::base::Uid;
 use crate::model::pod::every_container;
+use crate::model::storage::claims_of;
 use crate::model::{Kind, ObjectKey, Resource, ResourceVersion};
 use crate::store::WatchEvent;
-use crate::volume::Objects;
+use crate::volume::{Claimed, Objects};
 
 /// The kinds whose changes reach running pods, and the one that lets waiting ones in.
-pub(super) const KINDS: [Kind; 4] = [
+pub(super) const KINDS: [Kind; 6] = [
     Kind::ConfigMap,
     Kind::Secret,
     Kind::ServiceAccount,
     Kind::Node,
+    Kind::PersistentVolume,
+    Kind::PersistentVolumeClaim,
 ];
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -31,6 +34,10 @@ impl Objects for Machine {
 
     fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Secret>> {
         self.store.get(namespace, name)
+    }
+
+    fn claimed(&self, pod: &Pod, volume: &Volume) -> Result<Claimed, String> {
+        Self::claimed(self, pod, volume)
     }
 
     fn token(&self, pod: &Pod, audience: &str, seconds: i64) -> Result<String, String> {
@@ -75,6 +82,9 @@ pub(super) fn references(pod: &Pod) -> BTreeSet<ObjectKey> {
             .iter()
             .flatten()
             .for_each(|volume| found.volume(volume));
+        for (_, claim) in claims_of(pod) {
+            found.add(Kind::PersistentVolumeClaim, &claim);
+        }
     }
     found.keys
 }
@@ -168,7 +178,7 @@ mod tests {
     #[test]
     fn every_source_is_found() {
         let pod: Pod = serde_json::from_value(json!({
-            "metadata": {"namespace": "ns"},
+            "metadata": {"namespace": "ns", "name": "pod"},
             "spec": {
                 "initContainers": [{"name": "i", "envFrom": [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b"}}]}],
                 "containers": [{"name": "c", "env": [
@@ -177,6 +187,7 @@ mod tests {
                 ]}],
                 "volumes": [
                     {"name": "v", "configMap": {"name": "e"}}, {"name": "w", "secret": {"secretName": "f"}},
+                    {"name": "q", "persistentVolumeClaim": {"claimName": "i"}}, {"name": "r", "ephemeral": {}},
                     {"name": "p", "projected": {"sources": [{"configMap": {"name": "g"}}, {"secret": {"name": "h"}}, {"serviceAccountToken": {"path": "t"}}]}},
                 ],
             },
@@ -197,7 +208,9 @@ mod tests {
                 "secrets/d",
                 "secrets/f",
                 "secrets/h",
-                "serviceaccounts/default"
+                "serviceaccounts/default",
+                "persistentvolumeclaims/i",
+                "persistentvolumeclaims/pod-r"
             ]
         );
     }

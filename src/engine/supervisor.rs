@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::accounts;
+use super::claims;
 use super::gc::{remove_orphan_files, remove_orphan_sandbox, remove_stray_groups};
 use super::machine::Machine;
 use super::observe::label;
@@ -96,6 +97,7 @@ impl Supervisor {
         // Ends with this function, whichever way that ends.
         let mut followers = JoinSet::new();
         followers.spawn(accounts::keep(Arc::clone(&self.machine)));
+        followers.spawn(claims::keep(Arc::clone(&self.machine)));
         for kind in references::KINDS {
             let from = self.machine.store.resource_version();
             followers.spawn(references::follow(Arc::clone(&self.machine), kind, from));
@@ -177,7 +179,8 @@ impl Supervisor {
             if let (Some(spec), Some(_), true, false) =
                 (&pod.spec, node_name(pod), accepted, is_terminal(pod))
             {
-                self.machine.placements.hold(&pod.uid(), spec);
+                let exclusive = claims::exclusive(&self.machine.store, pod);
+                self.machine.placements.hold(&pod.uid(), spec, exclusive);
             }
         }
     }

@@ -1,9 +1,11 @@
 //! JSON to typed objects, strictly: fields the API does not know and values of a wrong type are reported with
 //! their path. `null` means absent.
 
+use k8s_openapi::api::core::v1::PersistentVolumeClaimSpec;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::quantity::{self, QuantityError};
@@ -74,7 +76,7 @@ impl DecodeError {
 }
 
 /// Kinds of Kubernetes that a user may well have in a file; the refusal then says that the kind is real.
-const KNOWN_ELSEWHERE: [&str; 29] = [
+const KNOWN_ELSEWHERE: [&str; 27] = [
     "Service",
     "ServiceAccount",
     "Endpoints",
@@ -86,8 +88,6 @@ const KNOWN_ELSEWHERE: [&str; 29] = [
     "DaemonSet",
     "Job",
     "CronJob",
-    "PersistentVolume",
-    "PersistentVolumeClaim",
     "StorageClass",
     "PriorityClass",
     "PodTemplate",
@@ -210,6 +210,8 @@ fn read(kind: Kind, value: &Value, unknown: &mut Vec<String>) -> Result<Object, 
         Kind::Event => typed(value, unknown).map(Object::Event),
         Kind::Node => typed(value, unknown).map(Object::Node),
         Kind::Namespace => typed(value, unknown).map(Object::Namespace),
+        Kind::PersistentVolume => typed(value, unknown).map(Object::PersistentVolume),
+        Kind::PersistentVolumeClaim => typed(value, unknown).map(Object::PersistentVolumeClaim),
     }
 }
 
@@ -425,6 +427,26 @@ fn canonical_quantities(kind: Kind, object: &mut Object) -> Result<(), DecodeErr
             }
             None => Ok(()),
         },
+        Object::PersistentVolume(volume) => {
+            let spec = Arc::make_mut(volume).spec.as_mut();
+            visit_map(
+                "spec.capacity",
+                spec.and_then(|spec| spec.capacity.as_mut()),
+                &mut visit,
+            )
+        }
+        Object::PersistentVolumeClaim(claim) => {
+            let claim = Arc::make_mut(claim);
+            if let Some(spec) = &mut claim.spec {
+                visit_claim("spec", spec, &mut visit)?;
+            }
+            let status = claim.status.as_mut();
+            visit_map(
+                "status.capacity",
+                status.and_then(|status| status.capacity.as_mut()),
+                &mut visit,
+            )
+        }
         Object::ConfigMap(_)
         | Object::Secret(_)
         | Object::ServiceAccount(_)
@@ -462,6 +484,34 @@ fn visit_quantities(
     visit_volumes(spec.volumes.as_mut(), visit)
 }
 
+fn visit_map(
+    path: &str,
+    map: Option<&mut BTreeMap<String, Quantity>>,
+    visit: Visit<'_>,
+) -> Result<(), DecodeError> {
+    for (name, amount) in map.into_iter().flatten() {
+        visit(format!("{path}.{name}"), amount)?;
+    }
+    Ok(())
+}
+
+fn visit_claim(
+    path: &str,
+    spec: &mut PersistentVolumeClaimSpec,
+    visit: Visit<'_>,
+) -> Result<(), DecodeError> {
+    let Some(resources) = &mut spec.resources else {
+        return Ok(());
+    };
+    for (part, map) in [
+        ("limits", resources.limits.as_mut()),
+        ("requests", resources.requests.as_mut()),
+    ] {
+        visit_map(&format!("{path}.resources.{part}"), map, visit)?;
+    }
+    Ok(())
+}
+
 fn visit_env(
     path: &str,
     env: Option<&mut Vec<k8s_openapi::api::core::v1::EnvVar>>,
@@ -492,6 +542,13 @@ fn visit_volumes(
             .and_then(|dir| dir.size_limit.as_mut())
         {
             visit(format!("{path}.emptyDir.sizeLimit"), limit)?;
+        }
+        let ephemeral = volume.ephemeral.as_mut();
+        if let Some(template) =
+            ephemeral.and_then(|ephemeral| ephemeral.volume_claim_template.as_mut())
+        {
+            let path = format!("{path}.ephemeral.volumeClaimTemplate.spec");
+            visit_claim(&path, &mut template.spec, visit)?;
         }
         visit_downward(
             &format!("{path}.downwardAPI"),

@@ -83,6 +83,20 @@ impl FieldError {
         }
     }
 
+    /// As [`not_supported`](Self::not_supported) for a value that is rendered already.
+    pub(crate) fn value_not_supported(
+        path: impl Into<String>,
+        value: String,
+        supported: &[&str],
+    ) -> Self {
+        let supported = supported.iter().map(|&word| word.to_owned()).collect();
+        Self {
+            path: path.into(),
+            problem: FieldProblem::NotSupported { value, supported },
+            detail: String::new(),
+        }
+    }
+
     pub(crate) fn duplicate(path: impl Into<String>, value: &str) -> Self {
         let problem = FieldProblem::Duplicate {
             value: Self::quoted(value),

@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Event,
     Node,
     Namespace,
+    PersistentVolume,
+    PersistentVolumeClaim,
 }
 
 struct Names {
@@ -22,7 +24,7 @@ struct Names {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Pod,
         Self::ConfigMap,
         Self::Secret,
@@ -31,6 +33,8 @@ impl Kind {
         Self::Event,
         Self::Node,
         Self::Namespace,
+        Self::PersistentVolume,
+        Self::PersistentVolumeClaim,
     ];
 
     const fn names(self) -> Names {
@@ -91,6 +95,20 @@ impl Kind {
                 short: &["ns"],
                 namespaced: false,
             },
+            Self::PersistentVolume => Names {
+                kind: "PersistentVolume",
+                plural: "persistentvolumes",
+                singular: "persistentvolume",
+                short: &["pv"],
+                namespaced: false,
+            },
+            Self::PersistentVolumeClaim => Names {
+                kind: "PersistentVolumeClaim",
+                plural: "persistentvolumeclaims",
+                singular: "persistentvolumeclaim",
+                short: &["pvc"],
+                namespaced: true,
+            },
         }
     }
 
@@ -125,7 +143,9 @@ impl Kind {
             | Self::ServiceAccount
             | Self::Event
             | Self::Node
-            | Self::Namespace => "v1",
+            | Self::Namespace
+            | Self::PersistentVolume
+            | Self::PersistentVolumeClaim => "v1",
             Self::PodPreset => "settings.k8s.io/v1alpha1",
         }
     }

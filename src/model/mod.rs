@@ -9,6 +9,7 @@
 //! * [`quantity`], [`selector`], [`patch`], [`names`], [`pod`], [`downward`] — the small languages and rules of
 //!   the API.
 //! * [`restarts`] — restarts of containers in place, as they are asked for.
+//! * [`storage`] — what persistent volumes, their claims and the pods that use them are to each other.
 //! * [`unsupported`] — fields that are valid and not carried out yet, each with what happens instead.
 //!
 //! A kind that podtui does not have yet is refused by name in [`decode`]; it is never silently ignored.
@@ -29,6 +30,7 @@ mod pod_preset;
 pub(crate) mod quantity;
 pub(crate) mod restarts;
 pub(crate) mod selector;
+pub(crate) mod storage;
 mod subresource;
 mod unsupported;
 

@@ -290,6 +290,13 @@ fn selectable(kind: Kind, field: &str) -> bool {
         Kind::Secret => ["metadata.name", "metadata.namespace", "type"].contains(&field),
         Kind::Node => ["metadata.name", "spec.unschedulable"].contains(&field),
         Kind::Namespace => ["metadata.name", "status.phase"].contains(&field),
+        Kind::PersistentVolume => {
+            // The name stands also without its prefix, as it does since 2014.
+            ["metadata.name", "name"].contains(&field)
+        }
+        Kind::PersistentVolumeClaim => {
+            ["metadata.name", "metadata.namespace", "name"].contains(&field)
+        }
         Kind::ConfigMap | Kind::ServiceAccount | Kind::PodPreset => {
             ["metadata.name", "metadata.namespace"].contains(&field)
         }
@@ -367,6 +374,7 @@ fn unescape(text: &str) -> String {
 fn field_text(object: &Value, field: &str) -> String {
     let field = match field {
         "source" => "source.component",
+        "name" => "metadata.name",
         other => other,
     };
     let mut value = object;

@@ -170,11 +170,6 @@ impl List {
             );
             block(source.pod_certificate.is_some(), &field("podCertificate"));
         }
-        block(
-            volume.persistent_volume_claim.is_some(),
-            "persistentVolumeClaim",
-        );
-        block(volume.ephemeral.is_some(), "ephemeral");
         block(volume.csi.is_some(), "csi");
         block(volume.nfs.is_some(), "nfs");
         block(volume.iscsi.is_some(), "iscsi");

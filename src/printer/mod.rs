@@ -22,6 +22,7 @@ mod duration;
 mod jsonpath;
 mod pod;
 mod rows;
+mod storage;
 mod table;
 
 pub(crate) use custom_columns::CustomColumns;

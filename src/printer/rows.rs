@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::duration::{age, human_duration};
 use super::pod::{pod_summary, readiness_gates};
+use super::storage;
 use crate::model::{Kind, Object};
 
 /// The column names of a kind; `wide` adds the columns of `-o wide` where kubectl has them.
@@ -46,6 +47,34 @@ pub(crate) fn headers(kind: Kind, wide: bool) -> Vec<&'static str> {
             ],
         ),
         Kind::Namespace => (&["NAME", "STATUS", "AGE"], &[]),
+        Kind::PersistentVolume => (
+            &[
+                "NAME",
+                "CAPACITY",
+                "ACCESS MODES",
+                "RECLAIM POLICY",
+                "STATUS",
+                "CLAIM",
+                "STORAGECLASS",
+                "VOLUMEATTRIBUTESCLASS",
+                "REASON",
+                "AGE",
+            ],
+            &["VOLUMEMODE"],
+        ),
+        Kind::PersistentVolumeClaim => (
+            &[
+                "NAME",
+                "STATUS",
+                "VOLUME",
+                "CAPACITY",
+                "ACCESS MODES",
+                "STORAGECLASS",
+                "VOLUMEATTRIBUTESCLASS",
+                "AGE",
+            ],
+            &["VOLUMEMODE"],
+        ),
     };
     let extra = if wide { extra } else { &[] };
     normal.iter().chain(extra).copied().collect()
@@ -78,6 +107,8 @@ pub(crate) fn cells(object: &Object, wide: bool, now: Timestamp) -> Vec<String> 
                 .and_then(|status| status.phase.clone());
             vec![name, phase.unwrap_or_default(), meta_age()]
         }
+        Object::PersistentVolume(volume) => storage::volume_cells(volume, wide, now),
+        Object::PersistentVolumeClaim(claim) => storage::claim_cells(claim, wide, now),
     }
 }
 
@@ -370,6 +401,75 @@ mod tests {
                 "4",
                 "web.1",
             ],
+        );
+    }
+
+    #[test]
+    fn volumes_and_claims() {
+        let created = "2026-01-01T00:00:00Z";
+        let volume = |change: Value| {
+            let mut value = json!({"metadata": {"name": "v", "creationTimestamp": created},
+                "spec": {"capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteMany", "ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain",
+                         "storageClassName": "fast", "volumeMode": "Filesystem", "claimRef": {"namespace": "ns", "name": "c"}},
+                "status": {"phase": "Bound"}});
+            json_patch::merge(&mut value, &change);
+            value
+        };
+        check(
+            Kind::PersistentVolume,
+            true,
+            volume(json!({})),
+            &[
+                "v",
+                "5Gi",
+                "RWO,RWX",
+                "Retain",
+                "Bound",
+                "ns/c",
+                "fast",
+                "<unset>",
+                "",
+                "10m",
+                "Filesystem",
+            ],
+        );
+        let leaving =
+            json!({"metadata": {"deletionTimestamp": created}, "spec": {"claimRef": null}});
+        check(
+            Kind::PersistentVolume,
+            false,
+            volume(leaving),
+            &[
+                "v",
+                "5Gi",
+                "RWO,RWX",
+                "Retain",
+                "Terminating",
+                "",
+                "fast",
+                "<unset>",
+                "",
+                "10m",
+            ],
+        );
+        let claim = |spec: Value| {
+            json!({"metadata": {"name": "c", "creationTimestamp": created}, "spec": spec,
+                "status": {"phase": "Bound", "capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOncePod"]}})
+        };
+        check(
+            Kind::PersistentVolumeClaim,
+            true,
+            claim(json!({"volumeName": "v", "volumeMode": "Block"})),
+            &[
+                "c", "Bound", "v", "5Gi", "RWOP", "", "<unset>", "10m", "Block",
+            ],
+        );
+        // What a claim has is not shown before it names a volume.
+        check(
+            Kind::PersistentVolumeClaim,
+            false,
+            claim(json!({})),
+            &["c", "Bound", "", "", "", "", "<unset>", "10m"],
         );
     }
 }

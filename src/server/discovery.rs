@@ -93,7 +93,10 @@ fn core_resources() -> Value {
     let mut resources = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| kind.group().is_empty()) {
         resources.push(kind_resource(kind));
-        if matches!(kind, Kind::Node | Kind::Namespace) {
+        if matches!(
+            kind,
+            Kind::Node | Kind::Namespace | Kind::PersistentVolume | Kind::PersistentVolumeClaim
+        ) {
             resources.push(subresource(kind, "status", kind.as_str(), &["get"]));
         }
         for part in Subresource::ALL

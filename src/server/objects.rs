@@ -139,7 +139,11 @@ fn cluster_scoped(version: &ApiVersion, plural: &str) -> Result<Kind, Failure> {
 
 fn with_status(version: &ApiVersion, plural: &str) -> Result<Kind, Failure> {
     match kind(version, plural)? {
-        kind @ (Kind::Pod | Kind::Node | Kind::Namespace) => Ok(kind),
+        kind @ (Kind::Pod
+        | Kind::Node
+        | Kind::Namespace
+        | Kind::PersistentVolume
+        | Kind::PersistentVolumeClaim) => Ok(kind),
         Kind::ConfigMap | Kind::Secret | Kind::ServiceAccount | Kind::PodPreset | Kind::Event => {
             Err(no_such_resource())
         }

@@ -2,7 +2,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::base::Uid;
-use crate::model::ObjectKey;
+use crate::model::{FieldError, ObjectKey};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -19,6 +19,12 @@ pub(crate) enum StoreError {
         key: ObjectKey,
         expected: Uid,
         found: Uid,
+    },
+    /// What the engine wanted to create for a user's object is no valid object.
+    #[error("{key} is invalid: {}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Refused {
+        key: ObjectKey,
+        errors: Vec<FieldError>,
     },
     #[error("create the object directory {}", path.display())]
     Directory {

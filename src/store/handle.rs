@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, PersistentVolumeClaim, Pod, PodStatus};
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
 use super::task::{Reply, Request, Write};
-use crate::admission::{Admitted, default_service_account};
+use crate::admission::{Admitted, Context, admit_create, default_service_account};
 use crate::base::Uid;
 use crate::model::{Object, ObjectKey, Resource, ResourceVersion};
 
@@ -124,6 +124,25 @@ impl StatusWriter {
         let account = default_service_account(namespace);
         let write = Write::Create(Arc::new(account).into_object());
         self.0.quick(write).await
+    }
+
+    /// Replaces spec, status and metadata at once, provided the object still has the version it names. One
+    /// that is deleted and has lost its last finalizer is removed.
+    pub(crate) async fn replace(&self, object: Object) -> Result<Object, StoreError> {
+        self.0.quick(Write::Whole(object)).await
+    }
+
+    /// A claim that the engine makes for a pod; it goes through admission as one of a user does.
+    pub(crate) async fn create_claim(
+        &self,
+        claim: PersistentVolumeClaim,
+        now: Timestamp,
+    ) -> Result<Object, StoreError> {
+        let claim = Arc::new(claim).into_object();
+        let key = claim.key();
+        let (claim, _) = admit_create(claim, &Context { now })
+            .map_err(|errors| StoreError::Refused { key, errors })?;
+        self.0.quick(Write::Create(claim.into_inner())).await
     }
 
     /// Creates the node or replaces the one of this name.

@@ -1,4 +1,4 @@
-//! One line of the journal: `{"v":2,"sum":"<crc32>","rec":<record>}`.
+//! One line of the journal: `{"v":3,"sum":"<crc32>","rec":<record>}`.
 //!
 //! The sum covers the version and the exact text of the record, so a line that was cut, mixed up or
 //! overwritten is told from a whole one. Every record holds all of its object; records can be applied twice
@@ -14,8 +14,8 @@ use serde_json::Value;
 use super::Change;
 use crate::model::{Kind, Object, ObjectKey, ResourceVersion};
 
-/// 2: PodPresets.
-pub(super) const VERSION: u64 = 2;
+/// 2: PodPresets. 3: PersistentVolumes and PersistentVolumeClaims.
+pub(super) const VERSION: u64 = 3;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

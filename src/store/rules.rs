@@ -34,6 +34,7 @@ pub(super) fn decide(state: &State, write: Write, now: Timestamp) -> Result<Deci
         Write::Create(object) => create(state, object, version, now),
         Write::Update(object) => update(state, object, version),
         Write::Status(object) => update_status(state, &object, version),
+        Write::Whole(object) => update_whole(state, object, version),
         Write::Remove {
             key,
             uid,
@@ -147,15 +148,29 @@ fn update(
         let generation = before.generation.map(|generation| generation + 1);
         object.meta_mut().generation = generation;
     }
+    Ok(finish_or_replace(current, object, version))
+}
+
+/// The write of a controller, which owns spec and status alike.
+fn update_whole(
+    state: &State,
+    object: Object,
+    version: ResourceVersion,
+) -> Result<Decision, StoreError> {
+    let current = precondition(state, &object)?;
+    Ok(finish_or_replace(current, object, version))
+}
+
+fn finish_or_replace(current: &Object, object: Object, version: ResourceVersion) -> Decision {
     if is_finished(&object) {
-        return Ok(Decision::Write(Change {
+        return Decision::Write(Change {
             version,
             previous: Some(current.clone()),
             object: with_version(object, version),
             deleted: true,
-        }));
+        });
     }
-    Ok(replace(current, object, version))
+    replace(current, object, version)
 }
 
 /// A deleted object goes when its last finalizer does and nothing is left to wait for. A pod waits for its
@@ -174,7 +189,9 @@ fn is_finished(object: &Object) -> bool {
         | Object::ServiceAccount(_)
         | Object::PodPreset(_)
         | Object::Event(_)
-        | Object::Node(_) => false,
+        | Object::Node(_)
+        | Object::PersistentVolume(_)
+        | Object::PersistentVolumeClaim(_) => false,
     };
     meta.deletion_timestamp.is_some() && !any(&meta.finalizers) && !waits
 }
@@ -311,7 +328,7 @@ fn check_uid(key: &ObjectKey, current: &Object, expected: &Uid) -> Result<(), St
     })
 }
 
-/// ConfigMaps, Secrets, Events, Nodes and Namespaces have no generation in Kubernetes.
+/// ConfigMaps, Secrets, Events, Nodes, Namespaces, volumes and claims have no generation in Kubernetes.
 fn has_generation(object: &Object) -> bool {
     match object {
         Object::Pod(_) | Object::PodPreset(_) => true,
@@ -320,7 +337,9 @@ fn has_generation(object: &Object) -> bool {
         | Object::ServiceAccount(_)
         | Object::Event(_)
         | Object::Node(_)
-        | Object::Namespace(_) => false,
+        | Object::Namespace(_)
+        | Object::PersistentVolume(_)
+        | Object::PersistentVolumeClaim(_) => false,
     }
 }
 
@@ -331,6 +350,16 @@ fn keep_status(object: &mut Object, current: &Object) {
             Arc::make_mut(new).status.clone_from(&old.status);
         }
         (Object::Node(new), Object::Node(old)) if new.status != old.status => {
+            Arc::make_mut(new).status.clone_from(&old.status);
+        }
+        (Object::PersistentVolume(new), Object::PersistentVolume(old))
+            if new.status != old.status =>
+        {
+            Arc::make_mut(new).status.clone_from(&old.status);
+        }
+        (Object::PersistentVolumeClaim(new), Object::PersistentVolumeClaim(old))
+            if new.status != old.status =>
+        {
             Arc::make_mut(new).status.clone_from(&old.status);
         }
         _ => {}

@@ -75,6 +75,8 @@ pub(super) enum Write {
     Update(Object),
     /// The status of an object, by others than the engine.
     Status(Object),
+    /// Spec and status at once, by the engine.
+    Whole(Object),
     Remove {
         key: ObjectKey,
         uid: Option<Uid>,

@@ -313,13 +313,17 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::objects::Objects;
+    use super::super::objects::{Claimed, Objects};
     use super::*;
     use crate::model::downward::Allocatable;
 
     struct Fixed;
 
     impl Objects for Fixed {
+        fn claimed(&self, _pod: &Pod, _volume: &Volume) -> Result<Claimed, String> {
+            Err("there are no claims".to_owned())
+        }
+
         fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>> {
             (namespace == "ns" && name == "c").then(|| {
                 let map = json!({"data": {"a": "1", "b.conf": "2"}, "binaryData": {"raw": "//4="}});

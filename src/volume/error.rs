@@ -8,6 +8,28 @@ pub(crate) enum VolumeError {
     /// kubelet's.
     #[error("MountVolume.SetUp failed for volume \"{volume}\" : {reason}")]
     SetUp { volume: String, reason: SetUpError },
+    /// The volume of a claim, by the name of the persistent volume.
+    #[error("MountVolume.SetUp failed for volume \"{name}\" : {reason}")]
+    Persistent {
+        volume: String,
+        name: String,
+        reason: SetUpError,
+    },
+    /// The place of a local volume is not there.
+    #[error("MountVolume.NewMounter initialization failed for volume \"{name}\" : {reason}")]
+    NoMounter {
+        volume: String,
+        name: String,
+        reason: String,
+    },
+    /// A claim that nothing can be mounted of yet.
+    #[error("error processing PVC {claim}: {reason}")]
+    Claim {
+        volume: String,
+        /// Namespace and name.
+        claim: String,
+        reason: String,
+    },
     /// A container mounts what the pod does not define; admission refuses such pods.
     #[error("volume \"{volume}\" of container \"{container}\" is not defined by the pod")]
     UnknownVolume { volume: String, container: String },
@@ -45,6 +67,9 @@ impl VolumeError {
     pub(crate) fn volume(&self) -> Option<&str> {
         match self {
             Self::SetUp { volume, .. }
+            | Self::Persistent { volume, .. }
+            | Self::NoMounter { volume, .. }
+            | Self::Claim { volume, .. }
             | Self::UnknownVolume { volume, .. }
             | Self::SubPath { volume, .. }
             | Self::ReadFile { volume, .. } => Some(volume),

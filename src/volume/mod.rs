@@ -15,9 +15,12 @@
 //!   which files there should be, and the shim writes them into a tmpfs of its own mount namespace, where
 //!   they vanish with the sandbox, whoever crashed. Config maps are no secrets, but they share the path.
 //!
+//! * The owner of what is in a persistent volume of type local is changed (`fsGroup`) on directory handles,
+//!   without following a link and without leaving the file system.
+//!
 //! Volumes survive container restarts and new sandboxes; they go with the pod.
 //!
-//! Deliberately absent: mounting (the shim does it), claims: they are refused by name until they exist.
+//! Deliberately absent: mounting (the shim does it), binding of claims (the engine does it).
 
 mod content;
 mod empty_dir;
@@ -25,6 +28,8 @@ mod error;
 mod host_path;
 mod mounts;
 mod objects;
+mod ownership;
+mod persistent;
 mod prepare;
 mod read;
 mod scratch;
@@ -37,8 +42,8 @@ pub(crate) use empty_dir::empty_dir_path;
 pub(crate) use error::VolumeError;
 #[cfg(test)]
 pub(crate) use objects::NoObjects;
-pub(crate) use objects::{Objects, Sources};
+pub(crate) use objects::{Claimed, Objects, Sources};
 pub(crate) use prepare::{MemoryCeiling, Prepared, prepare};
 pub(crate) use scratch::{Scratch, ensure_scratch, read_termination_log};
-pub(crate) use tree::remove_tree;
+pub(crate) use tree::{remove_tree, remove_tree_beneath};
 pub(crate) use usage::{Usage, usage_of};

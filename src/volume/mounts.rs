@@ -34,6 +34,7 @@ impl Prepared {
                     reason,
                 })?;
             let mut mount = mount(wanted, source);
+            mount.readonly |= self.read_only.contains(&wanted.name);
             // What the engine writes is nobody else's to change.
             mount.readonly |= matches!(
                 self.volumes.get(&wanted.name),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, Pod, Secret, Volume};
 
 use crate::model::downward::Allocatable;
 
@@ -8,9 +8,19 @@ use crate::model::downward::Allocatable;
 pub(crate) trait Objects {
     fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>>;
     fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Secret>>;
+    /// The persistent volume behind a volume with a claim; `Err`: why there is none to be mounted.
+    fn claimed(&self, pod: &Pod, volume: &Volume) -> Result<Claimed, String>;
     /// A token of the pod's service account for `audience` (empty: the API itself); the same one until it is
     /// time to renew it. `Err`: why there is none.
     fn token(&self, pod: &Pod, audience: &str, seconds: i64) -> Result<String, String>;
+}
+
+/// A persistent volume that a pod may mount.
+#[derive(Clone, Debug)]
+pub(crate) struct Claimed {
+    pub(crate) volume: Arc<PersistentVolume>,
+    /// Other pods have it, too.
+    pub(crate) is_shared: bool,
 }
 
 /// Where the files of a volume come from.
@@ -32,6 +42,10 @@ impl Objects for NoObjects {
 
     fn secret(&self, _namespace: &str, _name: &str) -> Option<Arc<Secret>> {
         None
+    }
+
+    fn claimed(&self, _pod: &Pod, _volume: &Volume) -> Result<Claimed, String> {
+        Err("there are no claims".to_owned())
     }
 
     fn token(&self, _pod: &Pod, _audience: &str, _seconds: i64) -> Result<String, String> {

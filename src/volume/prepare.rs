@@ -1,11 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Pod, Volume};
 use serde_json::Value;
 
 use super::error::SetUpError;
-use super::{Sources, VolumeError, content, empty_dir, host_path};
+use super::{Sources, VolumeError, content, empty_dir, host_path, persistent};
 
 /// Most memory an `emptyDir` of medium Memory may take: the smaller of the pod's memory limit and the
 /// node's allocatable memory, in bytes.
@@ -34,6 +34,8 @@ pub(super) enum VolumeSource {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Prepared {
     pub(super) volumes: BTreeMap<String, VolumeSource>,
+    /// Volumes that nobody may write to, whatever the mounts say.
+    pub(super) read_only: BTreeSet<String>,
 }
 
 impl Prepared {
@@ -65,24 +67,35 @@ pub(crate) fn prepare(
     sources: &Sources<'_>,
 ) -> Result<Prepared, Vec<VolumeError>> {
     let mut volumes = BTreeMap::new();
+    let mut read_only = BTreeSet::new();
     let mut failures = Vec::new();
     for volume in pod
         .spec
         .iter()
         .flat_map(|spec| spec.volumes.iter().flatten())
     {
-        match prepare_one(pod, volume, pod_dir, ceiling, sources) {
+        let prepared = if persistent::is_claim(volume) {
+            if persistent::is_read_only(volume) {
+                read_only.insert(volume.name.clone());
+            }
+            persistent::prepare(pod, volume, sources)
+        } else {
+            prepare_one(pod, volume, pod_dir, ceiling, sources).map_err(|reason| {
+                VolumeError::SetUp {
+                    volume: volume.name.clone(),
+                    reason,
+                }
+            })
+        };
+        match prepared {
             Ok(source) => {
                 volumes.insert(volume.name.clone(), source);
             }
-            Err(reason) => failures.push(VolumeError::SetUp {
-                volume: volume.name.clone(),
-                reason,
-            }),
+            Err(error) => failures.push(error),
         }
     }
     if failures.is_empty() {
-        Ok(Prepared { volumes })
+        Ok(Prepared { volumes, read_only })
     } else {
         Err(failures)
     }

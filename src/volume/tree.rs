@@ -1,7 +1,7 @@
 use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{self as rfs, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -24,6 +24,41 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), VolumeError> {
             source: error.into(),
         }),
     }
+}
+
+/// The same for a path below `base`, on the way to which no link and no mount is passed: what is deleted for
+/// good must be where its name says (CVE-2017-1002102).
+pub(crate) fn remove_tree_beneath(base: &Path, path: &Path) -> Result<(), VolumeError> {
+    let fail = |source: Errno| VolumeError::Io {
+        operation: "remove",
+        path: path.to_owned(),
+        source: source.into(),
+    };
+    let below = path.strip_prefix(base).map_err(|_| fail(Errno::XDEV))?;
+    let name = below.file_name().ok_or_else(|| fail(Errno::INVAL))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut parent = rfs::open(base, flags, Mode::empty()).map_err(fail)?;
+    let above = below.parent().filter(|above| !above.as_os_str().is_empty());
+    if let Some(above) = above {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        parent = match rfs::openat2(&parent, above, flags, Mode::empty(), resolve) {
+            Ok(found) => found,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(fail(error)),
+        };
+    }
+    let held = PathBuf::from(format!("/proc/self/fd/{}", parent.as_raw_fd()));
+    remove_tree(&held.join(name)).map_err(|error| match error {
+        VolumeError::MountPoint(_) => VolumeError::MountPoint(path.to_owned()),
+        VolumeError::Io {
+            source, operation, ..
+        } => VolumeError::Io {
+            operation,
+            path: path.to_owned(),
+            source,
+        },
+        other => other,
+    })
 }
 
 fn remove(path: &Path) -> Result<(), Errno> {

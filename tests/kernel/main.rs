@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod claims;
 mod configuration;
 mod doors;
 mod eviction;

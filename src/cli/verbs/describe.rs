@@ -8,6 +8,7 @@ use crate::cli::failure::{Failure, finish};
 use crate::cli::files::{FileArgs, Validate, load};
 use crate::cli::resources::{Found, SelectorArgs, Target, check_selection, find, parse_targets};
 use crate::client::{Client, ListOptions};
+use crate::model::storage::uses_claim;
 use crate::model::{Kind, Object};
 use crate::printer::{Related, describe as describe_text};
 
@@ -141,6 +142,18 @@ async fn related(
                 let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
                 node == Some(object.name())
             })
+            .collect();
+    }
+    if let Object::PersistentVolumeClaim(claim) = object {
+        let list = client.list(Kind::Pod, options(false)).await?;
+        related.pods = list
+            .items
+            .into_iter()
+            .filter_map(|item| match item {
+                Object::Pod(pod) => Some(pod),
+                _ => None,
+            })
+            .filter(|pod| uses_claim(pod, claim))
             .collect();
     }
     Ok(related)

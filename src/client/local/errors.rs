@@ -14,6 +14,7 @@ pub(super) fn store_error(error: &StoreError) -> ApiError {
             expected,
             found,
         } => uid_conflict(key.kind, &key.name, expected.as_str(), found.as_str()),
+        StoreError::Refused { key, errors } => ApiError::invalid(key.kind, &key.name, errors),
         StoreError::Closed => ApiError::new(Reason::ServiceUnavailable, "the engine is stopping"),
         StoreError::Directory { .. }
         | StoreError::NoSpace { .. }

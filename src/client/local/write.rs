@@ -6,7 +6,9 @@ use tracing::warn;
 use super::Local;
 use super::errors::{store_error, uid_conflict};
 use super::{accounts, namespaces};
-use crate::admission::{Admitted, Context, admit_create, admit_part, admit_update, use_presets};
+use crate::admission::{
+    Admitted, Context, admit_create, admit_part, admit_update, refuse_growth, use_presets,
+};
 use crate::client::{FieldValidation, Patch, WriteOptions, Written};
 use crate::model::decode::decode;
 use crate::model::{
@@ -165,11 +167,17 @@ fn admit(
 ) -> Result<(Admitted<Object>, Vec<String>), ApiError> {
     let version = current.meta().resource_version.clone();
     object.meta_mut().resource_version = version;
+    let wanted = object.clone();
     let admission = match part {
         Some(part) => admit_part(current, object, part),
         None => admit_update(current, object, &context(local)),
     };
-    admission.map_err(|errors| ApiError::invalid(current.kind(), current.name(), &errors))
+    let admitted =
+        admission.map_err(|errors| ApiError::invalid(current.kind(), current.name(), &errors))?;
+    match refuse_growth(current, &wanted) {
+        Some(why) => Err(ApiError::forbidden(current.kind(), current.name(), why)),
+        None => Ok(admitted),
+    }
 }
 
 /// Uid and version are preconditions when they are given. A patched object has those of `current` unless the

@@ -1,27 +1,29 @@
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{
-    Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration,
-};
+use k8s_openapi::api::core::v1::{Node, Pod, PodSpec, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::company::{Company, Unwelcome, unwelcome};
+use crate::engine::claims::Needs;
+use crate::model::ObjectKey;
 use crate::model::pod::{Totals, all_containers, pod_requests};
 use crate::model::quantity::ParsedQuantity;
-use crate::model::selector::LabelSelector;
+use crate::model::storage::selects_node;
 
 /// What a pod takes of the node for as long as it has not ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Claim {
     requests: Totals,
     ports: BTreeSet<HostPort>,
+    /// PersistentVolumeClaims that it has for itself alone.
+    one_pod: BTreeSet<ObjectKey>,
 }
 
 /// Protocol, address (empty for all) and number.
 type HostPort = (String, String, i32);
 
 impl Claim {
-    pub(super) fn of(spec: &PodSpec) -> Self {
+    pub(super) fn of(spec: &PodSpec, one_pod: BTreeSet<ObjectKey>) -> Self {
         let ports = all_containers(spec).flat_map(|container| container.ports.iter().flatten());
         let ports = ports.filter_map(|port| {
             let number = port.host_port.filter(|number| *number != 0)?;
@@ -32,6 +34,7 @@ impl Claim {
         Self {
             requests: pod_requests(spec),
             ports: ports.collect(),
+            one_pod,
         }
     }
 }
@@ -60,6 +63,12 @@ enum Misfit {
     Ports,
     Resources(Vec<Shortage>),
     Company(Unwelcome),
+    /// A claim that only one pod may use is used by another.
+    OnePod,
+    /// A claim is bound to a volume that does not exist.
+    NoVolume,
+    /// A volume is not on this node.
+    VolumeElsewhere,
 }
 
 /// Why a pod is not placed, for a scheduler to say.
@@ -78,13 +87,14 @@ pub(in crate::engine) struct Rejection {
 /// The scheduler's look: the first of its checks that fails decides.
 pub(super) fn schedule<'a>(
     pod: &Pod,
+    needs: &Needs,
     node: Option<&Node>,
     held: impl Iterator<Item = &'a Claim>,
     company: Company<'_>,
 ) -> Result<Claim, Unfit> {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
-    let claim = Claim::of(spec);
+    let claim = Claim::of(spec, needs.one_pod.clone());
     let Some(node) = node else {
         let message = "no nodes available to schedule pods".to_owned();
         return Err(Unfit { message });
@@ -95,6 +105,7 @@ pub(super) fn schedule<'a>(
         .or_else(|| selector(spec, node))
         .or_else(|| ports(&claim, &held))
         .or_else(|| resources(&claim, node, &held))
+        .or_else(|| volumes(&claim, needs, node, &held))
         .or_else(|| unwelcome(pod, node, company).map(Misfit::Company));
     match misfit {
         None => Ok(claim),
@@ -107,10 +118,11 @@ pub(super) fn schedule<'a>(
 /// The kubelet's look at a pod that came without the scheduler. Only taints that evict count.
 pub(super) fn admit<'a>(
     spec: &PodSpec,
+    one_pod: BTreeSet<ObjectKey>,
     node: Option<&Node>,
     held: impl Iterator<Item = &'a Claim>,
 ) -> Result<Claim, Rejection> {
-    let claim = Claim::of(spec);
+    let claim = Claim::of(spec, one_pod);
     let Some(node) = node else { return Ok(claim) };
     let held: Vec<&Claim> = held.collect();
     let misfit = resources(&claim, node, &held)
@@ -139,14 +151,25 @@ impl Misfit {
                 shortages.iter().map(text).collect()
             }
             Self::Company(why) => one(why.reason()),
+            Self::OnePod => one(
+                "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode",
+            ),
+            Self::NoVolume => {
+                one("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)")
+            }
+            Self::VolumeElsewhere => one("node(s) didn't match PersistentVolume's node affinity"),
         }
     }
 
     /// Evicting others could make room.
     fn is_resolvable(&self) -> bool {
         match self {
-            Self::Cordoned | Self::Tainted | Self::Selector => false,
-            Self::Ports => true,
+            Self::Cordoned
+            | Self::Tainted
+            | Self::Selector
+            | Self::NoVolume
+            | Self::VolumeElsewhere => false,
+            Self::Ports | Self::OnePod => true,
             Self::Resources(shortages) => shortages
                 .iter()
                 .all(|shortage| shortage.requested <= shortage.capacity),
@@ -180,11 +203,13 @@ impl Misfit {
             text: format!("Predicate {name} failed: {}", self.reasons().join(", ")),
         };
         match self {
-            // The kubelet does not look at all of these; they are the scheduler's.
+            // The kubelet does not look at all of these, nor at volumes; they are the scheduler's.
             Self::Cordoned | Self::Tainted => predicate("TaintToleration"),
             Self::Company(_) => predicate("InterPodAffinity"),
             Self::Selector => predicate("NodeAffinity"),
             Self::Ports => predicate("NodePorts"),
+            Self::OnePod => predicate("VolumeRestrictions"),
+            Self::NoVolume | Self::VolumeElsewhere => predicate("VolumeBinding"),
             Self::Resources(shortages) => match shortages.first() {
                 Some(shortage) => shortage.rejection(),
                 None => predicate("NodeResourcesFit"),
@@ -260,30 +285,9 @@ fn selector(spec: &PodSpec, node: &Node) -> Option<Misfit> {
         node.required_during_scheduling_ignored_during_execution
             .as_ref()
     });
-    let preferred = required.is_none_or(|required| {
-        let mut terms = required.node_selector_terms.iter();
-        terms.any(|term| holds(term, node))
-    });
+    let name = node.metadata.name.as_deref().unwrap_or_default();
+    let preferred = required.is_none_or(|required| selects_node(required, labels, name));
     (!selected || !preferred).then_some(Misfit::Selector)
-}
-
-/// An empty term matches nothing.
-fn holds(term: &NodeSelectorTerm, node: &Node) -> bool {
-    let selector = |list: &Option<Vec<NodeSelectorRequirement>>| {
-        LabelSelector::of(list.iter().flatten().map(|one| {
-            let values = one.values.as_deref().unwrap_or_default();
-            (one.key.as_str(), one.operator.as_str(), values)
-        }))
-    };
-    let is_empty = |list: &Option<Vec<NodeSelectorRequirement>>| list.iter().flatten().count() == 0;
-    if is_empty(&term.match_expressions) && is_empty(&term.match_fields) {
-        return false;
-    }
-    let name = node.metadata.name.clone().unwrap_or_default();
-    let fields = [("metadata.name".to_owned(), name)].into();
-    let labels = node.metadata.labels.as_ref();
-    selector(&term.match_expressions).is_some_and(|selector| selector.matches(labels))
-        && selector(&term.match_fields).is_some_and(|selector| selector.matches(Some(&fields)))
 }
 
 fn ports(claim: &Claim, held: &[&Claim]) -> Option<Misfit> {
@@ -291,6 +295,17 @@ fn ports(claim: &Claim, held: &[&Claim]) -> Option<Misfit> {
     taken
         .any(|taken| claim.ports.iter().any(|port| collide(port, taken)))
         .then_some(Misfit::Ports)
+}
+
+fn volumes(claim: &Claim, needs: &Needs, node: &Node, held: &[&Claim]) -> Option<Misfit> {
+    let taken = |other: &&Claim| !other.one_pod.is_disjoint(&claim.one_pod);
+    if held.iter().any(taken) {
+        Some(Misfit::OnePod)
+    } else if needs.lacks_volume {
+        Some(Misfit::NoVolume)
+    } else {
+        (!needs.is_reachable_from(node)).then_some(Misfit::VolumeElsewhere)
+    }
 }
 
 /// What asks for nothing always fits, but for the number of pods.
@@ -363,7 +378,7 @@ mod tests {
     fn held(values: &[Value]) -> Vec<Claim> {
         values
             .iter()
-            .map(|value| Claim::of(&spec(value.clone())))
+            .map(|value| Claim::of(&spec(value.clone()), BTreeSet::new()))
             .collect()
     }
 
@@ -375,7 +390,8 @@ mod tests {
             spec: Some(spec(value)),
             ..Pod::default()
         };
-        let found = schedule(&pod, Some(node), others.iter(), Company::default());
+        let needs = Needs::default();
+        let found = schedule(&pod, &needs, Some(node), others.iter(), Company::default());
         let message = found.err().map(|unfit| unfit.message).unwrap_or_default();
         assert_eq!(message, expected);
     }
@@ -565,7 +581,8 @@ mod tests {
     fn what_the_kubelet_turns_away() {
         let rejected = |value: Value, others: &[Value]| {
             let others = held(others);
-            let rejection = admit(&spec(value), Some(&node()), others.iter()).unwrap_err();
+            let rejection =
+                admit(&spec(value), BTreeSet::new(), Some(&node()), others.iter()).unwrap_err();
             (rejection.reason, rejection.text)
         };
         let half = requests(json!({"cpu": "1500m"}));

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 use super::company::{Company, is_particular};
 use super::fit::{Claim, Rejection, Unfit, admit, schedule};
 use crate::base::Uid;
-use crate::model::Resource;
+use crate::engine::claims::Needs;
+use crate::model::{ObjectKey, Resource};
 
 /// What the pods of the node hold of it.
 #[derive(Default)]
@@ -49,9 +50,9 @@ impl Placements {
     }
 
     /// A pod that has its place already.
-    pub(in crate::engine) fn hold(&self, uid: &Uid, spec: &PodSpec) {
+    pub(in crate::engine) fn hold(&self, uid: &Uid, spec: &PodSpec, one_pod: BTreeSet<ObjectKey>) {
         let mut inner = self.lock();
-        inner.claims.insert(uid.clone(), Claim::of(spec));
+        inner.claims.insert(uid.clone(), Claim::of(spec, one_pod));
         inner.tell_particular();
     }
 
@@ -65,6 +66,7 @@ impl Placements {
     pub(in crate::engine) fn place(
         &self,
         pod: &Pod,
+        needs: &Needs,
         node: Option<&Node>,
         company: Company<'_>,
         worker: &Arc<Notify>,
@@ -80,7 +82,7 @@ impl Placements {
             placed: &placed,
             ..company
         };
-        match schedule(pod, node, inner.others(&uid), company) {
+        match schedule(pod, needs, node, inner.others(&uid), company) {
             Ok(claim) => {
                 inner.claims.insert(uid.clone(), claim);
                 inner.waiting.remove(&uid);
@@ -103,10 +105,11 @@ impl Placements {
         &self,
         uid: &Uid,
         spec: &PodSpec,
+        one_pod: BTreeSet<ObjectKey>,
         node: Option<&Node>,
     ) -> Result<(), Rejection> {
         let mut inner = self.lock();
-        let claim = admit(spec, node, inner.others(uid))?;
+        let claim = admit(spec, one_pod, node, inner.others(uid))?;
         inner.claims.insert(uid.clone(), claim);
         inner.tell_particular();
         Ok(())
@@ -144,7 +147,10 @@ mod tests {
                 {"containers": [{"name": "c", "resources": {"requests": {"cpu": "600m"}}}]}});
             let pod: Pod = serde_json::from_value(pod).unwrap();
             let company = Company::default();
-            placements.place(&pod, Some(&node), company, &hint).is_ok()
+            let needs = Needs::default();
+            placements
+                .place(&pod, &needs, Some(&node), company, &hint)
+                .is_ok()
         };
         assert!(place(&first));
         // What it holds itself does not stand in its way.

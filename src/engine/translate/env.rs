@@ -256,14 +256,19 @@ pub(super) fn environment(
 mod tests {
     use std::sync::Arc;
 
-    use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+    use k8s_openapi::api::core::v1::{ConfigMap, Secret, Volume};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::volume::Claimed;
 
     struct Fixed;
 
     impl Objects for Fixed {
+        fn claimed(&self, _pod: &Pod, _volume: &Volume) -> Result<Claimed, String> {
+            Err("there are no claims".to_owned())
+        }
+
         fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>> {
             let data = match (namespace, name) {
                 ("ns", "c") => json!({"a": "1", "b": "$(A)", "dotted.key": "x"}),

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, PodCondition, PodStatus};
 
 use super::task::{End, PodWorker};
 use crate::base::chain;
+use crate::engine::claims;
 use crate::engine::placement::{Company, Rejection};
 use crate::engine::recorder::{Level, SCHEDULER};
 use crate::engine::status::{Why, time};
@@ -37,6 +38,8 @@ impl PodWorker {
             if let Some(end) = self.take_desired() {
                 return Some(end);
             }
+            // Before the look: what changes after it wakes us.
+            self.want_node();
             match self.place() {
                 Place::Taken | Place::Kept => return None,
                 Place::Rejected(rejection) => return Some(self.reject(rejection)),
@@ -60,7 +63,6 @@ impl PodWorker {
                 }
                 Place::NotOurs => {}
             }
-            self.want_node();
             // All three only say "look again"; none of them loses anything when dropped.
             tokio::select! {
                 changed = self.desired.changed() => if changed.is_err() {
@@ -85,7 +87,8 @@ impl PodWorker {
         let named = node_name(&self.pod);
         // Whatever name the node had then: there is one.
         if named.is_some() && (accepted || self.sandbox.is_some()) {
-            machine.placements.hold(&self.uid, spec);
+            let exclusive = claims::exclusive(&machine.store, &self.pod);
+            machine.placements.hold(&self.uid, spec, exclusive);
             return Place::Kept;
         }
         let node = machine.store.get("", &machine.node.name);
@@ -94,7 +97,9 @@ impl PodWorker {
             if name != machine.node.name {
                 return Place::NotOurs;
             }
-            return match machine.placements.admit(&self.uid, spec, node) {
+            let exclusive = claims::exclusive(&machine.store, &self.pod);
+            let admitted = machine.placements.admit(&self.uid, spec, exclusive, node);
+            return match admitted {
                 Ok(()) => Place::Kept,
                 Err(rejection) => Place::Rejected(rejection),
             };
@@ -108,6 +113,13 @@ impl PodWorker {
         if !scheduler.is_empty() && scheduler != DEFAULT_SCHEDULER {
             return Place::NotOurs;
         }
+        let needs = match claims::look(&machine.store, &self.pod) {
+            Ok(needs) => needs,
+            // The tail is what the scheduler's plugins say to each other when one of them stops the rest.
+            Err(why) => {
+                return Place::Unfit(format!("0/1 nodes are available: {why}. not found"));
+            }
+        };
         let (pods, _) = machine.store.list::<Pod>(None);
         let (namespaces, _) = machine.store.list::<Namespace>(None);
         let company = Company {
@@ -115,17 +127,19 @@ impl PodWorker {
             namespaces: &namespaces,
         };
         let placements = &machine.placements;
-        match placements.place(&self.pod, node, company, &self.hint) {
+        match placements.place(&self.pod, &needs, node, company, &self.hint) {
             Ok(()) => Place::Taken,
             Err(unfit) => Place::Unfit(unfit.message),
         }
     }
 
-    /// New labels or taints may let the pod in.
+    /// New labels or taints may let the pod in, and so may its claims.
     fn want_node(&self) {
         let node = ObjectKey::new(Kind::Node, "", &self.machine.node.name);
         let board = &self.machine.board;
-        board.want(&self.uid, [node].into(), &self.hint);
+        let mut wanted = claims::wanted(&self.machine.store, &self.pod);
+        wanted.insert(node);
+        board.want(&self.uid, wanted, &self.hint);
     }
 
     /// The kubelet takes the pod's word for its node, and then finds that it cannot stay.

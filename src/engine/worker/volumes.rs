@@ -81,7 +81,23 @@ impl PodWorker {
 
     /// Tells what is in the way. When to try again, unless an object changes before.
     fn not_mounted(&mut self, errors: &[VolumeError]) -> Duration {
-        for error in errors {
+        let unmounted: Vec<&str> = errors.iter().filter_map(VolumeError::volume).collect();
+        let (claims, others): (Vec<&VolumeError>, Vec<&VolumeError>) = errors
+            .iter()
+            .partition(|error| matches!(error, VolumeError::Claim { .. }));
+        if !claims.is_empty() {
+            let unprocessed: Vec<&str> = claims.iter().filter_map(|error| error.volume()).collect();
+            let texts: Vec<String> = claims.iter().map(|error| chain(*error)).collect();
+            let text = format!(
+                "Unable to attach or mount volumes: unmounted volumes=[{}], unattached volumes=[], failed to \
+                 process volumes=[{}]: {}",
+                unmounted.join(" "),
+                unprocessed.join(" "),
+                texts.join("; ")
+            );
+            self.event(Level::Warning, "FailedMount", text);
+        }
+        for error in others {
             self.event(Level::Warning, "FailedMount", chain(error));
         }
         let now = self.machine.clock.now();
@@ -89,11 +105,10 @@ impl PodWorker {
         let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
         if waited >= PATIENCE {
             self.volumes.waiting_since = Some(now);
-            let names: Vec<&str> = errors.iter().filter_map(VolumeError::volume).collect();
             let text = format!(
                 "Unable to attach or mount volumes: unmounted volumes=[{}], unattached volumes=[], failed to \
                  process volumes=[]: context deadline exceeded",
-                names.join(" ")
+                unmounted.join(" ")
             );
             self.event(Level::Warning, "FailedMount", text);
         }

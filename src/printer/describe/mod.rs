@@ -6,6 +6,7 @@ mod events;
 mod node;
 mod others;
 mod pod;
+mod storage;
 mod text;
 mod volume;
 

@@ -8,6 +8,7 @@ use super::common::{annotations, labels};
 use super::events::events;
 use super::node::describe_node;
 use super::pod::describe_pod;
+use super::storage::{describe_claim, describe_persistent_volume};
 use super::text::{Text, clean};
 use crate::model::Object;
 use crate::printer::duration::Moment;
@@ -17,7 +18,7 @@ use crate::printer::duration::Moment;
 pub(crate) struct Related {
     /// Events whose `involvedObject` is the object.
     pub(crate) events: Vec<Arc<Event>>,
-    /// For a node: the pods bound to it.
+    /// For a node: the pods bound to it; for a claim: the pods that use it.
     pub(crate) pods: Vec<Arc<Pod>>,
 }
 
@@ -30,6 +31,8 @@ pub(crate) fn describe(object: &Object, related: &Related, moment: &Moment) -> S
         Object::Secret(secret) => describe_secret(secret),
         Object::ServiceAccount(account) => describe_service_account(account, related, moment),
         Object::Namespace(namespace) => describe_namespace(namespace),
+        Object::PersistentVolume(volume) => describe_persistent_volume(volume, related, moment),
+        Object::PersistentVolumeClaim(claim) => describe_claim(claim, related, moment),
         Object::Event(event) => describe_generic(&event.metadata, object.to_value()),
         Object::PodPreset(preset) => describe_generic(&preset.metadata, object.to_value()),
     }

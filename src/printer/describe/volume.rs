@@ -1,4 +1,4 @@
-use k8s_openapi::api::core::v1::{ProjectedVolumeSource, Volume};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaimSpec, ProjectedVolumeSource, Volume};
 
 use super::text::{Text, clean};
 
@@ -64,6 +64,12 @@ fn source(text: &mut Text, volume: &Volume) {
                 ("ReadOnly", optional(claim.read_only)),
             ],
         );
+    } else if let Some(ephemeral) = &volume.ephemeral {
+        let kind = "EphemeralVolume (an inline specification for a volume that gets created and deleted with the pod)";
+        match &ephemeral.volume_claim_template {
+            Some(template) => fields(kind, &template_fields(&template.spec)),
+            None => fields(kind, &[]),
+        }
     } else if let Some(image) = &volume.image {
         fields(
             "Image (a container image or OCI artifact)",
@@ -99,6 +105,23 @@ fn source(text: &mut Text, volume: &Volume) {
     } else {
         text.line(2, format_args!("<unknown>"));
     }
+}
+
+/// What kubectl shows of a claim that is not made yet.
+fn template_fields(spec: &PersistentVolumeClaimSpec) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        (
+            "StorageClass",
+            spec.storage_class_name.clone().unwrap_or_default(),
+        ),
+        ("Volume", spec.volume_name.clone().unwrap_or_default()),
+        ("Capacity", String::new()),
+        ("Access Modes", String::new()),
+    ];
+    if let Some(mode) = &spec.volume_mode {
+        fields.push(("VolumeMode", mode.clone()));
+    }
+    fields
 }
 
 fn projections(text: &mut Text, projected: &ProjectedVolumeSource) {

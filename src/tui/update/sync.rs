@@ -6,10 +6,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 
 use super::{images, secrets, terminal, views};
 use crate::manifest::to_yaml;
 use crate::model::applied::{APPLIED_TEXT, LAST_APPLIED};
+use crate::model::storage::uses_claim;
 use crate::model::{Kind, Object};
 use crate::printer::{Moment, Related, describe, human_duration};
 use crate::tui::attention::{queue, since};
@@ -165,6 +167,7 @@ fn describe_selected(model: &Model) -> Vec<String> {
         Object::Pod(pod) => Some(pod),
         _ => None,
     };
+    let object = row.object.to_object();
     let related = Related {
         events: model
             .collections
@@ -174,11 +177,14 @@ fn describe_selected(model: &Model) -> Vec<String> {
             .collect(),
         pods: match row.key.kind {
             Kind::Node => model.collections.rows(Kind::Pod).filter_map(pod).collect(),
+            Kind::PersistentVolumeClaim => {
+                let pods = model.collections.rows(Kind::Pod).filter_map(pod);
+                pods.filter(|pod| is_user(pod, &object)).collect()
+            }
             _ => Vec::new(),
         },
     };
     let moment = Moment::new(model.now, model.session.zone.clone());
-    let object = row.object.to_object();
     let mut text = lines(&describe(&object, &related, &moment));
     if let Object::Secret(secret) = &object {
         let values = secrets::lines(model, secret, model.is_revealed(row));
@@ -202,6 +208,14 @@ fn folded(line: &str, width: usize) -> Vec<String> {
     let rest = wrapped(rest.trim_start(), width.saturating_sub(indent));
     let set_in = rest.iter().map(|row| format!("{:indent$}{row}", ""));
     std::iter::once(first).chain(set_in).collect()
+}
+
+/// The pod uses the claim of the row.
+fn is_user(pod: &Pod, claim: &Object) -> bool {
+    match claim {
+        Object::PersistentVolumeClaim(claim) => uses_claim(pod, claim),
+        _ => false,
+    }
 }
 
 fn sync_logs(model: &mut Model, effects: &mut Vec<Effect>) {
