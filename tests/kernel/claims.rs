@@ -349,3 +349,93 @@ fn temporary_data_goes_with_its_claim() {
     );
     podtui.delete_all();
 }
+
+/// A mount below a volume, undone with the test.
+struct SubMount(std::path::PathBuf);
+
+impl SubMount {
+    fn tmpfs(path: std::path::PathBuf) -> Self {
+        let done = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "tmpfs"])
+            .arg(&path)
+            .status();
+        assert!(done.unwrap().success());
+        Self(path)
+    }
+}
+
+impl Drop for SubMount {
+    fn drop(&mut self) {
+        let done = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(&self.0)
+            .status();
+        assert!(
+            done.is_ok_and(|status| status.success()),
+            "umount {:?}",
+            self.0
+        );
+    }
+}
+
+/// `readOnly` alone leaves what is mounted below writable; `recursiveReadOnly` does not, and the status says it.
+#[test]
+fn read_only_with_all_that_is_mounted_below() {
+    require_root!();
+    let podtui = Podtui::start();
+    let data = podtui.path().join("data");
+    fs::create_dir_all(data.join("sub")).unwrap();
+    let below = SubMount::tmpfs(data.join("sub"));
+    let mounts = [
+        ("plain", ""),
+        ("disabled", ", recursiveReadOnly: Disabled"),
+        ("possible", ", recursiveReadOnly: IfPossible"),
+        ("enabled", ", recursiveReadOnly: Enabled"),
+    ];
+    let list: Vec<String> = mounts
+        .iter()
+        .map(|(name, more)| format!("{{name: d, mountPath: /{name}, readOnly: true{more}}}"))
+        .collect();
+    let manifest = pod(
+        "p",
+        &format!("hostPath: {{path: {}}}", data.display()),
+        "",
+        "",
+    );
+    podtui.apply(&manifest.replace("{name: d, mountPath: /d}", &list.join(", ")));
+    let running = podtui.wait_running("p");
+    let written = inside(
+        &podtui,
+        "p",
+        "for d in plain disabled possible enabled; do touch /$d/sub/$d 2>/dev/null && echo $d; touch /$d/x 2>/dev/null && echo top; done; true",
+    );
+    assert_eq!(written, "plain\ndisabled\n");
+    let shown = crate::support::status(&running, "c")["volumeMounts"]
+        .as_array()
+        .unwrap();
+    let shown: Vec<String> = shown
+        .iter()
+        .filter(|mount| mount["name"] == "d")
+        .map(|mount| {
+            let text = |field: &str| mount[field].as_str().unwrap().to_owned();
+            format!(
+                "{} {} {}",
+                text("mountPath"),
+                mount["readOnly"],
+                text("recursiveReadOnly")
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "/plain true Disabled",
+            "/disabled true Disabled",
+            "/possible true Enabled",
+            "/enabled true Enabled"
+        ]
+    );
+    podtui.ok(&["delete", "pod", "p"]);
+    drop(below);
+    podtui.delete_all();
+}
