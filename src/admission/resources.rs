@@ -93,6 +93,16 @@ fn one(errors: &mut Errors, path: &str, name: &str, quantity: &Quantity) {
     } else if amount.is_fractional() && (is_extended(name) || is_huge_page(name)) {
         invalid("must be an integer");
     }
+    if is_huge_page(name) && !is_divisible(name, amount) {
+        let value = &quantity.0;
+        let detail = format!("{value} is not positive integer multiple of {name}");
+        errors.push(FieldError::invalid_string(path, value, detail));
+    }
+}
+
+fn is_divisible(name: &str, amount: ParsedQuantity) -> bool {
+    let page = ParsedQuantity::huge_page(name).and_then(|page| i64::try_from(page).ok());
+    page.is_some_and(|page| amount.value() % page == 0)
 }
 
 fn resource_name(errors: &mut Errors, path: &str, name: &str) {

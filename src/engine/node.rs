@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::eviction::Pressures;
 use super::status::time;
 use crate::model::downward::Allocatable;
+use crate::model::quantity::ParsedQuantity;
 
 /// `memory.available` of the kubelet's default hard eviction threshold.
 const EVICTION_MEMORY: i64 = 100 << 20;
@@ -28,6 +29,8 @@ pub(super) struct NodeFacts {
     pub(super) memory: i64,
     /// Size of the file system of the state directory, bytes.
     pub(super) storage: i64,
+    /// Huge pages of the machine: page size and how many, bytes.
+    pub(super) huge_pages: BTreeMap<u64, u64>,
     /// As uname(2) tells it, e.g. `6.12.3`.
     pub(super) kernel: String,
     /// `v2`, `v1` or `hybrid`.
@@ -58,6 +61,21 @@ fn memory(meminfo: &str) -> i64 {
         .and_then(|rest| rest.trim().strip_suffix("kB"))
         .and_then(|number| number.trim().parse::<i64>().ok())
         .map_or(0, |kib| kib.saturating_mul(1024))
+}
+
+const HUGE_PAGES: &str = "/sys/kernel/mm/hugepages";
+
+/// Bytes of the pool of every page size (hugetlbpage.rst).
+fn huge_pages(directory: &Path) -> BTreeMap<u64, u64> {
+    let pools = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let pool = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+        let page = kib.parse::<u64>().ok()?.checked_mul(1024)?;
+        let count = std::fs::read_to_string(entry.path().join("nr_hugepages")).ok()?;
+        Some((page, page.saturating_mul(count.trim().parse().ok()?)))
+    };
+    pools.filter_map(pool).collect()
 }
 
 fn storage(state_dir: &Path) -> i64 {
@@ -104,6 +122,7 @@ impl NodeFacts {
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             memory: memory(&read("/proc/meminfo")),
             storage: storage(state_dir),
+            huge_pages: huge_pages(Path::new(HUGE_PAGES)),
             kernel: read("/proc/sys/kernel/osrelease"),
             cgroup: cgroup_mode(&read("/proc/self/mounts")).to_owned(),
             powerless: powerless(&read("/proc/self/status")),
@@ -112,6 +131,15 @@ impl NodeFacts {
 }
 
 impl NodeFacts {
+    /// Bytes that are set aside for huge pages; nothing else can have them.
+    fn huge_memory(&self) -> i64 {
+        let bytes = self
+            .huge_pages
+            .values()
+            .fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));
+        i64::try_from(bytes).unwrap_or(i64::MAX)
+    }
+
     /// What pods may use: the machine less what the kubelet's default eviction thresholds keep free
     /// (`memory.available` 100Mi, `nodefs.available` 10%).
     pub(super) fn allocatable(&self) -> Allocatable {
@@ -119,7 +147,7 @@ impl NodeFacts {
             cpu_milli: i64::try_from(self.cpus)
                 .unwrap_or(i64::MAX)
                 .saturating_mul(1000),
-            memory: (self.memory - EVICTION_MEMORY).max(0),
+            memory: (self.memory - EVICTION_MEMORY - self.huge_memory()).max(0),
             ephemeral_storage: self.storage - self.storage / 10,
         }
     }
@@ -163,13 +191,18 @@ pub(super) fn node_object(facts: &NodeFacts, max_pods: u32, now: Timestamp) -> N
     let kib = |bytes: i64| Quantity(format!("{}Ki", bytes / 1024));
     let allocatable = facts.allocatable();
     let amounts = |memory: i64, storage: Quantity| -> BTreeMap<String, Quantity> {
-        [
+        let mut amounts: BTreeMap<String, Quantity> = [
             ("cpu".to_owned(), Quantity(facts.cpus.to_string())),
             ("memory".to_owned(), kib(memory)),
             ("ephemeral-storage".to_owned(), storage),
             ("pods".to_owned(), Quantity(max_pods.to_string())),
         ]
-        .into()
+        .into();
+        for (page, bytes) in &facts.huge_pages {
+            let text = |bytes: u64| ParsedQuantity::of_bytes(bytes).to_string();
+            amounts.insert(format!("hugepages-{}", text(*page)), Quantity(text(*bytes)));
+        }
+        amounts
     };
     let mut addresses: Vec<NodeAddress> = facts
         .addresses
@@ -371,12 +404,15 @@ mod tests {
             cpus: 1,
             memory: 0,
             storage: 0,
+            huge_pages: [(2 << 20, 4 << 20)].into(),
             kernel: "6.1".to_owned(),
             cgroup: "v2".to_owned(),
             powerless: None,
         };
         let at = |second| Timestamp::from_second(second).unwrap();
         let node = node_object(&facts, 110, at(0));
+        let capacity = node.status.clone().unwrap().capacity.unwrap();
+        assert_eq!(capacity["hugepages-2Mi"].0, "4Mi");
         let told = |node: &Node| -> String {
             let status = node.status.clone().unwrap();
             let list = status.conditions.into_iter().flatten();

@@ -54,6 +54,14 @@ impl ParsedQuantity {
     }
 
     /// An amount of memory or disk, written with binary suffixes.
+    /// The page size that a resource such as `hugepages-2Mi` names, bytes. `None`: it names none.
+    pub(crate) fn huge_page(resource: &str) -> Option<u64> {
+        let text = canonical(resource.strip_prefix("hugepages-")?).ok()?;
+        let size = Self::of(&Quantity(text));
+        let bytes = u64::try_from(size.value()).ok()?;
+        (bytes > 0 && !size.is_fractional()).then_some(bytes)
+    }
+
     pub(crate) fn of_bytes(bytes: u64) -> Self {
         Self {
             milli: (i128::from(bytes) * MILLI).min(LIMIT),

@@ -197,14 +197,6 @@ impl List {
         block(volume.scale_io.is_some(), "scaleIO");
         block(volume.storageos.is_some(), "storageos");
         block(volume.vsphere_volume.is_some(), "vsphereVolume");
-        let medium = volume
-            .empty_dir
-            .as_ref()
-            .and_then(|dir| dir.medium.as_deref());
-        block(
-            medium.is_some_and(|medium| medium.starts_with("HugePages")),
-            "emptyDir.medium",
-        );
     }
 
     /// With the host's network a port is one of the host anyway.
@@ -309,12 +301,11 @@ mod tests {
                     "resources": {"limits": {"example.com/foo": "1"}, "requests": {"example.com/foo": "1", "ephemeral-storage": "1Gi"}},
                 }],
                 "initContainers": [{"name": "i", "volumeDevices": [{"devicePath": "/d", "name": "v"}]}],
-                "volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}, {"name": "d", "emptyDir": {"medium": "HugePages"}}],
+                "volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}],
                 "priorityClassName": "high",
             }),
             &[
                 ("spec.volumes[0].nfs", Support::Blocks),
-                ("spec.volumes[1].emptyDir.medium", Support::Blocks),
                 ("spec.initContainers[0].volumeDevices", Support::Blocks),
                 ("spec.containers[0].ports[0].hostPort", Support::Ignored),
                 ("spec.priorityClassName", Support::Ignored),

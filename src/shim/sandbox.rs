@@ -59,6 +59,15 @@ pub(super) struct Sandbox {
     veth: bool,
 }
 
+/// What a memory volume is like.
+#[derive(Debug, Default)]
+struct Memory {
+    size: Option<u64>,
+    mode: u32,
+    group: Option<u32>,
+    huge_page: Option<u64>,
+}
+
 #[derive(Debug)]
 pub(super) struct UserNamespace {
     pub(super) fd: OwnedFd,
@@ -75,6 +84,7 @@ pub(super) fn limits_of(limits: &ResourceLimits) -> Limits {
         swap_limit: limits.swap_limit,
         oom_group: limits.oom_group,
         pids_limit: limits.pids_limit,
+        huge_pages: limits.huge_pages.clone(),
     }
 }
 
@@ -326,12 +336,19 @@ impl Sandbox {
                 size,
                 mode,
                 group,
+                huge_page,
                 sub_path,
             } = &wanted.source
             else {
                 continue;
             };
-            let path = self.ensure_tmpfs(key, *size, *mode, *group)?;
+            let wanted = Memory {
+                size: *size,
+                mode: *mode,
+                group: *group,
+                huge_page: *huge_page,
+            };
+            let path = self.ensure_tmpfs(key, &wanted)?;
             if !sub_path.is_empty() {
                 let root = open_root(&path, key)?;
                 path::ensure_beneath(root.as_fd(), Path::new(sub_path))
@@ -342,13 +359,7 @@ impl Sandbox {
     }
 
     /// Makes the memory volume `key` unless it is there.
-    fn ensure_tmpfs(
-        &self,
-        key: &str,
-        size: Option<u64>,
-        mode: u32,
-        group: Option<u32>,
-    ) -> Result<PathBuf, Fault> {
+    fn ensure_tmpfs(&self, key: &str, wanted: &Memory) -> Result<PathBuf, Fault> {
         if !is_name(key) {
             return Err(refuse(
                 Stage::Mount,
@@ -361,12 +372,19 @@ impl Sandbox {
         }
         std::fs::create_dir_all(self.directory.tmpfs())
             .at(Stage::Mount, "make the directory of memory volumes")?;
-        let mut options = vec![("mode", format!("{mode:o}"))];
-        options.extend(size.map(|size| ("size", size.to_string())));
-        options.extend(group.map(|group| ("gid", group.to_string())));
+        let mut options = vec![("mode", format!("{:o}", wanted.mode))];
+        options.extend(wanted.size.map(|size| ("size", size.to_string())));
+        options.extend(wanted.group.map(|group| ("gid", group.to_string())));
         let attributes = Attributes::NO_SUID.with(Attributes::NO_DEV);
-        mount_tmpfs(&path, &options, attributes, Swap::Never)
-            .at(Stage::Mount, format_args!("mount memory volume {key}"))?;
+        let mounted = match wanted.huge_page {
+            // Huge pages are never swapped.
+            Some(page) => {
+                options.push(("pagesize", page.to_string()));
+                mount_memory("hugetlbfs", &path, &options, attributes, Swap::Allowed)
+            }
+            None => mount_tmpfs(&path, &options, attributes, Swap::Never),
+        };
+        mounted.at(Stage::Mount, format_args!("mount memory volume {key}"))?;
         Ok(path)
     }
 
@@ -376,7 +394,11 @@ impl Sandbox {
         if self.written.get(key) == Some(&content.version) {
             return Ok(());
         }
-        let path = self.ensure_tmpfs(key, None, 0o1777, None)?;
+        let wanted = Memory {
+            mode: 0o1777,
+            ..Memory::default()
+        };
+        let path = self.ensure_tmpfs(key, &wanted)?;
         let root = open_root(&path, key)?;
         volume::write(root.as_fd(), content)
             .at(Stage::Mount, format_args!("write volume {key}"))?;
@@ -596,12 +618,22 @@ fn mount_tmpfs(
     attributes: Attributes,
     swap: Swap,
 ) -> io::Result<()> {
+    mount_memory("tmpfs", path, options, attributes, swap)
+}
+
+fn mount_memory(
+    kind: &str,
+    path: &Path,
+    options: &[(&str, String)],
+    attributes: Attributes,
+    swap: Swap,
+) -> io::Result<()> {
     match std::fs::create_dir(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    let context = Context::open("tmpfs")?;
+    let context = Context::open(kind)?;
     for (key, value) in options {
         context.set(key, value.as_str())?;
     }

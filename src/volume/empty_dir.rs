@@ -1,13 +1,16 @@
+use std::collections::BTreeSet;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::EmptyDirVolumeSource;
+use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod};
 
 use super::error::SetUpError;
 use super::prepare::{MemoryCeiling, VolumeSource};
+use crate::model::pod::all_containers;
 use crate::model::quantity::ParsedQuantity;
 
+const HUGE_PAGES: &str = "HugePages";
 const PLUGIN: &str = "kubernetes.io~empty-dir";
 
 /// Where an `emptyDir` on disk is.
@@ -29,6 +32,52 @@ pub(super) fn prepare(
             group: fs_group,
         }),
         other => Err(SetUpError::UnsupportedMedium(other.to_owned())),
+    }
+}
+
+/// Size of the pages that a volume of medium HugePages is made of, bytes; `None` for every other medium. Without
+/// a size the medium takes that of the pod's resources, which must name one only.
+pub(super) fn huge_page(
+    pod: &Pod,
+    source: &EmptyDirVolumeSource,
+) -> Result<Option<u64>, SetUpError> {
+    let medium = source.medium.as_deref().unwrap_or_default();
+    let Some(rest) = medium.strip_prefix(HUGE_PAGES) else {
+        return Ok(None);
+    };
+    let unknown = || SetUpError::UnsupportedMedium(medium.to_owned());
+    if let Some(size) = rest.strip_prefix('-') {
+        let page = ParsedQuantity::huge_page(&format!("hugepages-{size}"));
+        return page.map(Some).ok_or_else(unknown);
+    }
+    if !rest.is_empty() {
+        return Err(unknown());
+    }
+    let spec = pod.spec.iter();
+    let requests = spec.flat_map(all_containers).filter_map(|container| {
+        let resources = container.resources.as_ref()?;
+        resources.requests.as_ref()
+    });
+    let pages: BTreeSet<u64> = requests
+        .flat_map(|requests| requests.keys())
+        .filter_map(|name| ParsedQuantity::huge_page(name))
+        .collect();
+    match pages.len() {
+        1 => Ok(pages.first().copied()),
+        0 => Err(SetUpError::NoPageSize),
+        _ => Err(SetUpError::ManyPageSizes),
+    }
+}
+
+pub(super) fn huge(
+    source: &EmptyDirVolumeSource,
+    page: u64,
+    fs_group: Option<u32>,
+) -> VolumeSource {
+    VolumeSource::Huge {
+        page,
+        size: memory_size(source, MemoryCeiling(None)),
+        group: fs_group,
     }
 }
 
@@ -135,13 +184,31 @@ mod tests {
         check_size(json!({"medium": "Memory", "sizeLimit": "64Ki"}), 64 << 10);
         check_size(json!({"medium": "Memory", "sizeLimit": "1Gi"}), 1 << 20);
         check_size(json!({"medium": "Memory", "sizeLimit": "0"}), 1 << 20);
-        assert!(matches!(
-            prepared(
-                json!({"medium": "HugePages"}),
-                Path::new("/nonexistent"),
-                None
-            ),
-            Err(SetUpError::UnsupportedMedium(_))
-        ));
+    }
+
+    #[test]
+    fn huge_pages_by_medium_or_by_request() {
+        let page = |medium: &str, requests: serde_json::Value| {
+            let pod = json!({"spec": {"containers": [{"name": "c", "resources": {"requests": requests}}]}});
+            let pod = serde_json::from_value(pod).unwrap();
+            let source = serde_json::from_value(json!({"medium": medium})).unwrap();
+            huge_page(&pod, &source).map_err(|error| error.to_string())
+        };
+        let one = || json!({"hugepages-2Mi": "4Mi"});
+        let two = json!({"hugepages-2Mi": "4Mi", "hugepages-1Gi": "1Gi"});
+        assert_eq!(page("Memory", one()), Ok(None));
+        assert_eq!(page("HugePages-1Gi", one()), Ok(Some(1 << 30)));
+        assert_eq!(page("HugePages", one()), Ok(Some(2 << 20)));
+        assert!(
+            page("HugePages", two)
+                .unwrap_err()
+                .contains("more than one")
+        );
+        assert!(
+            page("HugePages", json!({}))
+                .unwrap_err()
+                .contains("no huge pages")
+        );
+        assert!(page("HugePages-x", one()).is_err() && page("HugePagesX", one()).is_err());
     }
 }

@@ -101,6 +101,12 @@ pub(crate) enum SetUpError {
     Several(String),
     #[error("the files of the volume have {size} bytes, more than a volume can hold (10 MiB)")]
     TooLarge { size: usize },
+    #[error("medium HugePages: the containers of the pod request no huge pages")]
+    NoPageSize,
+    #[error(
+        "medium HugePages: the containers of the pod request more than one size of huge pages; name one, as in HugePages-2Mi"
+    )]
+    ManyPageSizes,
     #[error("volume has no source")]
     NoSource,
     #[error(transparent)]

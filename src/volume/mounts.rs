@@ -72,6 +72,15 @@ impl Prepared {
                 size: *size,
                 mode: if group.is_some() { 0o2777 } else { 0o777 },
                 group: *group,
+                huge_page: None,
+                sub_path: checked()?,
+            },
+            VolumeSource::Huge { page, size, group } => MountSource::SharedTmpfs {
+                key: wanted.name.clone(),
+                size: *size,
+                mode: if group.is_some() { 0o2777 } else { 0o777 },
+                group: *group,
+                huge_page: Some(*page),
                 sub_path: checked()?,
             },
             // Made and owned by whoever wrote the files; this is for the unlikely volume without any.
@@ -80,6 +89,7 @@ impl Prepared {
                 size: None,
                 mode: 0o1777,
                 group: None,
+                huge_page: None,
                 sub_path: checked()?,
             },
             VolumeSource::Image => MountSource::Image {

@@ -24,6 +24,12 @@ pub(super) enum VolumeSource {
         size: Option<u64>,
         group: Option<u32>,
     },
+    /// A hugetlbfs of the sandbox.
+    Huge {
+        page: u64,
+        size: Option<u64>,
+        group: Option<u32>,
+    },
     /// A tmpfs of the sandbox with files that the engine writes; see [`super::contents`].
     Written,
     /// The files of an image, which is pulled before the containers that use it.
@@ -51,6 +57,7 @@ impl Prepared {
                 VolumeSource::Host { .. }
                 | VolumeSource::Own(_)
                 | VolumeSource::Memory { .. }
+                | VolumeSource::Huge { .. }
                 | VolumeSource::Written
                 | VolumeSource::Image => None,
             })
@@ -118,7 +125,10 @@ fn prepare_one(
         return Ok(VolumeSource::Image);
     }
     if let Some(source) = &volume.empty_dir {
-        return empty_dir::prepare(&volume.name, source, pod_dir, ceiling, fs_group);
+        return match empty_dir::huge_page(pod, source)? {
+            Some(page) => Ok(empty_dir::huge(source, page, fs_group)),
+            None => empty_dir::prepare(&volume.name, source, pod_dir, ceiling, fs_group),
+        };
     }
     if let Some(source) = &volume.host_path {
         let (path, resolved) = host_path::prepare(source)?;

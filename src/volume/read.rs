@@ -28,7 +28,7 @@ impl Prepared {
         };
         let root = match self.volumes.get(volume) {
             Some(VolumeSource::Own(root)) => root,
-            Some(VolumeSource::Memory { .. }) => {
+            Some(VolumeSource::Memory { .. } | VolumeSource::Huge { .. }) => {
                 return Err(refused("the medium of the volume is Memory".to_owned()));
             }
             Some(VolumeSource::Host { .. } | VolumeSource::Written | VolumeSource::Image)

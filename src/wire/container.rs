@@ -111,6 +111,9 @@ pub(crate) enum MountSource {
         /// Owner of the root directory.
         #[serde(default)]
         group: Option<u32>,
+        /// A hugetlbfs of pages of so many bytes instead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        huge_page: Option<u64>,
         /// What of it is mounted, resolved beneath it; empty for all. A missing directory is made with the
         /// permission bits of the root.
         #[serde(default)]
@@ -167,4 +170,7 @@ pub(crate) struct ResourceLimits {
     pub(crate) oom_group: bool,
     /// `Some(-1)` writes `max`.
     pub(crate) pids_limit: Option<i64>,
+    /// Bytes that huge pages may take, by page size in bytes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) huge_pages: BTreeMap<u64, u64>,
 }

@@ -439,3 +439,53 @@ fn read_only_with_all_that_is_mounted_below() {
     drop(below);
     podtui.delete_all();
 }
+
+/// The pool of the machine is the node's capacity; a pod that wants more than is left of it waits, and a volume of
+/// huge pages is one whether or not there are any.
+#[test]
+fn huge_pages() {
+    require_root!();
+    let Ok(pool) = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+    else {
+        println!("skipped: the kernel has no huge pages of 2 MiB");
+        return;
+    };
+    let pages: u64 = pool.trim().parse().unwrap();
+    let podtui = Podtui::start();
+    let node = podtui.ok(&["describe", "nodes"]);
+    let line = node
+        .lines()
+        .find(|line| line.trim_start().starts_with("hugepages-2Mi:"));
+    let amount = line.unwrap().split_whitespace().nth(1).unwrap().to_owned();
+    assert_eq!(amount == "0", pages == 0, "{amount}");
+    let wanted = (pages + 1) * 2;
+    let asks =
+        format!("resources: {{limits: {{memory: 64Mi, cpu: 100m, hugepages-2Mi: {wanted}Mi}}}}");
+    let medium = "emptyDir: {medium: HugePages}";
+    let manifest = |name: &str| pod(name, medium, "", "");
+    podtui.apply(&manifest("much").replace(
+        "    imagePullPolicy",
+        &format!("    {asks}\n    imagePullPolicy"),
+    ));
+    podtui.wait("the missing pages to be told", || {
+        podtui
+            .ok(&["events"])
+            .contains("1 Insufficient hugepages-2Mi.")
+            .then_some(())
+    });
+    podtui.apply(&pod("v", "emptyDir: {medium: HugePages-2Mi}", "", ""));
+    podtui.wait_running("v");
+    let mounted = inside(&podtui, "v", "grep ' /d ' /proc/mounts");
+    assert!(
+        mounted.contains(" hugetlbfs ") && mounted.contains("pagesize=2M"),
+        "{mounted}"
+    );
+    podtui.apply(&manifest("which"));
+    podtui.wait("the missing size to be told", || {
+        podtui
+            .ok(&["events"])
+            .contains("the containers of the pod request no huge pages")
+            .then_some(())
+    });
+    podtui.delete_all();
+}

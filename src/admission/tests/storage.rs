@@ -368,3 +368,22 @@ fn sources_of_other_machines() {
         &[],
     );
 }
+
+#[test]
+fn huge_pages_come_whole() {
+    let with = |name: &str, amount: &str| {
+        container(json!({"resources": {"limits": {"cpu": "1", (name): amount}}}))
+    };
+    check(with("hugepages-2Mi", "4Mi"), &[]);
+    let not = |name: &str, amount: &str| {
+        let error = |part: &str| {
+            format!(
+                "spec.containers[0].resources.{part}[{name}]: Invalid value: \"{amount}\": {amount} is not positive integer multiple of {name}"
+            )
+        };
+        check(with(name, amount), &[&error("limits"), &error("requests")]);
+    };
+    not("hugepages-2Mi", "3Mi");
+    not("hugepages-1Gi", "512Mi");
+    not("hugepages-big", "1Gi");
+}

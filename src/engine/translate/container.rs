@@ -11,7 +11,7 @@ use crate::base::ContainerId;
 use crate::image::ImageRecord;
 use crate::model::pod::QosClass;
 use crate::volume::Scratch;
-use crate::wire::{ContainerSpec, Mount, Rlimit, RootFs, SeccompProfile};
+use crate::wire::{ContainerSpec, Mount, ResourceLimits, Rlimit, RootFs, SeccompProfile};
 
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
@@ -51,6 +51,8 @@ pub(in crate::engine) struct ContainerInputs<'a> {
     /// Memory of the machine, bytes.
     pub(in crate::engine) node_memory: i64,
     pub(in crate::engine) cpus: usize,
+    /// Sizes of the huge pages of the machine, bytes.
+    pub(in crate::engine) huge_pages: Vec<u64>,
     /// Volumes and the files below `/etc`.
     pub(in crate::engine) mounts: Vec<Mount>,
     pub(in crate::engine) scratch: Scratch,
@@ -137,7 +139,10 @@ pub(in crate::engine) fn container_spec(
         labels: labels(pod, container, image, inputs.attempt),
         cgroup_leaf: container.name.clone(),
         pid_of: inputs.pid_of,
-        limits: resources::container_limits(spec, container),
+        limits: ResourceLimits {
+            huge_pages: resources::huge_page_limits(container, &inputs.huge_pages),
+            ..resources::container_limits(spec, container)
+        },
         oom_score_adj: resources::oom_score(spec, container, inputs.qos, inputs.node_memory),
         env: env::environment(container, &image.config, inputs.hostname, variables),
         argv,

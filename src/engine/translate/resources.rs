@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
@@ -77,7 +79,21 @@ pub(in crate::engine) fn container_limits(spec: &PodSpec, container: &Container)
         // v2 kills the whole container on OOM (kubelet `singleProcessOOMKill: false`).
         oom_group: true,
         pids_limit: None,
+        huge_pages: BTreeMap::new(),
     }
+}
+
+/// What the container may take of the huge pages of each size that the machine has: nothing, unless it says so.
+pub(super) fn huge_page_limits(container: &Container, sizes: &[u64]) -> BTreeMap<u64, u64> {
+    let mut limits: BTreeMap<u64, u64> = sizes.iter().map(|size| (*size, 0)).collect();
+    let resources = container.resources.as_ref();
+    for (name, limit) in resources.iter().flat_map(|all| all.limits.iter().flatten()) {
+        if let Some(page) = ParsedQuantity::huge_page(name) {
+            let bytes = u64::try_from(ParsedQuantity::of(limit).value()).unwrap_or(0);
+            limits.insert(page, bytes);
+        }
+    }
+    limits
 }
 
 type List = std::collections::BTreeMap<String, Quantity>;
@@ -319,6 +335,7 @@ mod tests {
                 swap_limit: Some(0),
                 oom_group: true,
                 pids_limit: None,
+                huge_pages: BTreeMap::new(),
             }
         );
         // Without a request the limit gives the shares.

@@ -459,6 +459,7 @@ impl PodWorker {
             qos: qos_class(&spec),
             node_memory: self.machine.node.memory,
             cpus: self.machine.node.cpus,
+            huge_pages: self.machine.node.huge_pages.keys().copied().collect(),
             mounts: made.mounts,
             scratch: self.scratch(&container.name, attempt),
             log_path: self.log_path(&container.name, attempt),

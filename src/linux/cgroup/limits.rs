@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 /// Values for one group, in the units of both cgroup versions so that the writer only copies. `None`
 /// leaves the kernel's value; a value of a controller that is missing becomes a note.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +19,22 @@ pub(crate) struct Limits {
     pub(crate) oom_group: bool,
     /// `Some(-1)` writes `max`.
     pub(crate) pids_limit: Option<i64>,
+    /// Bytes that huge pages may take, by page size in bytes.
+    pub(crate) huge_pages: BTreeMap<u64, u64>,
+}
+
+impl Limits {
+    /// Beginning of the names of the files of each page size, and the limit (hugetlb-controller.rst).
+    pub(super) fn huge_page_files(&self) -> impl Iterator<Item = (String, u64)> {
+        self.huge_pages.iter().map(|(page, bytes)| {
+            let name = match page {
+                page if *page >= 1 << 30 => format!("{}GB", page >> 30),
+                page if *page >= 1 << 20 => format!("{}MB", page >> 20),
+                page => format!("{}KB", page >> 10),
+            };
+            (format!("hugetlb.{name}"), *bytes)
+        })
+    }
 }
 
 /// One level of a path below the root of the hierarchy.

@@ -250,6 +250,7 @@ fn limits_are_written_and_changed_in_both_directions() {
         swap_limit: Some(0),
         oom_group: true,
         pids_limit: Some(100),
+        huge_pages: [(2 << 20, 0)].into(),
     };
     let group = fixture.leaf("limits", &limits);
     let memory = |group: &Cgroup| fixture.value(group, "memory.limit_in_bytes", "memory.max");
@@ -493,4 +494,41 @@ fn levels_are_made_while_others_remove_them() {
             });
         }
     });
+}
+
+/// Huge pages are limited by page size where the kernel has the files, and a limit that nobody enforces is told.
+#[test]
+fn huge_pages_are_limited_by_their_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    for name in ["hugetlb.2MB.max", "hugetlb.64KB.max"] {
+        std::fs::write(file(name), "").unwrap();
+    }
+    let limits = Limits {
+        huge_pages: [(64 << 10, 0), (2 << 20, 4 << 20), (1 << 30, 1 << 30)].into(),
+        ..Limits::default()
+    };
+    let notes = super::v2::apply(directory.path(), &limits).unwrap();
+    let value = |name: &str| std::fs::read_to_string(file(name)).unwrap();
+    assert_eq!(value("hugetlb.2MB.max"), (4 << 20).to_string());
+    assert_eq!(value("hugetlb.64KB.max"), "0");
+    let [note] = notes.as_slice() else {
+        panic!("{notes:?}")
+    };
+    assert!(
+        note.contains("limit of huge pages 1073741824 is not enforced"),
+        "{note}"
+    );
+    std::fs::write(file("hugetlb.2MB.limit_in_bytes"), "").unwrap();
+    let tree = super::tree::Tree {
+        mount: directory.path().to_owned(),
+        controllers: vec!["hugetlb".to_owned()],
+        unified: false,
+    };
+    super::v1::apply(&tree, directory.path(), &limits).unwrap();
+    assert_eq!(value("hugetlb.2MB.limit_in_bytes"), (4 << 20).to_string());
+    assert_eq!(
+        super::v1::missing(&[], &limits),
+        ["limit of huge pages is not enforced: no cgroup tree for hugetlb"]
+    );
 }

@@ -50,6 +50,14 @@ pub(super) fn apply(tree: &Tree, directory: &Path, limits: &Limits) -> Result<()
                     files::write(&directory.join("pids.max"), &value)?;
                 }
             }
+            "hugetlb" => {
+                for (file, bytes) in limits.huge_page_files() {
+                    let path = directory.join(format!("{file}.limit_in_bytes"));
+                    if path.exists() {
+                        files::write(&path, &bytes.to_string())?;
+                    }
+                }
+            }
             _ => {}
         }
     }
@@ -71,6 +79,11 @@ pub(super) fn missing(trees: &[Tree], limits: &Limits) -> Vec<String> {
             "cpu shares and limit",
         ),
         ("pids", limits.pids_limit.is_some(), "limit of processes"),
+        (
+            "hugetlb",
+            limits.huge_pages.values().any(|bytes| *bytes > 0),
+            "limit of huge pages",
+        ),
     ];
     asked
         .into_iter()

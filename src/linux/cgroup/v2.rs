@@ -76,6 +76,15 @@ pub(super) fn apply(directory: &Path, limits: &Limits) -> Result<Vec<String>, Cg
     if let Some(limit) = limits.pids_limit {
         writer.write("pids.max", &or_max(limit), "limit of processes")?;
     }
+    for (file, bytes) in limits.huge_page_files() {
+        let (file, value) = (format!("{file}.max"), bytes.to_string());
+        if bytes > 0 {
+            writer.write(&file, &value, "limit of huge pages")?;
+        } else {
+            // Nobody asked for any; that there are none to be had is no news.
+            writer.write_optional(&file, &value)?;
+        }
+    }
     Ok(writer.notes)
 }
 
