@@ -322,10 +322,6 @@ fn claim_amount(errors: &mut Errors, path: &str, spec: &PersistentVolumeClaimSpe
         Some(quantity) => {
             let amount = ParsedQuantity::of(quantity);
             positive(errors, path.to_owned(), &quantity.0, amount);
-            if amount > ParsedQuantity::ZERO && amount.is_fractional() {
-                let detail = "must be an integer";
-                errors.push(FieldError::invalid_string(path, &quantity.0, detail));
-            }
         }
     }
 }

@@ -1,22 +1,82 @@
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, PersistentVolume, Pod};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::field::text;
 use crate::model::quantity::ParsedQuantity;
 use crate::model::restarts::{RESTARTED_AT, is_readable};
+use crate::model::storage::{FILESYSTEM, STORAGE, source_names, volume_mode};
 use crate::model::{Object, names, pod, unsupported};
 
 /// What is accepted and still worth a word: what the API server warns about, and fields that are not carried
 /// out yet.
 pub(super) fn of(object: &Object) -> Vec<String> {
-    let Object::Pod(pod) = object else {
-        return Vec::new();
-    };
     let mut warnings = Vec::new();
-    of_pod(pod, &mut warnings);
-    warnings.extend(unsupported(pod).iter().map(ToString::to_string));
+    match object {
+        Object::Pod(pod) => {
+            of_pod(pod, &mut warnings);
+            warnings.extend(unsupported(pod).iter().map(ToString::to_string));
+        }
+        Object::PersistentVolume(volume) => of_volume(volume, &mut warnings),
+        Object::PersistentVolumeClaim(claim) => {
+            let spec = claim.spec.as_ref();
+            let resources = spec.and_then(|spec| spec.resources.as_ref());
+            let requests = resources.and_then(|resources| resources.requests.as_ref());
+            fractional("spec.resources.requests", STORAGE, requests, &mut warnings);
+        }
+        Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::ServiceAccount(_)
+        | Object::PodPreset(_)
+        | Object::Event(_)
+        | Object::Node(_)
+        | Object::Namespace(_) => {}
+    }
     warnings
+}
+
+fn of_volume(volume: &PersistentVolume, warnings: &mut Vec<String>) {
+    let Some(spec) = &volume.spec else { return };
+    if text(&spec.persistent_volume_reclaim_policy) == "Recycle" {
+        warnings.push(
+            "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended \
+             approach is to use dynamic provisioning."
+                .to_owned(),
+        );
+    }
+    fractional("spec.capacity", STORAGE, spec.capacity.as_ref(), warnings);
+    for name in source_names(spec) {
+        if !matches!(name, "hostPath" | "local") {
+            warnings.push(format!(
+                "spec.{name}: not supported yet: this type of volume cannot be prepared, so a pod that uses it is held \
+                 (FailedMount)"
+            ));
+        }
+    }
+    if volume_mode(spec) != FILESYSTEM {
+        warnings.push(
+            "spec.volumeMode: not supported yet: the device is not there, so a pod that uses it is held"
+                .to_owned(),
+        );
+    }
+}
+
+fn fractional(
+    path: &str,
+    name: &str,
+    amounts: Option<&BTreeMap<String, Quantity>>,
+    warnings: &mut Vec<String>,
+) {
+    let Some(quantity) = amounts.and_then(|amounts| amounts.get(name)) else {
+        return;
+    };
+    if ParsedQuantity::of(quantity).is_fractional() {
+        let value = &quantity.0;
+        warnings.push(format!(
+            "{path}[{name}]: fractional byte value {value:?} is invalid, must be an integer"
+        ));
+    }
 }
 
 fn of_pod(pod: &Pod, warnings: &mut Vec<String>) {
@@ -100,15 +160,8 @@ fn of_container(path: &str, container: &Container, warnings: &mut Vec<String>) {
         ("requests", &resources.requests),
     ] {
         for name in ["ephemeral-storage", "memory"] {
-            let Some(quantity) = map.as_ref().and_then(|map| map.get(name)) else {
-                continue;
-            };
-            if ParsedQuantity::of(quantity).is_fractional() {
-                let value = &quantity.0;
-                warnings.push(format!(
-                    "{path}.resources.{part}[{name}]: fractional byte value {value:?} is invalid, must be an integer"
-                ));
-            }
+            let path = format!("{path}.resources.{part}");
+            fractional(&path, name, map.as_ref(), warnings);
         }
     }
 }

@@ -387,3 +387,36 @@ fn huge_pages_come_whole() {
     not("hugepages-1Gi", "512Mi");
     not("hugepages-big", "1Gi");
 }
+
+#[test]
+fn what_is_taken_with_a_word() {
+    let warned = |value: Value, expected: &[&str]| {
+        assert_eq!(create(value).unwrap().1, expected);
+    };
+    warned(volume(json!({})), &[]);
+    warned(
+        volume(
+            json!({"persistentVolumeReclaimPolicy": "Recycle", "capacity": {"storage": "1500m"}}),
+        ),
+        &[
+            "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use \
+             dynamic provisioning.",
+            "spec.capacity[storage]: fractional byte value \"1500m\" is invalid, must be an integer",
+        ],
+    );
+    warned(
+        volume(
+            json!({"hostPath": null, "nfs": {"server": "s", "path": "/x"}, "volumeMode": "Block"}),
+        ),
+        &[
+            "spec.nfs: not supported yet: this type of volume cannot be prepared, so a pod that uses it is held (FailedMount)",
+            "spec.volumeMode: not supported yet: the device is not there, so a pod that uses it is held",
+        ],
+    );
+    warned(
+        claim(json!({"resources": {"requests": {"storage": "1500m"}}})),
+        &[
+            "spec.resources.requests[storage]: fractional byte value \"1500m\" is invalid, must be an integer",
+        ],
+    );
+}
