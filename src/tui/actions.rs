@@ -151,6 +151,19 @@ pub(super) const fn changes_something(cmd: Cmd) -> bool {
     )
 }
 
+/// It means something for objects of this kind; hints and help leave out what does not.
+pub(super) fn is_for(cmd: Cmd, kind: Kind) -> bool {
+    match cmd {
+        Cmd::Show(tab) => Tab::of(kind).contains(&tab),
+        Cmd::TabNumber(number) => Tab::of(kind).iter().any(|tab| tab.number() == number),
+        Cmd::Shell | Cmd::Attach | Cmd::Restart => kind == Kind::Pod,
+        Cmd::Edit | Cmd::EditExternally => kind != Kind::Event,
+        Cmd::Delete => kind != Kind::Node,
+        Cmd::Reveal => kind == Kind::Secret,
+        _ => true,
+    }
+}
+
 /// What of an object can be put into the clipboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Copied {

@@ -518,6 +518,7 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                 self.running.terminals.remove(&id);
             }
             Effect::Copy(text) => (self.host.write)(&terminal::copy_sequence(&text)),
+            Effect::Mouse(is_on) => (self.host.write)(terminal::mouse_sequence(is_on)),
             Effect::MouseMotion(is_on) => (self.host.write)(terminal::motion_sequence(is_on)),
             Effect::CursorShape(shape) => (self.host.write)(terminal::cursor_sequence(shape)),
             Effect::Redraw => self.redraw(),

@@ -147,6 +147,22 @@ const fn column(
     }
 }
 
+impl ColumnId {
+    /// The order that a column gives at first is from its largest value down.
+    pub(super) const fn is_largest_first(self) -> bool {
+        matches!(
+            self,
+            Self::Restarts
+                | Self::Cpu
+                | Self::Memory
+                | Self::CpuPercent
+                | Self::MemoryPercent
+                | Self::CpuRequestPercent
+                | Self::MemoryRequestPercent
+        )
+    }
+}
+
 impl Column {
     /// It tells the rows apart, so it cannot be hidden.
     pub(super) const fn is_fixed(&self) -> bool {
@@ -354,7 +370,7 @@ pub(super) fn millicores(millicores: u64) -> String {
     }
 }
 
-/// `900K`, `2.1G`: powers of 1024, three digits at most.
+/// `900Ki`, `2.1Gi`: powers of 1024, three digits at most.
 pub(super) fn bytes(bytes: u64) -> String {
     let mut unit = 0;
     let mut tenths = bytes.saturating_mul(10);
@@ -362,7 +378,7 @@ pub(super) fn bytes(bytes: u64) -> String {
         tenths /= 1024;
         unit += 1;
     }
-    let suffix = ["", "K", "M", "G", "T", "P"][unit];
+    let suffix = ["", "Ki", "Mi", "Gi", "Ti", "Pi"][unit];
     if tenths < 100 && unit > 0 {
         format!("{}.{}{suffix}", tenths / 10, tenths % 10)
     } else {
@@ -399,11 +415,11 @@ mod tests {
         for (value, text) in [
             (0, "0"),
             (999, "999"),
-            (1000, "0.9K"),
-            (64 << 20, "64M"),
-            (511 << 20, "511M"),
-            (2_254_857_831, "2.1G"),
-            (u64::MAX, "1638P"),
+            (1000, "0.9Ki"),
+            (64 << 20, "64Mi"),
+            (511 << 20, "511Mi"),
+            (2_254_857_831, "2.1Gi"),
+            (u64::MAX, "1638Pi"),
         ] {
             assert_eq!(bytes(value), text);
         }

@@ -23,6 +23,16 @@ struct Deletion {
     /// Seconds the containers get; `None`: each object's own.
     grace: Option<i64>,
     due: Timestamp,
+    /// The objects were marked; they are again when it is taken back.
+    were_marked: bool,
+}
+
+/// What was taken back.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TakenBack {
+    pub(super) words: String,
+    /// To be marked again.
+    pub(super) marks: Vec<ObjectKey>,
 }
 
 impl Deletion {
@@ -54,7 +64,7 @@ impl Deletion {
     }
 
     fn seconds(&self, now: Timestamp) -> i64 {
-        self.due.duration_since(now).as_secs().clamp(0, SHOWN)
+        self.due.duration_since(now).as_secs().clamp(1, SHOWN)
     }
 }
 
@@ -69,6 +79,7 @@ impl Deletions {
         &mut self,
         objects: Vec<(ObjectKey, Option<Uid>)>,
         grace: Option<i64>,
+        were_marked: bool,
         now: Timestamp,
     ) {
         let due = now.checked_add(GRACE).unwrap_or(now);
@@ -76,16 +87,35 @@ impl Deletions {
             objects,
             grace,
             due,
+            were_marked,
         });
     }
 
     /// Takes the last decision back; says which.
-    pub(super) fn take_back(&mut self) -> Option<String> {
-        self.waiting.pop().map(|deletion| deletion.words())
+    pub(super) fn take_back(&mut self) -> Option<TakenBack> {
+        let deletion = self.waiting.pop()?;
+        let words = deletion.words();
+        let objects = deletion.objects.into_iter();
+        let marks = objects.filter(|_| deletion.were_marked);
+        Some(TakenBack {
+            words,
+            marks: marks.map(|(key, _)| key).collect(),
+        })
     }
 
     pub(super) fn take_all_back(&mut self) {
         self.waiting.clear();
+    }
+
+    /// What cannot be taken back any more, and so does not wait: a kill of what terminates already.
+    pub(super) fn at_once(objects: Vec<(ObjectKey, Option<Uid>)>, now: Timestamp) -> Vec<Effect> {
+        let deletion = Deletion {
+            objects,
+            grace: Some(0),
+            due: now,
+            were_marked: false,
+        };
+        deletion.effects().collect()
     }
 
     /// Those whose time has come.

@@ -89,6 +89,8 @@ pub(super) enum Effect {
     /// Put text into the clipboard of the user.
     Copy(String),
     CursorShape(CursorShape),
+    /// Clicks, wheel and drags come to podtui, or stay with the terminal of the user.
+    Mouse(bool),
     /// Every motion of the mouse is reported (mode 1003), or only drags again.
     MouseMotion(bool),
     Redraw,

@@ -240,15 +240,15 @@ mod tests {
         check_steps(
             history,
             &[
-                ("2.0M", "ADD file:1 in /"),
+                ("2.0Mi", "ADD file:1 in /"),
                 ("-", "ENV A=1"),
-                ("1.0M", "RUN make"),
+                ("1.0Mi", "RUN make"),
             ],
         );
-        check_steps(Value::Null, &[("2.0M", "sha256:a"), ("1.0M", "sha256:b")]);
+        check_steps(Value::Null, &[("2.0Mi", "sha256:a"), ("1.0Mi", "sha256:b")]);
         check_steps(
             json!([{"comment": "one of two"}]),
-            &[("2.0M", "sha256:a"), ("1.0M", "sha256:b")],
+            &[("2.0Mi", "sha256:a"), ("1.0Mi", "sha256:b")],
         );
     }
 
@@ -274,7 +274,7 @@ mod tests {
         ];
         assert_eq!(
             progress(&pull),
-            "Fetching [###############-----] 3.0M of 4.0M, 1 of 2 layers unpacked"
+            "Fetching [###############-----] 3.0Mi of 4.0Mi, 1 of 2 layers unpacked"
         );
     }
 
@@ -294,8 +294,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "a:1 3.0M   2 layers  unused",
-                "b:1 3.0M   2 layers  n/a n/b +1"
+                "a:1 3.0Mi   2 layers  unused",
+                "b:1 3.0Mi   2 layers  n/a n/b +1"
             ]
         );
     }

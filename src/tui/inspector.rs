@@ -2,6 +2,7 @@
 
 use super::data::{Processes, Span, Story};
 use super::logs::LogPane;
+use super::text_search::TextSearch;
 use crate::base::Uid;
 use crate::model::{Kind, ObjectKey};
 
@@ -85,6 +86,8 @@ pub(super) struct Inspector {
     pub(super) events_top: usize,
     pub(super) spec_top: usize,
     pub(super) describe_top: usize,
+    /// In Spec and Describe.
+    pub(super) search: TextSearch,
     pub(super) processes: Processes,
     pub(super) procs_top: usize,
     /// What the Metrics tab looks back at.
@@ -105,6 +108,7 @@ impl Inspector {
             events_top: 0,
             spec_top: 0,
             describe_top: 0,
+            search: TextSearch::default(),
             processes: Processes::default(),
             procs_top: 0,
             span: Span::default(),
@@ -119,6 +123,18 @@ impl Inspector {
             self.chosen
         } else {
             Tab::Describe
+        }
+    }
+
+    /// The lines of a tab that is searched here, its first line in view, and the search.
+    pub(super) fn searched(
+        &mut self,
+        tab: Tab,
+    ) -> Option<(&[String], &mut usize, &mut TextSearch)> {
+        match tab {
+            Tab::Spec => Some((&self.spec, &mut self.spec_top, &mut self.search)),
+            Tab::Describe => Some((&self.describe, &mut self.describe_top, &mut self.search)),
+            Tab::Logs | Tab::Events | Tab::Procs | Tab::Metrics => None,
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) struct List {
     pub(super) top: usize,
     pub(super) widths: Widths,
     order: Order,
+    /// What the order was made with: the filter, and whether only faults are shown.
+    narrowed_by: (String, bool),
     /// Objects that actions on several apply to; those that are gone or of another kind drop out.
     marks: BTreeSet<ObjectKey>,
     selected: Option<ObjectKey>,
@@ -94,6 +96,7 @@ impl List {
             top: 0,
             widths: Widths::default(),
             order: Order::empty(default_sort(Kind::Pod)),
+            narrowed_by: (String::new(), false),
             selected: None,
             index: 0,
         }
@@ -234,10 +237,14 @@ impl List {
             };
             same.then_some(self.index).or_else(found)
         });
+        let narrowed_by = (self.filter.clone(), self.faults_only);
+        let is_other = std::mem::replace(&mut self.narrowed_by, narrowed_by) != self.narrowed_by;
         // A list that is loading again is empty for a moment; the wish for a selection outlives that.
         match place {
             Some(index) => self.index = index,
             None if self.rows().is_empty() => self.index = 0,
+            // What was selected is filtered out: the first that is left is the best match.
+            None if is_other => self.select(0),
             None => self.select(self.index),
         }
     }
@@ -279,6 +286,13 @@ impl List {
 
     pub(super) fn clear_marks(&mut self) -> bool {
         !std::mem::take(&mut self.marks).is_empty()
+    }
+
+    /// Those of another kind than the list shows now are left out.
+    pub(super) fn mark_again(&mut self, keys: Vec<ObjectKey>) {
+        let kind = self.kind;
+        self.marks
+            .extend(keys.into_iter().filter(|key| key.kind == kind));
     }
 
     pub(super) fn marks(&self) -> usize {

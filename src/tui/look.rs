@@ -10,6 +10,10 @@ pub(super) struct Look {
     pub(super) no_color: bool,
     depth: Depth,
     catalog: Catalog,
+    /// What `config.toml` names: it comes back with the next start.
+    configured: Option<String>,
+    /// Chosen on this screen, or on the one before.
+    pub(super) chosen: Option<String>,
     /// The name of the theme that comes back when the one on the screen is only tried.
     trying_instead_of: Option<String>,
 }
@@ -27,6 +31,8 @@ impl Look {
             no_color,
             depth,
             catalog,
+            configured: None,
+            chosen: None,
             trying_instead_of: None,
         };
         look.theme = look.fit(theme);
@@ -52,6 +58,42 @@ impl Look {
         self.theme = self.fit(theme);
         self.trying_instead_of = None;
         Ok(())
+    }
+
+    /// The theme that `config.toml` names now, if it names one. One that was chosen on the screen stays while the
+    /// name there stays the same.
+    ///
+    /// # Errors
+    /// As [`Catalog::find`]; the theme stays as it is.
+    pub(super) fn configure(&mut self, name: Option<&str>) -> Result<(), String> {
+        if self.configured.as_deref() == name {
+            return Ok(());
+        }
+        let chosen = self.chosen.clone().filter(|_| name.is_none());
+        self.set_theme(name.or(chosen.as_deref()).unwrap_or("default"))?;
+        self.configured = name.map(str::to_owned);
+        Ok(())
+    }
+
+    /// What a person wants to see from now on; true when it is kept for the next start.
+    ///
+    /// # Errors
+    /// As [`Catalog::find`]; the theme stays as it is.
+    pub(super) fn choose(&mut self, name: &str) -> Result<bool, String> {
+        self.set_theme(name)?;
+        self.chosen = Some(self.theme.name.clone());
+        Ok(self.configured.is_none())
+    }
+
+    /// The theme of the last screen, unless something else was wanted meanwhile.
+    ///
+    /// # Errors
+    /// As [`Catalog::find`]; the theme stays as it is.
+    pub(super) fn restore(&mut self, name: &str) -> Result<(), String> {
+        if self.configured.is_some() || self.chosen.is_some() {
+            return Ok(());
+        }
+        self.choose(name).map(|_| ())
     }
 
     /// Shows a theme until [`stop_trying`](Self::stop_trying); an unknown name stops as well.

@@ -63,6 +63,7 @@ mod terminal;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod text_search;
 mod theme;
 mod update;
 mod views;

@@ -101,6 +101,8 @@ pub(super) struct Pending {
     pub(super) dragged: Option<Divider>,
     /// The terminal of the user has lost the focus.
     pub(super) is_unfocused: bool,
+    /// The mouse was left to the terminal of the user.
+    pub(super) is_mouse_off: bool,
     /// Fingerprint of the visible texts that change with time, at the last tick.
     pub(super) time_texts: u64,
 }
@@ -227,7 +229,8 @@ impl Model {
             (Focus::Inspector, Tab::Logs) => Place::Logs,
             (Focus::Inspector, Tab::Events) => Place::Events,
             (Focus::Inspector, Tab::Metrics) => Place::Metrics,
-            (Focus::Inspector, _) => Place::Anywhere,
+            (Focus::Inspector, Tab::Spec | Tab::Describe) => Place::Text,
+            (Focus::Inspector, Tab::Procs) => Place::Anywhere,
             (Focus::Terminal, _) => self.terminal_place(),
         }
     }

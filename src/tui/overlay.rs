@@ -2,7 +2,7 @@
 
 use super::actions::Copied;
 use super::inspector::Tab;
-use super::keymap::{Binding, Cmd};
+use super::keymap::{Binding, Cmd, Place};
 use super::line_edit::LineEdit;
 use crate::model::ObjectKey;
 
@@ -41,6 +41,8 @@ pub(super) enum PromptKind {
     Palette,
     Filter,
     Search,
+    /// In Spec or Describe.
+    TextSearch,
     /// Which lines of the logs are shown.
     LogFilter,
     /// Where in the logs to go to.
@@ -60,13 +62,28 @@ impl PromptKind {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Palette => ":",
-            Self::Filter | Self::Search | Self::TerminalSearch => "/",
+            Self::Filter | Self::Search | Self::TextSearch | Self::TerminalSearch => "/",
             Self::LogFilter => "&",
             Self::LogTime => "go to time: ",
             Self::CreatePath => "create from file: ",
             Self::EditPath => "edit a copy of file: ",
             Self::RunLine => "docker run line: ",
             Self::SaveView => "name of this view: ",
+        }
+    }
+
+    /// What enter does with it, and whether tab completes.
+    pub(super) const fn keys(self) -> &'static str {
+        match self {
+            Self::Palette => "tab complete  enter do it  esc cancel",
+            Self::Filter => "enter keep it  esc as before",
+            Self::Search | Self::TextSearch | Self::TerminalSearch => "enter find  esc cancel",
+            Self::LogFilter => "enter only these  esc cancel",
+            Self::LogTime => "enter go there  esc cancel",
+            Self::CreatePath => "tab complete  enter create  esc cancel",
+            Self::EditPath => "tab complete  enter open  esc cancel",
+            Self::RunLine => "enter convert  esc cancel",
+            Self::SaveView => "tab complete  enter save  esc cancel",
         }
     }
 }
@@ -178,13 +195,17 @@ impl Picker {
         }
     }
 
-    pub(super) fn help<'a>(bindings: impl Iterator<Item = &'a Binding>) -> Self {
+    /// The keys of this very place stand first: they are the ones that one does not know yet.
+    pub(super) fn help<'a>(place: Place, bindings: impl Iterator<Item = &'a Binding>) -> Self {
+        let (here, anywhere): (Vec<_>, Vec<_>) =
+            bindings.partition(|binding| binding.place == place);
         let item = |binding: &Binding| PickItem {
             key: binding.keys_text(),
             text: binding.help.to_owned(),
             action: PickAction::Run(binding.cmd),
         };
-        Self::new("keys that work here", bindings.map(item).collect())
+        let all = here.into_iter().chain(anywhere);
+        Self::new("keys that work here", all.map(item).collect())
     }
 
     /// Says so in front of what is refused.

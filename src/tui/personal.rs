@@ -83,8 +83,7 @@ fn apply_config(model: &mut Model, file: &FileText) {
     let applied = screen.and_then(|screen| {
         model.alerts.bell = screen.bell;
         model.alerts.notify = screen.notify;
-        let theme = screen.theme.as_deref().unwrap_or("default");
-        let result = model.look.set_theme(theme);
+        let result = model.look.configure(screen.theme.as_deref());
         result.map_err(|problem| format!("config.toml: [screen] theme: {problem}"))
     });
     if let Err(problem) = applied {

@@ -110,6 +110,15 @@ pub(super) fn copy_sequence(text: &str) -> Vec<u8> {
     format!("\x1b]52;c;{}\x1b\\", STANDARD.encode(text)).into_bytes()
 }
 
+/// The mouse for podtui, or for the terminal itself.
+pub(super) const fn mouse_sequence(is_on: bool) -> &'static [u8] {
+    if is_on {
+        MOUSE_ON.as_bytes()
+    } else {
+        MOUSE_OFF.as_bytes()
+    }
+}
+
 /// Switching 1003 off would switch off 1002 as well: of these modes xterm keeps only the last.
 pub(super) const fn motion_sequence(is_on: bool) -> &'static [u8] {
     if is_on {

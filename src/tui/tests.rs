@@ -7,6 +7,7 @@ mod hostile;
 mod inspector;
 mod log_files;
 mod logs;
+mod newcomer;
 mod order;
 mod properties;
 mod screens;

@@ -27,6 +27,7 @@ use super::model::{Connection, Model};
 use super::msg::{LogNews, Msg, WatchNews};
 use super::overlay::Focus;
 use super::personal;
+use crate::client::PodMetrics;
 use crate::config::OnExit;
 use crate::model::Kind;
 
@@ -88,7 +89,10 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Suspend => return commands::suspend(model),
         Msg::Resumed => {
             model.terms.outer_was_reset();
-            return vec![Effect::Reenter];
+            let mut effects = vec![Effect::Reenter];
+            // Taking the terminal takes the mouse as well.
+            effects.extend(model.pending.is_mouse_off.then_some(Effect::Mouse(false)));
+            return effects;
         }
         Msg::Tick(now) => {
             sync::tick(model, now);
@@ -139,8 +143,12 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 model.say(word);
             }
         }
-        Msg::MetricsPart(readings) => model.metrics.add(readings),
+        Msg::MetricsPart(readings) => {
+            let readings = in_view(model, readings);
+            model.metrics.add(readings);
+        }
         Msg::Metrics(Ok(readings)) => {
+            let readings = in_view(model, readings);
             model.metrics.update(readings);
             model.pending.is_list_stale |= depends_on_usage(model.list.sort.column);
         }
@@ -165,6 +173,13 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Reply(reply) => return replies::on_reply(model, reply),
     }
     Vec::new()
+}
+
+/// Without those that were asked for before the namespace was chosen.
+fn in_view(model: &Model, mut readings: Vec<PodMetrics>) -> Vec<PodMetrics> {
+    let namespace = model.list.namespace.as_deref();
+    readings.retain(|one| namespace.is_none_or(|namespace| one.namespace == namespace));
+    readings
 }
 
 fn on_key(model: &mut Model, key: crossterm::event::KeyEvent) -> Vec<Effect> {

@@ -1,7 +1,7 @@
 //! Views: what the list shows and how. The last one comes back with the next start, named ones with `:view NAME`.
 //!
-//! They live in one file of the state directory, `screen.json`, of version 1. A file of a later version is left alone
-//! and not written; a damaged one is put aside. `tasks::session` reads and writes it.
+//! They live in one file of the state directory, `screen.json`, of version 2. Version 1 had no theme; a podtui that knows
+//! only that one leaves a file of version 2 alone. A file of a later version is left alone and not written; a damaged one is put aside. `tasks::session` reads and writes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use super::layout::Shares;
 use super::model::Model;
 use crate::model::Kind;
 
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Everything that makes one list different from another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +145,8 @@ pub(super) struct SessionFile {
     pub(super) views: BTreeMap<String, View>,
     /// By the plural of the kind.
     pub(super) columns: BTreeMap<String, ColumnChoice>,
+    /// Chosen on the screen; `config.toml` wins.
+    pub(super) theme: Option<String>,
 }
 
 /// What this screen wants to be in the file. Another screen may have written meanwhile: only what is named here is
@@ -156,6 +158,8 @@ pub(super) struct SessionChange {
     /// `None`: removed.
     pub(super) views: BTreeMap<String, Option<View>>,
     pub(super) columns: BTreeMap<String, ColumnChoice>,
+    /// `None`: none was chosen on this screen.
+    pub(super) theme: Option<String>,
 }
 
 impl SessionChange {
@@ -163,6 +167,9 @@ impl SessionChange {
         file.version = VERSION;
         file.last = Some(self.last.clone());
         file.previous.clone_from(&self.previous);
+        if self.theme.is_some() {
+            file.theme.clone_from(&self.theme);
+        }
         for (name, view) in &self.views {
             match view {
                 Some(view) => file.views.insert(name.clone(), view.clone()),
@@ -207,6 +214,8 @@ pub(super) struct Views {
     pub(super) own: BTreeMap<String, Option<View>>,
     /// Kinds whose columns were chosen in this session.
     pub(super) own_columns: BTreeSet<Kind>,
+    /// The theme was chosen in this session, to be kept.
+    pub(super) is_theme_own: bool,
     /// Something of this has to be written.
     pub(super) is_stale: bool,
     /// A namespace of the command line wins over the remembered one.

@@ -27,8 +27,10 @@ pub(in crate::tui) struct PodFacts {
     pub(in crate::tui) node: Option<Box<str>>,
     /// Init containers first, in the order of the spec.
     pub(in crate::tui) containers: Vec<ContainerFacts>,
-    /// Grows with every change of the spec.
+    /// Grows with every change of the spec, and when the deletion is asked for or hurried.
     pub(in crate::tui) generation: Option<i64>,
+    /// Its deletion was asked for.
+    pub(in crate::tui) is_deleting: bool,
     /// False for pods of which nothing runs or will run.
     pub(in crate::tui) is_active: bool,
 }
@@ -110,6 +112,7 @@ impl PodFacts {
             node: text(spec.and_then(|spec| spec.node_name.as_deref())),
             containers: containers(pod),
             generation: pod.metadata.generation,
+            is_deleting: is_deleting(pod),
             is_active: !is_terminal(pod),
             summary,
         }
@@ -284,9 +287,9 @@ fn container_why(status: &ContainerStatus) -> Option<Why> {
                 .and_then(|(delay, time)| time.0.checked_add(delay).ok());
             (
                 format!(
-                    "{name}: {}, {} restarts",
+                    "{name}: {}, {}",
                     end_words(end),
-                    status.restart_count
+                    restarts(status.restart_count)
                 ),
                 retry_at,
             )
@@ -298,6 +301,13 @@ fn container_why(status: &ContainerStatus) -> Option<Why> {
         text: plain(&text),
         retry_at,
     })
+}
+
+fn restarts(count: i32) -> String {
+    match count {
+        1 => "1 restart".to_owned(),
+        many => format!("{many} restarts"),
+    }
 }
 
 fn end_words(end: &ContainerStateTerminated) -> String {
@@ -389,7 +399,7 @@ mod tests {
                     "startedAt": "2026-01-02T02:59:00Z", "finishedAt": "2026-01-02T02:59:55Z"}},
             }]}),
             Health::Bad,
-            Some("main: OOMKilled, exit 137: no room left, 1 restarts; restart in 5s"),
+            Some("main: OOMKilled, exit 137: no room left, 1 restart; restart in 5s"),
         );
         check(
             serde_json::json!({"phase": "Running",

@@ -292,6 +292,13 @@ impl Metrics {
         }
     }
 
+    /// From now on the pods of one namespace are in view, or all.
+    pub(in crate::tui) fn narrow(&mut self, namespace: Option<&str>) {
+        let is_in_view = |name: &String| namespace.is_none_or(|namespace| namespace == name);
+        self.namespaces.retain(|name, _| is_in_view(name));
+        self.total = None;
+    }
+
     pub(in crate::tui) fn of(&self, namespace: &str, name: &str) -> Option<&Usage> {
         self.namespaces.get(namespace)?.get(name)
     }
@@ -358,6 +365,14 @@ mod tests {
         metrics.update(vec![reading(6001, 1, 3)]);
         let usage = metrics.of("n", "p").unwrap();
         assert_eq!(usage.newest().unwrap().received(), None);
+        // What is not in view any more counts no more, and nothing does before it is read again.
+        assert_eq!(metrics.total(), Some((0, 1)));
+        metrics.narrow(Some("n"));
+        assert_eq!(metrics.total(), None);
+        assert!(metrics.of("n", "p").is_some(), "its history stays");
+        let mut elsewhere = metrics.clone();
+        elsewhere.narrow(Some("other"));
+        assert!(elsewhere.of("n", "p").is_none());
         // The same reading again is none.
         metrics.update(vec![reading(6001, 1, 3)]);
         assert_eq!(metrics.of("n", "p").unwrap().recent.len(), RECENT);

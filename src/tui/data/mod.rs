@@ -14,4 +14,4 @@ pub(super) use collection::{Change, Collections, Health, Liveness, Row, RowEvent
 pub(super) use facts::{ContainerFacts, PodFacts};
 pub(super) use metrics::{Metrics, Sample, Span, Usage};
 pub(super) use processes::{ProcessRow, Processes};
-pub(super) use story::{Chapter, Story};
+pub(super) use story::{Chapter, Story, container_of};

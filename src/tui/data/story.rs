@@ -1,10 +1,14 @@
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Event;
 
 use super::Row;
 use crate::base::{Incident, IncidentKind};
 use crate::printer::event_time;
 use crate::tui::logs::Target;
 use crate::tui::sanitize::plain;
+
+/// An end so soon after a kill was brought by it. Times of ends may be cut to whole seconds.
+const ENDS_WITHIN: SignedDuration = SignedDuration::from_secs(2);
 
 /// One line of the story: what happened, to which container, and what is known about the cause. Safe to draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,9 +65,24 @@ impl Story {
         events: impl Iterator<Item = &'a Row>,
     ) -> Vec<Chapter> {
         let probes = events.filter_map(probe_failure);
-        let mut chapters: Vec<Chapter> = self.incidents.iter().map(chapter).chain(probes).collect();
+        let told = self
+            .incidents
+            .iter()
+            .filter(|one| !self.is_told_by_end(one));
+        let mut chapters: Vec<Chapter> = told.map(chapter).chain(probes).collect();
         chapters.sort_by_key(|chapter| std::cmp::Reverse(chapter.at));
         chapters
+    }
+
+    /// A kill that ended the container: the end, which comes with it, tells of the same kills.
+    fn is_told_by_end(&self, kill: &Incident) -> bool {
+        let ends_by_it = |end: &Incident| {
+            end.kind == IncidentKind::Ended
+                && (&end.container, end.attempt) == (&kill.container, kill.attempt)
+                && end.oom_kills == kill.oom_kills
+                && end.at.duration_since(kill.at).abs() <= ENDS_WITHIN
+        };
+        kill.kind == IncidentKind::OutOfMemory && self.incidents.iter().any(ends_by_it)
     }
 }
 
@@ -149,16 +168,19 @@ fn victim(incident: &Incident) -> String {
     }
 }
 
+/// The container that an event is about: `main` of `spec.containers{main}`.
+pub(in crate::tui) fn container_of(event: &Event) -> Option<&str> {
+    let path = event.involved_object.field_path.as_deref()?;
+    path.split_once('{')?.1.strip_suffix('}')
+}
+
 fn probe_failure(row: &Row) -> Option<Chapter> {
     let event = row.event()?;
     if event.reason.as_deref() != Some("Unhealthy") {
         return None;
     }
     let count = event.count.unwrap_or(1);
-    let path = event.involved_object.field_path.as_deref();
-    let container = path
-        .and_then(|path| path.split_once('{')?.1.strip_suffix('}'))
-        .unwrap_or_default();
+    let container = container_of(event).unwrap_or_default();
     let message = plain(event.message.as_deref().unwrap_or_default());
     let (what, details) = match message.split_once(": ") {
         Some((what, details)) => (what.to_owned(), details.to_owned()),

@@ -62,6 +62,10 @@ impl Markers {
             .map(|((name, now), (_, old))| format!("image of {name}: {old} -> {now}"))
             .collect();
         if words.is_empty() {
+            // A deletion counts as a change of the spec; nothing else of a pod that goes is worth a line.
+            if facts.is_deleting {
+                return false;
+            }
             words.push("the spec was changed".to_owned());
         }
         let text = format!(

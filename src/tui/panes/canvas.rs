@@ -76,6 +76,21 @@ impl<'a> Canvas<'a> {
         }
     }
 
+    /// Changes the style of columns `from..to` of a row without changing their text.
+    pub(super) fn style_columns(&mut self, row: usize, from: usize, to: usize, style: Style) {
+        let to = to.min(self.width());
+        if row < self.height() && from < to {
+            let offset = |cells: usize| u16::try_from(cells).unwrap_or(u16::MAX);
+            let area = Rect {
+                x: self.area.x + offset(from),
+                y: self.area.y + offset(row),
+                width: offset(to - from),
+                height: 1,
+            };
+            self.buffer.set_style(area, style);
+        }
+    }
+
     pub(super) fn fill(&mut self, style: Style) {
         for y in self.area.top()..self.area.bottom() {
             for x in self.area.left()..self.area.right() {

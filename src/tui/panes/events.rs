@@ -3,7 +3,7 @@ use unicode_width::UnicodeWidthStr;
 use super::canvas::Canvas;
 use super::list::health_style;
 use crate::printer::{event_time, human_duration};
-use crate::tui::data::{Chapter, Row};
+use crate::tui::data::{Chapter, Row, container_of};
 use crate::tui::logs::wrapped;
 use crate::tui::model::Model;
 use crate::tui::sanitize::plain;
@@ -44,7 +44,7 @@ pub(in crate::tui) fn rows(model: &Model) -> usize {
         return chapters + 1;
     }
     let area = model.inspector_content();
-    let columns = Columns::of(usize::from(area.width));
+    let columns = Columns::of(usize::from(area.width), row);
     let events = model.collections.events_about(row);
     let rows: usize = events.iter().map(|event| columns.rows_of(event)).sum();
     // One row of the area holds the column titles.
@@ -151,7 +151,7 @@ fn draw_events(model: &Model, canvas: &mut Canvas<'_>, row: &Row, used: usize) {
         canvas.put(1, used, "no events (they are kept for an hour)", styles.dim);
         return;
     }
-    let columns = Columns::of(canvas.width());
+    let columns = Columns::of(canvas.width(), row);
     columns.draw_titles(model, canvas, used);
     // Rows of the first events may be above the view.
     let mut skipped = model.inspector.events_top;
@@ -178,10 +178,12 @@ struct Columns {
     first_at: Option<usize>,
     message_at: usize,
     is_below: bool,
+    /// Messages begin with the container; where there is one alone its name says nothing.
+    names_containers: bool,
 }
 
 impl Columns {
-    fn of(width: usize) -> Self {
+    fn of(width: usize, about: &Row) -> Self {
         let (first_at, message_at, is_below) = match width {
             0..60 => (None, 4, true),
             60..100 => (None, 30, false),
@@ -192,6 +194,10 @@ impl Columns {
             first_at,
             message_at,
             is_below,
+            names_containers: about
+                .pod
+                .as_ref()
+                .is_some_and(|facts| facts.containers.len() > 1),
         }
     }
 
@@ -199,8 +205,19 @@ impl Columns {
         wrapped(message, self.width.saturating_sub(self.message_at).max(8))
     }
 
+    fn message_of(&self, row: &Row) -> String {
+        let Some(event) = row.event() else {
+            return String::new();
+        };
+        let message = plain(event.message.as_deref().unwrap_or_default());
+        match container_of(event).filter(|_| self.names_containers) {
+            Some(container) => format!("{}: {message}", plain(container)),
+            None => message,
+        }
+    }
+
     fn rows_of(&self, row: &Row) -> usize {
-        let message = message_of(row);
+        let message = self.message_of(row);
         self.message_rows(&message).len() + usize::from(self.is_below)
     }
 
@@ -229,7 +246,7 @@ impl Columns {
             return;
         };
         let styles = &model.look.theme.styles;
-        let message = message_of(event_row);
+        let message = self.message_of(event_row);
         let mut rows = self.message_rows(&message);
         if self.is_below {
             rows.insert(0, "");
@@ -271,9 +288,4 @@ impl Columns {
             canvas.put(at, line, &since(first), styles.dim);
         }
     }
-}
-
-fn message_of(row: &Row) -> String {
-    let message = row.event().and_then(|event| event.message.as_deref());
-    plain(message.unwrap_or_default())
 }

@@ -2,7 +2,7 @@ use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
 use super::canvas::Canvas;
-use crate::tui::actions::changes_something;
+use crate::tui::actions::{changes_something, is_for};
 use crate::tui::editor::Stage;
 use crate::tui::keymap::{Binding, Cmd, Place};
 use crate::tui::model::Model;
@@ -151,11 +151,14 @@ fn hints(model: &Model) -> (Hints, Hints) {
         }
         None => {
             let hint = |binding: &Binding| {
-                if model.session.is_readonly && changes_something(binding.cmd) {
+                let is_refused = model.session.is_readonly && changes_something(binding.cmd);
+                let is_shown =
+                    binding.cmd == Cmd::Show(model.tab()) && model.focus == Focus::Inspector;
+                if is_refused || is_shown || !is_for(binding.cmd, model.list.kind) {
                     return None;
                 }
                 let key = binding.keys.first()?.to_string();
-                Some((binding.cmd, (key, binding.hint?.to_owned())))
+                Some((binding.place, binding.cmd, (key, binding.hint?.to_owned())))
             };
             // What works behind the chord is told beside it.
             let place = model.place();
@@ -165,17 +168,24 @@ fn hints(model: &Model) -> (Hints, Hints) {
                 .flatten()
                 .flat_map(|place| model.keymap.live(place))
                 .filter_map(hint);
-            let (mut fixed, others): (Vec<_>, Vec<_>) =
-                live.partition(|(cmd, _)| matches!(cmd, Cmd::Help | Cmd::Quit));
+            let (mut fixed, mut others): (Vec<_>, Vec<_>) =
+                live.partition(|(_, cmd, _)| matches!(cmd, Cmd::Help | Cmd::Quit));
+            // What is special to a tab comes before what works everywhere, and pods in trouble before both.
+            let [_, _, _, bad] = model.pod_counts();
+            others.sort_by_key(|(of, cmd, _)| match cmd {
+                Cmd::Attention if bad > 0 => 0,
+                _ if model.focus == Focus::Inspector && *of == place => 1,
+                _ => 2,
+            });
             // Deeper than the root both keys lead back, and back is what one looks for there.
             let is_deeper = model.focus != Focus::List || model.is_zoomed;
             if let Some(key) = model.keymap.key_of(place, Cmd::Back).filter(|_| is_deeper) {
-                for (_, text) in fixed.iter_mut().filter(|(cmd, _)| *cmd == Cmd::Quit) {
+                for (_, _, text) in fixed.iter_mut().filter(|(_, cmd, _)| *cmd == Cmd::Quit) {
                     *text = (key.to_string(), "back".to_owned());
                 }
             }
-            let texts = |hints: Vec<(Cmd, (String, String))>| {
-                hints.into_iter().map(|(_, text)| text).collect()
+            let texts = |hints: Vec<(Place, Cmd, (String, String))>| {
+                hints.into_iter().map(|(_, _, text)| text).collect()
             };
             (texts(fixed), texts(others))
         }

@@ -157,7 +157,18 @@ fn state_parts(model: &Model) -> Vec<String> {
             return processes::state(&inspector.processes);
         }
         Tab::Metrics => return vec![inspector.span.words().to_owned()],
-        Tab::Logs | Tab::Events | Tab::Spec | Tab::Procs | Tab::Describe => {}
+        Tab::Spec => {
+            return inspector
+                .search
+                .words(&inspector.spec)
+                .into_iter()
+                .collect();
+        }
+        Tab::Describe => {
+            let words = inspector.search.words(&inspector.describe);
+            return words.into_iter().collect();
+        }
+        Tab::Logs | Tab::Events | Tab::Procs => {}
     }
     let logs = &model.inspector.logs;
     if model.tab() != Tab::Logs || logs.target.is_none() {

@@ -12,9 +12,11 @@ use crate::tui::model::{Connection, Model};
 use crate::tui::overlay::Focus;
 use crate::tui::theme::Styles;
 
-/// Columns of words that further columns must leave.
+/// Columns of words that further columns must leave, and what graphs must leave if the words are that long.
 const WHY_WORTH: usize = 30;
-/// Columns of this priority and better ones stand before the words.
+const MOST_WHY: usize = 60;
+/// Columns of this priority and better ones stand before the words; those between are graphs.
+const BEFORE_WHY: u8 = 9;
 const LEAST_BEFORE_WHY: u8 = 12;
 
 pub(super) fn health_style(styles: &Styles, health: Option<Health>) -> Style {
@@ -147,8 +149,10 @@ fn fit(model: &Model, columns: &[Column], cells: &[Vec<Cell>], width: usize) -> 
                 .max()
                 .unwrap_or(0),
         };
+        // The arrow of the sorted column is part of its title.
+        let title = column.title.len() + usize::from(is_sorted_by(model, column));
         content
-            .max(column.title.len())
+            .max(title)
             .clamp(column.min.into(), column.max.into())
     };
     let is_why = |index: usize| columns[index].id == ColumnId::Why;
@@ -156,6 +160,9 @@ fn fit(model: &Model, columns: &[Column], cells: &[Vec<Cell>], width: usize) -> 
     let is_said = |index: &usize| cells.iter().any(|row| !row[*index].text.is_empty());
     // What is wrong, in words, is worth more than shares of requests.
     let kept = why.filter(is_said).map_or(0, |_| WHY_WORTH);
+    let wanted = why
+        .filter(is_said)
+        .map_or(0, |why| natural(why).min(MOST_WHY));
     let mut order: Vec<usize> = (0..columns.len()).filter(|&index| !is_why(index)).collect();
     order.sort_by_key(|&index| columns[index].priority);
     let mut widths = vec![None; columns.len()];
@@ -165,10 +172,21 @@ fn fit(model: &Model, columns: &[Column], cells: &[Vec<Cell>], width: usize) -> 
             // What identifies a row and what is wrong with it are worth more than further columns.
             ColumnId::Name => natural(index).min(24),
             ColumnId::Status => natural(index).min(17),
+            // Cut, they all look alike.
+            ColumnId::Ip => natural(index),
+            _ if is_sorted_by(model, &columns[index]) => {
+                usize::from(columns[index].min).max(columns[index].title.len() + 1)
+            }
             _ => usize::from(columns[index].min),
         };
-        let kept = if columns[index].priority > LEAST_BEFORE_WHY {
+        let priority = columns[index].priority;
+        let kept = if priority > LEAST_BEFORE_WHY {
             kept
+        } else if priority > BEFORE_WHY
+            && why.is_some_and(|why| free > usize::from(columns[why].min))
+        {
+            // A graph makes room for the words if they can be shown at all.
+            wanted
         } else {
             0
         };
@@ -201,21 +219,32 @@ fn fit(model: &Model, columns: &[Column], cells: &[Vec<Cell>], width: usize) -> 
 
 fn draw_heading(model: &Model, canvas: &mut Canvas<'_>, table: &Table<'_>) {
     let styles = &model.look.theme.styles;
-    let list = &model.list;
+    let sort = model.list.sort;
+    let badge = narrowed(model);
+    let width = canvas.width();
+    let badge_at = badge.as_ref().map_or(width, |text| {
+        width.saturating_sub(text.width()).max(width.min(6))
+    });
     let mut at = 1;
     for (column, width) in table.columns.iter().zip(&table.widths) {
         let Some(width) = *width else { continue };
-        let is_sorted = column.id == list.sort.column
-            || (column.title == "AGE" && list.sort.column == ColumnId::Age)
-            || (column.title == "NAME" && list.sort.column == ColumnId::Name);
         let mut title = column.title.to_owned();
-        if is_sorted && width > title.len() {
+        if is_sorted_by(model, column) && width > title.len() {
             let glyphs = model.look.glyphs;
-            title.push(if list.sort.is_reversed {
-                glyphs.descending
-            } else {
+            title.push(if sort.is_reversed == sort.column.is_largest_first() {
                 glyphs.ascending
+            } else {
+                glyphs.descending
             });
+        }
+        let title_end = if column.align_right {
+            at + width
+        } else {
+            at + title.width().min(width)
+        };
+        // A title that would be cut in two by what is told behind is left out whole.
+        if at > 1 && title_end > badge_at {
+            break;
         }
         if column.align_right {
             canvas.put_right(at + width, 0, &title, styles.heading);
@@ -232,12 +261,18 @@ fn draw_heading(model: &Model, canvas: &mut Canvas<'_>, table: &Table<'_>) {
         at += width + 1;
     }
     // A list that hides objects or has marks must say so, if need be in the place of the last headings.
-    if let Some(text) = narrowed(model) {
-        let width = canvas.width();
-        let from = width.saturating_sub(text.width()).max(width.min(6));
+    if let Some(text) = badge {
         let ellipsis = model.look.glyphs.ellipsis;
-        canvas.put_cut(from, 0, width, &text, styles.prompt, ellipsis);
+        canvas.put_cut(badge_at, 0, width, &text, styles.prompt, ellipsis);
     }
+}
+
+/// Kinds that the printer prints have their names and ages in columns of their own.
+fn is_sorted_by(model: &Model, column: &Column) -> bool {
+    let sorted = model.list.sort.column;
+    column.id == sorted
+        || (column.title == "AGE" && sorted == ColumnId::Age)
+        || (column.title == "NAME" && sorted == ColumnId::Name)
 }
 
 fn narrowed(model: &Model) -> Option<String> {

@@ -128,7 +128,11 @@ fn title(
     if whole.len() < width {
         return whole;
     }
-    title_in(name, used, [("lim", limit), ("req", request)], format)
+    let short = title_in(name, used, [("lim", limit), ("req", request)], format);
+    if short.len() < width {
+        return short;
+    }
+    short.replace("MEMORY", "MEM").replace("  ", " ")
 }
 
 fn title_in(

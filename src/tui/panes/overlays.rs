@@ -6,8 +6,6 @@ use super::canvas::Canvas;
 use crate::tui::model::Model;
 use crate::tui::overlay::{Confirm, Overlay, Picker, Prompt, TextBox};
 
-const MAX_COMPLETIONS: usize = 10;
-
 /// Draws the stack from below; returns where the cursor is, when there is a line of input.
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, hints: Rect) -> Option<(u16, u16)> {
     let mut cursor = None;
@@ -66,6 +64,7 @@ fn draw_prompt(
         Some(notice) => Some((notice.text.clone(), styles.bad)),
         None => None,
     };
+    let keys = prompt.kind.keys();
     if let Some((text, style)) = note {
         line.put_cut(
             end + 2,
@@ -75,6 +74,8 @@ fn draw_prompt(
             style,
             model.look.glyphs.ellipsis,
         );
+    } else if end + 3 + keys.width() < line.width() {
+        line.put_right(line.width() - 1, 0, keys, styles.dim);
     }
     let x = column + prompt.line.cursor_column() - skip;
     let x = row.x + u16::try_from(x).unwrap_or(u16::MAX);
@@ -84,15 +85,16 @@ fn draw_prompt(
 fn draw_completions(model: &Model, canvas: &mut Canvas<'_>, row: Rect, prompt: &Prompt) {
     let styles = &model.look.theme.styles;
     let all = &prompt.completions;
+    // Up to half of the screen.
     let height = all
         .len()
-        .min(MAX_COMPLETIONS)
+        .min((canvas.height() / 2).max(1))
         .min(usize::from(row.y.saturating_sub(canvas.area.y)));
     if height == 0 {
         return;
     }
     let chosen = prompt.chosen.unwrap_or(0);
-    let top = (chosen + 1).saturating_sub(height);
+    let (top, rows) = completions_in_view(all.len(), chosen, height);
     let text_width = all
         .iter()
         .map(|one| one.text.width())
@@ -106,7 +108,7 @@ fn draw_completions(model: &Model, canvas: &mut Canvas<'_>, row: Rect, prompt: &
     let height_cells = u16::try_from(height).unwrap_or(0);
     let mut area = canvas.part(Rect::new(row.x, row.y - height_cells, width, height_cells));
     area.fill(styles.overlay);
-    for (line, (index, one)) in all.iter().enumerate().skip(top).take(height).enumerate() {
+    for (line, (index, one)) in all.iter().enumerate().skip(top).take(rows).enumerate() {
         let is_chosen = prompt.chosen == Some(index);
         let style = if is_chosen {
             styles.selected
@@ -130,6 +132,25 @@ fn draw_completions(model: &Model, canvas: &mut Canvas<'_>, row: Rect, prompt: &
             ellipsis,
         );
     }
+    let more = all.len() - top - rows;
+    if more > 0 {
+        let text = format!("{} {more} more", model.look.glyphs.ellipsis);
+        area.put(1, rows, &text, styles.dim);
+    }
+}
+
+/// The first completion in view and how many are; the last row tells of those below, if there are any.
+fn completions_in_view(count: usize, chosen: usize, height: usize) -> (usize, usize) {
+    let last_top = count - height;
+    if height == 1 {
+        return (chosen, height);
+    }
+    // Nothing is below.
+    if last_top == 0 || chosen + 1 == count {
+        return (last_top, height);
+    }
+    let rows = height - 1;
+    ((chosen + 1).saturating_sub(rows), rows)
 }
 
 /// A window in the middle with a title in its frame; returns the canvas of its inside.
@@ -209,6 +230,9 @@ fn draw_picker(model: &Model, canvas: &mut Canvas<'_>, picker: &Picker) -> Optio
     );
     let at = inside.put(0, 0, "search: ", styles.key);
     inside.put(at, 0, picker.line.text(), styles.prompt);
+    if items.is_empty() && !picker.line.text().is_empty() {
+        inside.put(2, 1, "no match", styles.dim);
+    }
     let height = inside.height().saturating_sub(1);
     let top = (picker.selected + 1).saturating_sub(height.max(1));
     for (row, (index, item)) in items.iter().enumerate().skip(top).take(height).enumerate() {

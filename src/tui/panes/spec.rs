@@ -1,6 +1,7 @@
 use ratatui::style::Style;
 
 use super::canvas::Canvas;
+use super::describe::mark_matches;
 use crate::tui::editor::{Highlighter, Token};
 use crate::tui::model::Model;
 use crate::tui::theme::Styles;
@@ -32,6 +33,7 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
                 ellipsis,
             );
         }
+        mark_matches(model, canvas, row, width + 2, (index, line));
     }
 }
 

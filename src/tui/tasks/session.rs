@@ -155,9 +155,9 @@ mod tests {
 
     #[test]
     fn the_file_of_a_later_podtui_is_left_alone() {
-        let text = "{\"version\": 2, \"nope\": 3}";
+        let text = "{\"version\": 3, \"nope\": 3}";
         let (_directory, path, found) = read(text);
-        assert_eq!(found, SessionRead::Later(2));
+        assert_eq!(found, SessionRead::Later(3));
         write(&path, &SessionChange::default()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }

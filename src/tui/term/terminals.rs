@@ -16,6 +16,8 @@ pub(in crate::tui) const MAX_SESSIONS: usize = 16;
 pub(in crate::tui) struct Terminals {
     sessions: Vec<Session>,
     active: usize,
+    /// As they were shown, the last one at the end.
+    shown: Vec<SessionId>,
     /// Detached from: the sessions go on without a region.
     is_hidden: bool,
     /// The leader was pressed; the next key is podtui's.
@@ -75,7 +77,7 @@ impl Terminals {
     }
 
     /// A living session of this kind that could be shown instead of a new one: an attached container is
-    /// attached once; a shell comes back when it is out of sight.
+    /// attached once; of the shells out of sight the one comes back that was shown last.
     pub(in crate::tui) fn reuse(
         &mut self,
         target: &Target,
@@ -83,12 +85,17 @@ impl Terminals {
         purpose: Purpose,
     ) -> bool {
         let is_attach = matches!(purpose, Purpose::Attach { .. });
-        let found = self.sessions.iter().position(|session| {
+        let fits = |session: &Session| {
             session.is_alive()
                 && session.target == *target
                 && session.container == container
                 && session.purpose == purpose
                 && (is_attach || !self.is_visible(session.id))
+        };
+        let fitting = (0..self.sessions.len()).filter(|&index| fits(&self.sessions[index]));
+        let found = fitting.max_by_key(|&index| {
+            let id = self.sessions[index].id;
+            self.shown.iter().position(|shown| *shown == id)
         });
         if let Some(index) = found {
             self.active = index;
@@ -205,6 +212,18 @@ impl Terminals {
         session.emulator.cursor().filter(|_| is_visible)
     }
 
+    fn note_shown(&mut self) {
+        let Some(id) = self.active().map(|session| session.id) else {
+            return self.shown.clear();
+        };
+        if self.is_shown() && self.shown.last() != Some(&id) {
+            let sessions = &self.sessions;
+            let lives = |shown: &SessionId| sessions.iter().any(|session| session.id == *shown);
+            self.shown.retain(|shown| *shown != id && lives(shown));
+            self.shown.push(id);
+        }
+    }
+
     /// The modes of the outer terminal are those of a fresh screen again.
     pub(in crate::tui) fn outer_was_reset(&mut self) {
         self.shape = CursorShape::Default;
@@ -218,6 +237,7 @@ impl Terminals {
         size: Option<TerminalSize>,
         has_focus: bool,
     ) -> Vec<Effect> {
+        self.note_shown();
         let mut outcomes = Vec::new();
         if let (Some(size), true) = (size, self.is_shown()) {
             outcomes.extend(self.active_mut().and_then(|session| session.resize(size)));

@@ -190,7 +190,7 @@ fn what_can_be_copied() {
     check_copy("c<enter>", "api-7d9");
     check_copy(
         "c<down><enter>",
-        "api-7d9  1/1  Running  0  -  120m  60  210M  41  60m  -  -",
+        "api-7d9  1/1  Running  0  -  120m  60  210Mi  41  60m  -  -",
     );
     check_copy("caddress<enter>", "10.88.0.7");
     check_copy("cshell<enter>", "podtui exec -it api-7d9 -n default -- sh");

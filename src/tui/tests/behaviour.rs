@@ -402,7 +402,7 @@ fn log_streams_follow_the_selection_and_the_containers() {
     let text = screen.text();
     assert!(text.contains("!START main restart 8"), "{text}");
     assert!(
-        text.contains("!OOM   main killed: out of memory, limit 512M, exit 137"),
+        text.contains("!OOM   main killed: out of memory, limit 512Mi, exit 137"),
         "{text}"
     );
 }
@@ -570,7 +570,7 @@ fn a_theme_shows_itself_while_it_is_chosen() {
 fn personal_files_change_keys_and_colours_while_the_screen_runs() {
     use crate::tui::msg::Msg;
     use crate::tui::personal::PersonalFiles;
-    let mut screen = Screen::populated(80, 24);
+    let mut screen = Screen::populated(120, 30);
     let send = |screen: &mut Screen, config: &str, keys: &str| {
         screen.send(Msg::Personal(Box::new(PersonalFiles {
             config: Ok(Some(config.to_owned())),

@@ -428,7 +428,7 @@ fn scrollback_search_and_copy() {
     );
     let text = screen.text();
     assert!(
-        text.contains("line 19999") && text.contains("copied 10 characters"),
+        text.contains("line 19999") && text.contains("10 characters sent to"),
         "{text}"
     );
     screen.keys("<ctrl-]>[/nowhere<enter>");

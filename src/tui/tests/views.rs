@@ -244,7 +244,7 @@ fn images_are_asked_for_only_while_they_are_looked_at() {
     })));
     let text = screen.text();
     assert!(
-        text.contains("web:1   5.0M   1 layers  default/web-0"),
+        text.contains("web:1  5.0Mi   1 layers  default/web-0"),
         "{text}"
     );
     screen.keys("<enter>");

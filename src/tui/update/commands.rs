@@ -3,13 +3,13 @@ use ratatui::layout::Position;
 use super::{attention, delete, logs, menu, palette, restart, secrets, terminal, views};
 use crate::config::OnExit;
 use crate::model::Kind;
-use crate::tui::actions::changes_something;
+use crate::tui::actions::{changes_something, is_for};
 use crate::tui::columns::{columns_of, is_sortable};
 use crate::tui::data::Row;
 use crate::tui::editor;
 use crate::tui::effect::{Effect, ExitChoice};
 use crate::tui::inspector::Tab;
-use crate::tui::keymap::Cmd;
+use crate::tui::keymap::{Cmd, Place};
 use crate::tui::layout::Divider;
 use crate::tui::logs::Timestamps;
 use crate::tui::model::{Connection, Model};
@@ -52,7 +52,9 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
         Cmd::Palette => palette::open(model, ""),
         Cmd::Filter => open_filter(model),
         Cmd::Help => {
-            let mut help = Picker::help(model.keymap.live(model.place()));
+            let (place, kind) = (model.place(), model.list.kind);
+            let live = model.keymap.live(place);
+            let mut help = Picker::help(place, live.filter(|one| is_for(one.cmd, kind)));
             if model.session.is_readonly {
                 help.refuse(changes_something, "not with --readonly: ");
             }
@@ -138,7 +140,10 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
 
 pub(super) fn suspend(model: &mut Model) -> Vec<Effect> {
     model.terms.outer_was_reset();
-    vec![Effect::Suspend]
+    let mut effects = vec![Effect::Suspend];
+    // Taking the terminal again takes the mouse as well.
+    effects.extend(model.pending.is_mouse_off.then_some(Effect::Mouse(false)));
+    effects
 }
 
 /// Gives the list more or less of the screen, by thousandths.
@@ -261,6 +266,7 @@ fn back(model: &mut Model) {
             model.focus = Focus::List;
         }
     } else if model.focus == Focus::Inspector && model.tab() == Tab::Logs && logs::back(model) {
+    } else if model.place() == Place::Text && model.inspector.search.stop() {
     } else if model.focus != Focus::List {
         model.focus = Focus::List;
     } else if model.list.clear_marks() {
@@ -333,9 +339,24 @@ pub(super) fn leave(model: &mut Model) -> Vec<Effect> {
 fn open_filter(model: &mut Model) {
     let prompt = match model.focus {
         Focus::List => Prompt::new(PromptKind::Filter, model.list.filter.clone()),
-        Focus::Inspector => Prompt {
-            before: model.inspector.logs.search.clone(),
-            ..Prompt::new(PromptKind::Search, "")
+        Focus::Inspector => match model.tab() {
+            Tab::Logs => Prompt {
+                before: model.inspector.logs.search.clone(),
+                ..Prompt::new(PromptKind::Search, "")
+            },
+            Tab::Spec | Tab::Describe => {
+                let before = model.inspector.search.text().to_owned();
+                Prompt {
+                    before,
+                    ..Prompt::new(PromptKind::TextSearch, "")
+                }
+            }
+            tab @ (Tab::Events | Tab::Procs | Tab::Metrics) => {
+                let title = tab.title();
+                return model.say(format!(
+                    "no search in {title}: Logs, Spec and Describe have one"
+                ));
+            }
         },
         Focus::Terminal => Prompt::new(PromptKind::TerminalSearch, ""),
     };
@@ -350,7 +371,7 @@ fn pick_sort(model: &mut Model) {
         .enumerate()
         .map(|(index, column)| PickItem {
             key: (index + 1).to_string(),
-            text: column.title.to_lowercase(),
+            text: column.id.name_in(list.kind).to_lowercase(),
             action: PickAction::Run(Cmd::Sort(column.id)),
         })
         .collect();
@@ -445,6 +466,9 @@ pub(super) fn find(model: &mut Model, forward: bool) {
         terminal::find(model, None, forward);
         return;
     }
+    if model.place() == Place::Text {
+        return find_in_text(model, Some(forward));
+    }
     let area = model.log_lines();
     let logs = &mut model.inspector.logs;
     if logs.search.is_empty() {
@@ -456,5 +480,39 @@ pub(super) fn find(model: &mut Model, forward: bool) {
             logs.search
         );
         model.say(text);
+    }
+}
+
+/// Goes to the next match in Spec or Describe, or to the one before; `None`: what was typed is new.
+pub(super) fn find_in_text(model: &mut Model, forward: Option<bool>) {
+    let height = usize::from(model.inspector_content().height);
+    let tab = model.tab();
+    let Some((lines, top, search)) = model.inspector.searched(tab) else {
+        return;
+    };
+    if search.text().is_empty() {
+        return model.say("nothing to search for: / starts a search");
+    }
+    let view = *top..*top + height;
+    let found = match forward {
+        None => search.first(lines, *top),
+        Some(forward) => search.step(lines, view.clone(), forward),
+    };
+    match found {
+        Some(line) if view.contains(&line) => {}
+        // With some of what is before it.
+        Some(line) => {
+            let last_top = lines.len().saturating_sub(height);
+            *top = line.saturating_sub(height / 3).min(last_top);
+        }
+        None => {
+            let which = match forward {
+                None => "",
+                Some(true) => "next ",
+                Some(false) => "earlier ",
+            };
+            let text = format!("no {which}match of {:?}", search.text());
+            model.say(text);
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Deleting: asked for, confirmed, and carried out when it was not taken back in time.
 
 use crate::model::{Kind, Object, ObjectKey, pod as pods};
+use crate::tui::data::Row;
+use crate::tui::deletions::Deletions;
 use crate::tui::effect::Effect;
 use crate::tui::model::Model;
 use crate::tui::overlay::{Answer, AnswerAction, Confirm, Overlay};
@@ -21,6 +23,9 @@ pub(super) fn ask(model: &mut Model) {
         text: text.to_owned(),
         action,
     };
+    if rows.iter().all(|row| is_terminating(row)) {
+        return ask_kill(model, keys);
+    }
     let mut answers = vec![
         answer('n', "No", AnswerAction::Nothing),
         answer('y', "Delete", AnswerAction::Delete(keys.clone(), None)),
@@ -54,6 +59,40 @@ pub(super) fn ask(model: &mut Model) {
     }));
 }
 
+/// A pod whose deletion the engine has begun.
+fn is_terminating(row: &Row) -> bool {
+    row.pod.as_ref().is_some_and(|facts| facts.is_deleting)
+}
+
+/// There is nothing left to take back: what terminates can only be hurried.
+fn ask_kill(model: &mut Model, keys: Vec<ObjectKey>) {
+    let what = match keys.as_slice() {
+        [key] => format!("{} terminates already.", in_words(key)),
+        many => format!("These {} pods terminate already.", many.len()),
+    };
+    model.overlays.push(Overlay::Confirm(Confirm {
+        title: "kill".to_owned(),
+        text: vec![
+            what,
+            "Kill: what still runs in the containers is killed at once, without the rest of the time to stop."
+                .to_owned(),
+        ],
+        answers: vec![
+            Answer {
+                key: 'n',
+                text: "No".to_owned(),
+                action: AnswerAction::Nothing,
+            },
+            Answer {
+                key: 'k',
+                text: "Kill".to_owned(),
+                action: AnswerAction::Delete(keys, Some(0)),
+            },
+        ],
+        chosen: 0,
+    }));
+}
+
 /// `pod worker-1 in namespace default`.
 pub(super) fn in_words(key: &ObjectKey) -> String {
     let place = match &key.namespace {
@@ -63,33 +102,40 @@ pub(super) fn in_words(key: &ObjectKey) -> String {
     format!("{} {}{place}", key.kind.singular(), key.name)
 }
 
-/// From now on it can be taken back for a few seconds.
-pub(super) fn confirmed(model: &mut Model, keys: Vec<ObjectKey>, grace: Option<i64>) {
-    model.list.clear_marks();
-    let uid_of = |key: &ObjectKey| {
+/// From now on it can be taken back for a few seconds. What terminates already is killed now, if that was decided.
+pub(super) fn confirmed(
+    model: &mut Model,
+    keys: Vec<ObjectKey>,
+    grace: Option<i64>,
+) -> Vec<Effect> {
+    let were_marked = model.list.clear_marks();
+    let mut waiting = Vec::new();
+    let mut at_once = Vec::new();
+    for key in keys {
         let mut rows = model.collections.rows(key.kind);
-        rows.find(|row| row.key == *key)
-            .map(|row| row.object.uid())
-            .filter(|uid| !uid.as_str().is_empty())
-    };
-    let objects: Vec<_> = keys
-        .into_iter()
-        .map(|key| {
-            let uid = uid_of(&key);
-            (key, uid)
-        })
-        .collect();
-    model.deletions.add(objects, grace, model.now);
+        let row = rows.find(|row| row.key == key);
+        let uid = row.map(|row| row.object.uid());
+        let uid = uid.filter(|uid| !uid.as_str().is_empty());
+        if grace == Some(0) && row.is_some_and(|row| is_terminating(row)) {
+            at_once.push((key, uid));
+        } else {
+            waiting.push((key, uid));
+        }
+    }
     model.notices.hush();
+    if !waiting.is_empty() {
+        model.deletions.add(waiting, grace, were_marked, model.now);
+    }
+    Deletions::at_once(at_once, model.now)
 }
 
 /// True when there was a deletion to take back.
 pub(super) fn take_back(model: &mut Model) -> bool {
     let taken = model.deletions.take_back();
-    if let Some(what) = &taken {
-        model.say(format!("{what}: not deleted"));
-    }
-    taken.is_some()
+    let Some(taken) = taken else { return false };
+    model.list.mark_again(taken.marks);
+    model.say(format!("{}: not deleted", taken.words));
+    true
 }
 
 /// Leaving would decide about what still waits: asks; false when nothing waits.

@@ -86,10 +86,13 @@ pub(super) fn copy(model: &mut Model, what: Copied) -> Vec<Effect> {
     let Some(text) = copied_text(model, what, &rows) else {
         return Vec::new();
     };
+    let characters = match text.chars().count() {
+        1 => "1 character".to_owned(),
+        many => format!("{many} characters"),
+    };
     model.say(format!(
-        "copied: {} ({} characters)",
+        "{} ({characters}) sent to the clipboard of the terminal",
         what.word(),
-        text.chars().count()
     ));
     vec![Effect::Copy(text)]
 }

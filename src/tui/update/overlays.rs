@@ -81,6 +81,7 @@ fn pop(model: &mut Model) {
             model.pending.is_list_stale = true;
         }
         PromptKind::Search => model.inspector.logs.set_search(&prompt.before),
+        PromptKind::TextSearch => model.inspector.search.set(&prompt.before),
         PromptKind::Palette
         | PromptKind::LogFilter
         | PromptKind::LogTime
@@ -130,6 +131,10 @@ fn prompt_changed(model: &mut Model) -> Vec<Effect> {
             model.inspector.logs.set_search(&text);
             Vec::new()
         }
+        PromptKind::TextSearch => {
+            model.inspector.search.set(&text);
+            Vec::new()
+        }
         PromptKind::TerminalSearch
         | PromptKind::RunLine
         | PromptKind::LogFilter
@@ -162,6 +167,17 @@ fn submit(model: &mut Model) -> Vec<Effect> {
             }
             if !model.inspector.logs.search.is_empty() {
                 commands::find_first(model);
+            }
+            Vec::new()
+        }
+        PromptKind::TextSearch => {
+            let before = std::mem::take(&mut prompt.before);
+            model.overlays.pop();
+            if text.is_empty() {
+                model.inspector.search.set(&before);
+            }
+            if !model.inspector.search.text().is_empty() {
+                commands::find_in_text(model, None);
             }
             Vec::new()
         }
@@ -265,8 +281,13 @@ fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Down | KeyCode::Tab => picker.step(1),
         KeyCode::PageUp => picker.step(-page),
         KeyCode::PageDown => picker.step(page),
+        KeyCode::Home => picker.step(isize::MIN / 2),
+        KeyCode::End => picker.step(isize::MAX / 2),
         _ => {
-            if picker.line.key(key) {
+            let before = picker.line.text().to_owned();
+            picker.line.key(key);
+            // The cursor in the line moves without another choice.
+            if picker.line.text() != before {
                 picker.selected = 0;
             }
         }
@@ -311,10 +332,7 @@ fn on_confirm_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     model.overlays.pop();
     match answer.action {
         AnswerAction::Nothing => Vec::new(),
-        AnswerAction::Delete(keys, grace) => {
-            delete::confirmed(model, keys, grace);
-            Vec::new()
-        }
+        AnswerAction::Delete(keys, grace) => delete::confirmed(model, keys, grace),
         AnswerAction::Leave { deletes } => delete::leave(model, deletes),
         AnswerAction::Restart(what) => restart::confirmed(model, what),
         AnswerAction::Exit(choice) => vec![Effect::Exit(choice)],

@@ -25,6 +25,7 @@ enum Verb {
     View,
     RemoveView,
     Images,
+    Mouse,
     Run(Cmd),
     Quit,
 }
@@ -115,6 +116,12 @@ const VERBS: &[(&str, Verb, &str, &str)] = &[
         Verb::Run(Cmd::Show(Tab::Metrics)),
         "",
         "charts of the selected pod",
+    ),
+    (
+        "mouse",
+        Verb::Mouse,
+        "on|off",
+        "off: the terminal selects as usual, until podtui ends",
     ),
     (
         "new",
@@ -284,6 +291,10 @@ fn complete(model: &Model, text: &str) -> Vec<Completion> {
             let names = model.look.theme_names().into_iter();
             names.map(|name| (name.to_owned(), "")).collect()
         }
+        Ok(Verb::Mouse) => vec![
+            ("on".to_owned(), "clicks, wheel and drags are podtui's"),
+            ("off".to_owned(), "they are the terminal's"),
+        ],
         Ok(Verb::Sort) => SORT_COLUMNS
             .iter()
             .map(|(name, _)| ((*name).to_owned(), ""))
@@ -412,7 +423,8 @@ fn run(model: &mut Model, verb: Verb, argument: &str) -> Result<Vec<Effect>, Str
         },
         Verb::View => views::open_named(model, argument)?,
         Verb::RemoveView => views::remove_named(model, argument)?,
-        Verb::Theme => model.look.set_theme(argument)?,
+        Verb::Theme => views::choose_theme(model, argument)?,
+        Verb::Mouse => return switch_mouse(model, argument),
         Verb::Sort => {
             let known = SORT_COLUMNS.iter().find(|(name, _)| *name == argument);
             let (_, column) = known.ok_or_else(|| {
@@ -475,6 +487,25 @@ fn run(model: &mut Model, verb: Verb, argument: &str) -> Result<Vec<Effect>, Str
     }
     model.overlays.pop();
     Ok(Vec::new())
+}
+
+/// For this session.
+fn switch_mouse(model: &mut Model, argument: &str) -> Result<Vec<Effect>, String> {
+    let is_on = match argument {
+        "on" => true,
+        "off" => false,
+        _ => return Err("say mouse on, or mouse off".to_owned()),
+    };
+    model.overlays.pop();
+    model.pending.is_mouse_off = !is_on;
+    // What a program in a terminal wants of the mouse is asked for again.
+    model.terms.outer_was_reset();
+    model.say(if is_on {
+        "the mouse is podtui's again"
+    } else {
+        "the mouse is the terminal's, until podtui ends or :mouse on"
+    });
+    Ok(vec![Effect::Mouse(is_on)])
 }
 
 pub(super) fn create_effect(model: &Model, path: String) -> Effect {

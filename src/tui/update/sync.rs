@@ -105,12 +105,16 @@ fn sync_selection(model: &mut Model) {
         model.inspector.revealed = None;
         model.inspector.events_top = 0;
         model.inspector.describe_top = 0;
+        model.inspector.search.forget_place();
         model.inspector.spec_top = 0;
         model.inspector.procs_top = 0;
         model.pending.is_describe_stale = true;
     }
     let shown = Some((model.tab(), model.inspector_content().width));
-    model.pending.is_describe_stale |= model.pending.shown_tab != shown;
+    if model.pending.shown_tab != shown {
+        model.pending.is_describe_stale = true;
+        model.inspector.search.forget_place();
+    }
     model.pending.shown_tab = shown;
     match model.tab() {
         Tab::Describe if std::mem::take(&mut model.pending.is_describe_stale) => {
@@ -284,7 +288,9 @@ fn sync_terminals(model: &mut Model, effects: &mut Vec<Effect>) {
     let size = terminal::size_of(terminal::content(model.areas().terminal));
     let has_focus =
         model.focus == Focus::Terminal && model.overlays.is_empty() && !model.pending.is_unfocused;
-    effects.extend(model.terms.settle(size, has_focus));
+    let settled = model.terms.settle(size, has_focus).into_iter();
+    let is_mouse_off = model.pending.is_mouse_off;
+    effects.extend(settled.filter(|one| !is_mouse_off || !matches!(one, Effect::MouseMotion(_))));
 }
 
 fn sync_metrics(model: &mut Model, effects: &mut Vec<Effect>) {
@@ -293,6 +299,7 @@ fn sync_metrics(model: &mut Model, effects: &mut Vec<Effect>) {
     let wanted = is_wanted.then(|| MetricsScope(model.list.namespace.clone()));
     if model.pending.metrics != wanted {
         model.pending.metrics.clone_from(&wanted);
+        model.metrics.narrow(model.list.namespace.as_deref());
         effects.push(Effect::PollMetrics(wanted));
     }
 }

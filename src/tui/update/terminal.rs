@@ -246,7 +246,13 @@ pub(super) fn run(model: &mut Model, cmd: TermCmd) -> Vec<Effect> {
 }
 
 fn copy(model: &mut Model, text: String) -> Vec<Effect> {
-    model.say(format!("copied {} characters", text.chars().count()));
+    let characters = match text.chars().count() {
+        1 => "1 character".to_owned(),
+        many => format!("{many} characters"),
+    };
+    model.say(format!(
+        "{characters} sent to the clipboard of the terminal"
+    ));
     vec![Effect::Copy(text)]
 }
 

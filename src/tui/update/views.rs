@@ -31,6 +31,11 @@ pub(super) fn on_read(model: &mut Model, read: SessionRead) {
             model.list.choices.insert(kind, choice);
         }
     }
+    if let Some(theme) = file.theme
+        && let Err(problem) = model.look.restore(&theme)
+    {
+        model.complain(format!("the theme of the last time: {problem}"));
+    }
     model.views.named = file.views;
     model.views.previous = file.previous;
     let is_untouched = model.views.initial.is_of(model);
@@ -72,7 +77,25 @@ pub(super) fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
         previous: model.views.previous.clone(),
         views: model.views.own.clone(),
         columns: columns.collect(),
+        theme: model
+            .look
+            .chosen
+            .clone()
+            .filter(|_| model.views.is_theme_own),
     })));
+}
+
+/// A theme chosen on the screen comes back with the next start, unless `config.toml` names one.
+pub(super) fn choose_theme(model: &mut Model, name: &str) -> Result<(), String> {
+    if model.look.choose(name)? {
+        model.views.is_theme_own = true;
+        model.views.is_stale = true;
+    } else {
+        model.say(format!(
+            "{name} for now: config.toml names the theme of the next start"
+        ));
+    }
+    Ok(())
 }
 
 fn open(model: &mut Model, view: &View) {
