@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
+use jiff::fmt::temporal::Pieces;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::Failure;
@@ -153,6 +155,29 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// As [`parse_duration`], without bare numbers: Go's `time.ParseDuration`.
+pub(super) fn parse_go_duration(text: &str) -> Result<Duration, String> {
+    if text != "0" && text.parse::<f64>().is_ok() {
+        return Err(format!(
+            "time: missing unit in duration {text:?}; write e.g. 30s, 5m, 1h30m"
+        ));
+    }
+    parse_duration(text)
+}
+
+/// A time of RFC 3339. One beyond the last instant we can name is that instant.
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let refused = || format!("{text:?} is no time of RFC 3339; write e.g. 2026-01-02T15:04:05Z");
+    text.parse().or_else(|_| {
+        let pieces = Pieces::parse(text).map_err(|_| refused())?;
+        let is_whole = pieces.time().is_some() && pieces.offset().is_some();
+        match pieces.date().year() {
+            9999 if is_whole => Ok(Timestamp::MAX),
+            _ => Err(refused()),
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +198,24 @@ mod tests {
         check("10", 10_000);
         assert!(parse_duration("5 minutes").is_err());
         assert!(parse_duration("").is_err());
+    }
+
+    #[test]
+    fn go_wants_a_unit() {
+        let refused = parse_go_duration("1").unwrap_err();
+        assert!(refused.starts_with("time: missing unit in duration \"1\""));
+        assert_eq!(parse_go_duration("0"), Ok(Duration::ZERO));
+        assert_eq!(parse_go_duration("1m"), Ok(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn times_are_those_of_rfc_3339() {
+        let time = parse_time("2026-01-02T03:04:05+01:00").unwrap();
+        assert_eq!(time.to_string(), "2026-01-02T02:04:05Z");
+        assert_eq!(parse_time("9999-12-31T23:59:59Z"), Ok(Timestamp::MAX));
+        for text in ["9999-12-31", "yesterday", "2026-13-01T00:00:00Z"] {
+            let refused = parse_time(text).unwrap_err();
+            assert!(refused.contains("is no time of RFC 3339"), "{refused}");
+        }
     }
 }

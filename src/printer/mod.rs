@@ -31,4 +31,4 @@ pub(crate) use duration::{Moment, human_duration};
 pub(crate) use jsonpath::JsonPath;
 pub(crate) use pod::{PodSummary, pod_summary};
 pub(crate) use rows::{cells, event_time, headers, label_text};
-pub(crate) use table::{Table, inert, visible};
+pub(crate) use table::{Table, inert, is_bidi_control, visible};

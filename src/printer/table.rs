@@ -122,9 +122,18 @@ pub(crate) fn inert(text: &str) -> Cow<'_, str> {
 /// Directional marks, overrides and isolates can make a line read differently from what it says
 /// (CVE-2021-42574); characters without width make two different names look alike.
 fn is_deceptive(character: char) -> bool {
+    is_bidi_control(character)
+        || matches!(
+            character,
+            '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        )
+}
+
+/// A directional mark, override or isolate.
+pub(crate) fn is_bidi_control(character: char) -> bool {
     matches!(
         character,
-        '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     )
 }
 

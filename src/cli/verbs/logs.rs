@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use clap::{ArgAction, Args};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
@@ -10,7 +11,7 @@ use super::containers::{all, choose, get_pod};
 use crate::cli::console::Console;
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
-use crate::cli::follow::parse_duration;
+use crate::cli::follow::{parse_go_duration, parse_time};
 use crate::cli::resources::parse_pod;
 use crate::cli::sanitize::Sanitizer;
 use crate::client::{Client, ListOptions, LogOptions};
@@ -40,10 +41,10 @@ pub(crate) struct LogsArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "LINES")]
     tail: Option<i64>,
     /// Only lines newer than this long ago: 5s, 2m, 3h
-    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    #[arg(long, value_parser = parse_go_duration, value_name = "DURATION")]
     since: Option<Duration>,
     /// Only lines after this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_parser = parse_time, value_name = "TIME")]
     since_time: Option<Timestamp>,
     /// Put the time in front of every line
     #[arg(long, num_args = 0..=1, default_value_t = false, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
@@ -94,16 +95,11 @@ pub(crate) async fn logs(context: &mut Context, args: LogsArgs) -> Result<(), Fa
         };
         match client.logs(&namespace, &source.pod, options).await {
             Ok(chunks) => {
-                let mut printer = Printer::new(&source, &args, context.console.out_is_terminal);
+                let printer = Printer::new(&source, &args, context.console.out_is_terminal);
+                let lines = printed(chunks.boxed(), printer);
                 if args.follow {
-                    let stream: BoxStream<'static, _> = chunks
-                        .map(move |chunk| chunk.map(|bytes| printer.chunk(&bytes)))
-                        .boxed();
-                    streams.push(stream);
+                    streams.push(lines);
                 } else {
-                    let lines = chunks
-                        .map(move |chunk| chunk.map(|bytes| printer.chunk(&bytes)))
-                        .boxed();
                     copy(
                         &mut context.console,
                         lines,
@@ -134,6 +130,19 @@ pub(crate) async fn logs(context: &mut Context, args: LogsArgs) -> Result<(), Fa
         return Ok(());
     }
     finish(console, &failures)
+}
+
+/// The log as it is to be written, its end included.
+fn printed(
+    chunks: BoxStream<'static, Result<Bytes, ApiError>>,
+    mut printer: Printer,
+) -> BoxStream<'static, Result<Vec<u8>, ApiError>> {
+    let chunks = chunks.map(Some).chain(stream::iter([None]));
+    let lines = chunks.map(move |chunk| match chunk {
+        Some(chunk) => chunk.map(|bytes| printer.chunk(&bytes)),
+        None => Ok(printer.finish()),
+    });
+    lines.boxed()
 }
 
 async fn copy(
@@ -173,7 +182,7 @@ fn check(args: &LogsArgs) -> Result<(), Failure> {
     }
     match (&args.pod, &args.selector) {
         (None, None) => Err(Failure::local(
-            "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command\nSee 'podtui logs -h' for help and examples",
+            "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command\nSee 'podtui logs -h' for help",
         )),
         (Some(_), Some(_)) => Err(Failure::local(
             "only a selector (-l) or a POD name is allowed",
@@ -277,6 +286,16 @@ impl Printer {
             Some(sanitizer) => sanitizer.clean(bytes),
             None => bytes.to_vec(),
         };
+        self.with_prefix(bytes)
+    }
+
+    /// What is still held back when the log ends.
+    fn finish(&mut self) -> Vec<u8> {
+        let rest = self.sanitizer.as_mut().map(Sanitizer::finish);
+        self.with_prefix(rest.unwrap_or_default())
+    }
+
+    fn with_prefix(&mut self, bytes: Vec<u8>) -> Vec<u8> {
         let Some(prefix) = &self.prefix else {
             return bytes;
         };
