@@ -53,6 +53,8 @@ pub(super) struct Journal {
     file: Arc<File>,
     /// Bytes of whole records in `file`.
     length: u64,
+    /// Bytes of the journals before it that no snapshot has replaced.
+    older: u64,
     /// A failed write may have left half a record behind `length`.
     torn: bool,
     /// Something was appended that no sync has been asked for yet.
@@ -90,9 +92,10 @@ impl Journal {
             read_file(&snapshot_path(directory, start), &mut replayed)?;
         }
         let mut number = start;
-        let mut length = 0;
+        let (mut length, mut older) = (0, 0);
         for &journal in files.journals.iter().filter(|&&journal| journal >= start) {
             number = journal;
+            older += length;
             length = read_file(&journal_path(directory, journal), &mut replayed)?;
         }
         files.remove_before(directory, start);
@@ -107,6 +110,7 @@ impl Journal {
             number,
             file: Arc::new(file),
             length,
+            older,
             torn: false,
             dirty: true,
             earlier: Vec::new(),
@@ -115,8 +119,14 @@ impl Journal {
         Ok((journal, replayed))
     }
 
+    /// Bytes of all journals that the next snapshot would replace.
     pub(super) fn len(&self) -> u64 {
-        self.length
+        self.older.saturating_add(self.length)
+    }
+
+    /// The snapshot of the last [`Self::rotate`] is on the disk.
+    pub(super) fn rotated(&mut self) {
+        self.older = 0;
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -153,34 +163,42 @@ impl Journal {
         SyncJob { files, directory }
     }
 
-    /// Goes on in a new journal. The snapshot to be written replaces everything before it.
+    /// Goes on in an empty journal. The snapshot to be written replaces everything before it.
     pub(super) fn rotate(
         &mut self,
         version: ResourceVersion,
         objects: Vec<Object>,
     ) -> Result<SnapshotJob, StoreError> {
+        // Where a snapshot failed and nothing was written since, its journal serves the next one as well.
+        if self.length > 0 || self.torn {
+            self.next_file()?;
+        }
+        Ok(SnapshotJob {
+            directory: self.directory.clone(),
+            number: self.number,
+            version,
+            objects,
+        })
+    }
+
+    fn next_file(&mut self) -> Result<(), StoreError> {
         let number = self.number + 1;
         let path = journal_path(&self.directory, number);
         let file = open_append(&path).map_err(|source| append_error(&path, source))?;
         let earlier = std::mem::replace(&mut self.file, Arc::new(file));
-        self.earlier.push((
-            journal_path(&self.directory, self.number),
-            Arc::clone(&earlier),
-        ));
-        if self.torn && earlier.set_len(self.length).is_ok() {
-            self.torn = false;
+        if self.torn {
+            // Where that fails the next start cuts the half record off.
+            let _ = earlier.set_len(self.length);
         }
+        self.earlier
+            .push((journal_path(&self.directory, self.number), earlier));
         self.number = number;
+        self.older = self.older.saturating_add(self.length);
         self.length = 0;
         self.torn = false;
         self.dirty = true;
         self.new_name = true;
-        Ok(SnapshotJob {
-            directory: self.directory.clone(),
-            number,
-            version,
-            objects,
-        })
+        Ok(())
     }
 
     pub(super) fn path(&self) -> PathBuf {

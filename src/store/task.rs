@@ -9,11 +9,12 @@ use k8s_openapi::api::core::v1::{Event, Namespace, NamespaceSpec, NamespaceStatu
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::backlog::{self, Backlog};
 use super::handle::WriterHandle;
-use super::journal::Journal;
+use super::journal::{Journal, SnapshotJob};
 use super::rules::{Decision, decide, last_seen};
 use super::state::{Shared, State};
 use super::{Change, SpecWriter, StatusWriter, Store, StoreError};
@@ -122,7 +123,14 @@ pub(crate) fn open_with(directory: &Path, settings: Settings) -> Result<Opened, 
         waiting: Vec::new(),
         syncing: None,
         compacting: None,
+        may_shrink: true,
+        is_full: false,
+        shrink_at: None,
     };
+    // Before anything is written: a snapshot that failed for lack of space may have left a full disk behind.
+    if task.journal.len() >= task.next_compaction {
+        task.compact_now();
+    }
     task.create_namespaces()?;
     task.journal.start_sync().run()?;
     tokio::spawn(task.run(requests));
@@ -158,6 +166,12 @@ struct WriterTask {
     waiting: Vec<Held>,
     syncing: Option<Syncing>,
     compacting: Option<JoinHandle<Result<u64, StoreError>>>,
+    /// Objects may have gone since the last snapshot was tried, so that the next may be smaller.
+    may_shrink: bool,
+    /// The disk refused the last record or snapshot for lack of space.
+    is_full: bool,
+    /// When a snapshot is tried though the journals are not long: objects have gone from a full disk.
+    shrink_at: Option<Instant>,
 }
 
 impl WriterTask {
@@ -177,6 +191,11 @@ impl WriterTask {
                 () = tokio::time::sleep(RETRY), if open && self.is_unsaved() => {
                     // Told already; the next try comes.
                     let _ = self.flush();
+                }
+                // Cancel-safe: the moment stays where it is.
+                () = until(self.shrink_at), if open => {
+                    self.shrink_at = None;
+                    self.next_compaction = 0;
                 }
             }
             self.start_sync();
@@ -220,8 +239,15 @@ impl WriterTask {
 
     /// Into the journal, or into the backlog where that may be.
     fn record(&mut self, change: &Change, durable: bool) -> Result<(), StoreError> {
-        let written = self.flush().and_then(|()| self.journal.append(change));
+        if change.deleted {
+            self.object_goes();
+        }
+        let mut written = self.flush().and_then(|()| self.journal.append(change));
+        if matches!(written, Err(StoreError::NoSpace { .. })) && self.make_room() {
+            written = self.flush().and_then(|()| self.journal.append(change));
+        }
         let Err(error) = written else { return Ok(()) };
+        self.is_full |= matches!(error, StoreError::NoSpace { .. });
         let ends = change.deleted || change.object.meta().deletion_timestamp.is_some();
         if durable && !ends {
             return Err(error);
@@ -237,6 +263,19 @@ impl WriterTask {
             news
         });
         Ok(())
+    }
+
+    /// Several usually go at once, so what they leave behind is cleaned up a little later.
+    fn object_goes(&mut self) {
+        self.may_shrink = true;
+        if self.is_full && self.shrink_at.is_none() {
+            self.shrink_at = Some(Instant::now() + RETRY);
+        }
+    }
+
+    /// Replaces the journals by a snapshot at once, where that can be worth it.
+    fn make_room(&mut self) -> bool {
+        self.may_shrink && self.compacting.is_none() && self.compact_now()
     }
 
     fn is_unsaved(&self) -> bool {
@@ -295,12 +334,7 @@ impl WriterTask {
         if self.compacting.is_some() || self.journal.len() < self.next_compaction {
             return;
         }
-        let state = self.shared.read();
-        let job = self
-            .journal
-            .rotate(state.version(), state.objects().cloned().collect());
-        drop(state);
-        match job {
+        match self.snapshot() {
             Ok(job) => {
                 self.compacting = Some(tokio::task::spawn_blocking(move || job.run()));
             }
@@ -308,11 +342,35 @@ impl WriterTask {
         }
     }
 
+    /// Blocks until the snapshot is on the disk; false when it could not be made.
+    fn compact_now(&mut self) -> bool {
+        let result = self.snapshot().and_then(|job| job.run());
+        let is_done = result.is_ok();
+        self.compacted(result);
+        is_done
+    }
+
+    fn snapshot(&mut self) -> Result<SnapshotJob, StoreError> {
+        self.may_shrink = false;
+        let state = self.shared.read();
+        self.journal
+            .rotate(state.version(), state.objects().cloned().collect())
+    }
+
     fn compacted(&mut self, result: Result<u64, StoreError>) {
         self.compacting = None;
         match result {
-            Ok(size) => self.next_compaction = self.compact_at.max(size.saturating_mul(2)),
+            Ok(size) => {
+                self.journal.rotated();
+                self.is_full = false;
+                self.shrink_at = None;
+                self.next_compaction = self.compact_at.max(size.saturating_mul(2));
+            }
             Err(error) => {
+                self.is_full |= matches!(error, StoreError::NoSpace { .. });
+                if self.is_full && self.may_shrink {
+                    self.object_goes();
+                }
                 warn!(
                     error = chain(&error),
                     "cannot compact the store; its journal grows"
@@ -358,6 +416,14 @@ async fn joined<T>(job: Option<&mut JoinHandle<Result<T, StoreError>>>) -> Resul
     match job {
         // The job was cancelled (the runtime ends) or panicked: nobody will do it.
         Some(job) => job.await.unwrap_or(Err(StoreError::Closed)),
+        None => std::future::pending().await,
+    }
+}
+
+/// Never, where there is no moment.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

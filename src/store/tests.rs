@@ -440,6 +440,81 @@ async fn apply(opened: &Opened, step: Step) {
     }
 }
 
+fn files(directory: &TempDir) -> Vec<String> {
+    let entries = std::fs::read_dir(directory.path()).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A disk without room for the first snapshot: what is written into it fails, and the attempt removes it.
+fn no_room_for_a_snapshot(directory: &TempDir) {
+    std::os::unix::fs::symlink("/dev/full", directory.path().join("snapshot-1.tmp")).unwrap();
+}
+
+/// Fills a store until its first snapshot has failed; returns the names of what is in it.
+async fn filled_up(opened: &Opened, directory: &TempDir) -> Vec<String> {
+    no_room_for_a_snapshot(directory);
+    let names: Vec<String> = (0..4).map(|index| format!("big{index}")).collect();
+    for name in &names {
+        let object = config_map(name, &"x".repeat(1000));
+        opened.spec.create(admitted(object)).await.unwrap();
+    }
+    while directory.path().join("snapshot-1.tmp").is_symlink() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(files(directory), ["journal-0.jsonl", "journal-1.jsonl"]);
+    names
+}
+
+fn small() -> Settings {
+    Settings {
+        compact_at: 3000,
+        ..Settings::default()
+    }
+}
+
+async fn delete_all(opened: &Opened, names: &[String]) {
+    for name in names {
+        let key = config_map(name, "").key();
+        opened.spec.remove(&key, None, None).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_on_a_full_disk_frees_space() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = open_with(directory.path(), small()).unwrap();
+    let names = filled_up(&opened, &directory).await;
+    delete_all(&opened, &names).await;
+    while files(&directory) != ["journal-2.jsonl", "snapshot-2.jsonl"] {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    drop(opened);
+    let kept = open(directory.path()).unwrap().store;
+    assert!(kept.list_objects(Kind::ConfigMap, None).0.is_empty());
+}
+
+#[tokio::test]
+async fn the_next_start_counts_every_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = open_with(directory.path(), small()).unwrap();
+    let names = filled_up(&opened, &directory).await;
+    delete_all(&opened, &names[1..]).await;
+    let before = opened.store.list_objects(Kind::ConfigMap, None);
+    drop(opened);
+    // One that fails again loses nothing either.
+    std::os::unix::fs::symlink("/dev/full", directory.path().join("snapshot-2.tmp")).unwrap();
+    let opened = open_with(directory.path(), small()).unwrap();
+    assert_eq!(opened.store.list_objects(Kind::ConfigMap, None), before);
+    drop(opened);
+    let opened = open_with(directory.path(), small()).unwrap();
+    assert_eq!(opened.store.list_objects(Kind::ConfigMap, None), before);
+    assert_eq!(files(&directory), ["journal-2.jsonl", "snapshot-2.jsonl"]);
+}
+
 /// Builds the state a watcher knows and refuses a history that contradicts itself.
 fn replay(known: &mut BTreeMap<ObjectKey, Object>, watcher: &mut Watcher) {
     let mut last = ResourceVersion::default();
