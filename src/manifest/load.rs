@@ -182,7 +182,15 @@ impl Loader<'_> {
     fn unfold(&mut self, value: Value, places: Places, excerpt: Option<Excerpt>) {
         let kind = value.get("kind").and_then(Value::as_str);
         let item_kind = kind.and_then(|kind| kind.strip_suffix("List"));
-        let (Some(item_kind), Some(Value::Array(_))) = (item_kind, value.get("items")) else {
+        let items = value.get("items");
+        if kind == Some("List") && !matches!(items, Some(Value::Array(_))) {
+            let found = items.map_or("not set", describe);
+            return self.report(Problem {
+                place: place_of_items(&places),
+                message: format!("items: {found}; the items of a List must be a list of objects"),
+            });
+        }
+        let (Some(item_kind), Some(Value::Array(_))) = (item_kind, items) else {
             if !value.is_null() {
                 self.result.documents.push(Document {
                     value,
@@ -268,6 +276,26 @@ fn without_escaped_apostrophes(text: &str, start: usize) -> Option<String> {
         }
     }
     None
+}
+
+/// What a value is, in the middle of a sentence.
+fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}
+
+/// Where `items` stands, or the list that should have it.
+fn place_of_items(places: &Places) -> Place {
+    let Children::Map(map) = &places.children else {
+        return places.place;
+    };
+    map.get("items").map_or(places.place, |items| items.place)
 }
 
 fn item_places(places: &Places) -> Vec<Places> {

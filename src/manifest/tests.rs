@@ -37,6 +37,22 @@ fn check_errors(text: &str, expected: &[&str]) {
 }
 
 #[test]
+fn the_items_of_a_list_are_a_list() {
+    check_errors(
+        "apiVersion: v1\nkind: List\nitems: foo\n",
+        &["3:1: items: a string; the items of a List must be a list of objects"],
+    );
+    check_errors(
+        "apiVersion: v1\nkind: List\nitems: {a: 1}\n",
+        &["3:1: items: a map; the items of a List must be a list of objects"],
+    );
+    check_errors(
+        "apiVersion: v1\nkind: List\n",
+        &["1:1: items: not set; the items of a List must be a list of objects"],
+    );
+}
+
+#[test]
 fn values_of_yaml_and_json() {
     check_value(
         "a: 0644\nb: yes\nc: '1'\nd: !!str 1\ne:\nf: 1:30\n",

@@ -1,8 +1,10 @@
 //! The loop: messages in, model changed, effects started, frames drawn.
 
 use std::collections::HashMap;
+use std::fs::OpenOptions;
 use std::future::Future;
-use std::io;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -763,6 +765,37 @@ async fn connect(
 }
 
 fn save(path: String, content: &str) -> Reply {
-    let result = std::fs::write(expand_home(&path), content).map_err(|error| error.to_string());
+    // What is on a screen is as private as a recording of it.
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(expand_home(&path));
+    let result = file
+        .and_then(|mut file| file.write_all(content.as_bytes()))
+        .map_err(|error| error.to_string());
     Reply::Saved(path, result)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_saved_of_the_screen_is_for_its_user_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("screen.svg");
+        for content in ["a longer one", "short"] {
+            let Reply::Saved(_, result) = save(path.to_str().unwrap().to_owned(), content) else {
+                panic!("another reply");
+            };
+            result.unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        }
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }

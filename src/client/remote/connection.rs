@@ -197,7 +197,7 @@ pub(super) fn json_request(method: Method, url: Url, body: &Value) -> Request<Fu
 
 pub(super) async fn read(body: Incoming) -> Result<Bytes, ApiError> {
     let body = body.collect().await;
-    Ok(body.map_err(|error| broken(&chain(&error)))?.to_bytes())
+    Ok(body.map_err(|error| lost(&error))?.to_bytes())
 }
 
 pub(super) async fn read_json(response: Response<Incoming>) -> Result<Value, ApiError> {
@@ -205,7 +205,17 @@ pub(super) async fn read_json(response: Response<Incoming>) -> Result<Value, Api
     serde_json::from_slice(&body).map_err(|error| broken(&error.to_string()))
 }
 
-/// The connection ended in the middle of an answer, or the answer makes no sense.
+/// The connection ended in the middle of an answer: the engine was killed, as a rule. How the protocol sees that
+/// tells nobody anything.
+pub(super) fn lost(error: &hyper::Error) -> ApiError {
+    debug!(error = chain(error), "an answer of the engine broke off");
+    ApiError::new(
+        Reason::ServiceUnavailable,
+        "the connection to the engine was lost".to_owned(),
+    )
+}
+
+/// The answer makes no sense.
 pub(super) fn broken(text: &str) -> ApiError {
     ApiError::internal(format!("the answer of the engine is broken: {text}"))
 }

@@ -8,8 +8,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::connection::broken;
-use crate::base::chain;
+use super::connection::{broken, lost};
 use crate::client::WatchEvent;
 use crate::model::{ApiError, Kind, Object};
 
@@ -18,7 +17,7 @@ pub(super) const LONGEST_LINE: usize = 16 << 20;
 
 pub(super) fn bytes(body: Incoming) -> BoxStream<'static, Result<Bytes, ApiError>> {
     body.into_data_stream()
-        .map_err(|error| broken(&chain(&error)))
+        .map_err(|error| lost(&error))
         .boxed()
 }
 

@@ -616,8 +616,20 @@ impl Builder {
     }
 
     fn arguments(&mut self, run: &RunLine) {
-        if let Some(entrypoint) = self.entrypoint.take().filter(|words| !words.is_empty()) {
-            set(&mut self.container, "command", entrypoint);
+        match self.entrypoint.take() {
+            // An empty one takes away that of the image; the words are the whole command then.
+            Some(entrypoint) if entrypoint.is_empty() => {
+                if run.arguments.is_empty() {
+                    self.note(
+                        "--entrypoint=\"\" without words behind the image leaves nothing to run: write a command",
+                    );
+                } else {
+                    set(&mut self.container, "command", run.arguments.clone());
+                }
+                return;
+            }
+            Some(entrypoint) => set(&mut self.container, "command", entrypoint),
+            None => {}
         }
         if !run.arguments.is_empty() {
             set(&mut self.container, "args", run.arguments.clone());

@@ -42,6 +42,16 @@ fn a_whole_line() {
 }
 
 #[test]
+fn an_empty_entrypoint_takes_that_of_the_image_away() {
+    let (value, notes) = pod("docker run --entrypoint '' img sh -c 'echo hi'");
+    let container = value.pointer("/spec/containers/0").unwrap();
+    assert_eq!(container["command"], json!(["sh", "-c", "echo hi"]));
+    assert_eq!(container.get("args"), None);
+    assert_eq!(notes, Vec::<String>::new());
+    check_line("--entrypoint ''", &[], &["nothing to run"]);
+}
+
+#[test]
 fn flags_with_a_field() {
     check_line(
         "",

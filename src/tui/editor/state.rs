@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::buffer::Buffer;
 use super::complete::{Candidate, place};
@@ -475,8 +476,12 @@ impl Editor {
         let (row, _) = self.buffer.cursor();
         let height = height.max(1);
         self.top = self.top.clamp((row + 1).saturating_sub(height), row);
-        let column = unicode_width::UnicodeWidthStr::width(self.buffer.around().0);
+        let column = self.buffer.around().0.width();
         let width = width.max(1);
+        // Where everything fits nothing is scrolled away, whatever a narrower screen made necessary.
+        let shown = self.buffer.lines().iter().skip(self.top).take(height);
+        let longest = shown.map(|line| line.width()).max().unwrap_or(0);
+        self.left = self.left.min((longest + 1).saturating_sub(width));
         self.left = self.left.clamp((column + 1).saturating_sub(width), column);
     }
 }

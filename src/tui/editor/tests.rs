@@ -695,3 +695,22 @@ fn what_takes_long_is_put_aside_and_comes_back_when_refused() {
     desk.keys("<esc>");
     assert!(desk.text().contains("nginx:1.267"), "{}", desk.text());
 }
+
+#[test]
+fn a_wider_screen_shows_lines_from_their_beginning_again() {
+    let mut desk = Desk::new(80, 24);
+    desk.keys("e");
+    desk.screen
+        .model
+        .editing
+        .editor
+        .as_mut()
+        .unwrap()
+        .buffer
+        .go_to(7, 30);
+    for (columns, is_scrolled) in [(12, true), (80, false)] {
+        desk.screen.send(Msg::Resize { columns, rows: 24 });
+        let left = desk.screen.model.editing.editor.as_ref().unwrap().left;
+        assert_eq!(left > 0, is_scrolled, "{columns} columns, left {left}");
+    }
+}

@@ -260,10 +260,22 @@ pub(super) fn run_directory(machine: &Machine, run_dir: &Path) -> Finding {
     }
 }
 
-pub(super) fn space(free: Option<u64>, state_dir: &Path) -> Finding {
+/// `refusal`: why nothing can be written there, in the words of the system.
+pub(super) fn state_directory(
+    free: Option<u64>,
+    refusal: Option<&str>,
+    state_dir: &Path,
+) -> Finding {
     const LITTLE: u64 = 1 << 30;
 
     let place = state_dir.display();
+    if let Some(refusal) = refusal {
+        return Finding::missing(
+            "state directory",
+            format!("{place} cannot be written: {refusal}"),
+            "make it writable (chown, chmod; mount -o remount,rw), or choose another place with --state-dir",
+        );
+    }
     match free {
         Some(free) if free >= LITTLE => Finding::ok(
             "state directory",
@@ -395,5 +407,21 @@ mod tests {
                     25 22 0:23 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
         fs::write(directory.path().join("proc/self/mountinfo"), text).unwrap();
         assert_eq!(troubles(&machine), [("cgroup kill", Level::Limited)]);
+    }
+
+    #[test]
+    fn a_state_directory_has_to_be_writable() {
+        let place = Path::new("/var/lib/podtui");
+        let found = state_directory(Some(1 << 40), Some("Read-only file system"), place);
+        assert_eq!(found.level, Level::Missing);
+        assert_eq!(
+            found.found,
+            "/var/lib/podtui cannot be written: Read-only file system"
+        );
+        assert!(found.mend.contains("--state-dir"));
+        let found = state_directory(Some(1 << 20), None, place);
+        assert_eq!(found.level, Level::Limited);
+        let found = state_directory(Some(1 << 40), None, place);
+        assert_eq!(found.level, Level::Ok);
     }
 }

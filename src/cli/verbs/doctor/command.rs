@@ -2,8 +2,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use clap::Args;
+use rustix::fs::{Access, access};
 
-use super::checks::{all, clock, run_directory, space};
+use super::checks::{all, clock, run_directory, state_directory};
 use super::finding::{Finding, Level};
 use super::machine::Machine;
 use crate::cli::context::Context;
@@ -22,9 +23,11 @@ pub(crate) fn doctor(context: &mut Context, args: &DoctorArgs) -> Result<(), Fai
     let machine = Machine::at("/");
     let mut findings = all(&machine);
     findings.push(run_directory(&machine, &context.settings.run_dir));
-    findings.push(space(
-        free_space(&context.settings.state_dir),
-        &context.settings.state_dir,
+    let state_dir = &context.settings.state_dir;
+    findings.push(state_directory(
+        free_space(state_dir),
+        refusal(state_dir).as_deref(),
+        state_dir,
     ));
     let installed = std::env::current_exe()
         .and_then(std::fs::metadata)
@@ -69,6 +72,17 @@ fn report(findings: &[Finding], quiet: bool) -> String {
     text.lines()
         .map(|line| format!("{}\n", line.trim_end()))
         .collect()
+}
+
+/// Why nothing can be made in the directory, or in its nearest existing parent; `None` when it can.
+fn refusal(directory: &Path) -> Option<String> {
+    let existing = directory.ancestors().find(|path| path.exists())?;
+    if !existing.is_dir() {
+        return Some(format!("{} is no directory", existing.display()));
+    }
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    let refused = access(existing, wanted).err()?;
+    Some(std::io::Error::from(refused).to_string())
 }
 
 /// Bytes that a file of ours could still take, at the directory or its nearest existing parent.
