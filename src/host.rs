@@ -91,10 +91,10 @@ impl Host {
         let api: Arc<dyn EngineApi> = engine.clone();
         let client: Arc<dyn Client> =
             Arc::new(Local::new(opened.store.clone(), opened.spec, api, clock));
-        let listener = server::bind(&settings.socket())?;
+        let door = server::Door::open(&settings.socket())?;
         let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
         let server = tokio::spawn(server::serve(
-            listener,
+            door,
             Arc::clone(&client),
             stop.clone(),
             connections.clone(),
@@ -167,10 +167,7 @@ pub(crate) fn serve(settings: &Settings, background: bool) -> Result<()> {
     }
     settings.ensure_directories()?;
     let Some(lock) = wait_lock(&settings.state_dir)? else {
-        bail!(
-            "another podtui owns {}; `podtui engine status` tells which",
-            settings.state_dir.display()
-        );
+        bail!(owned(settings));
     };
     let _log = telemetry::start(settings)?;
     runtime()?.block_on(async {
@@ -208,7 +205,7 @@ pub(crate) fn screen(
                 .map(|host| (Arc::clone(&host.client), Some(host))),
             None => Remote::connect(&start.socket())
                 .await
-                .map_err(Into::into)
+                .with_context(|| owned(&start))
                 .map(|remote| {
                     let client: Arc<dyn Client> = Arc::new(remote);
                     (client, None)
@@ -288,7 +285,7 @@ fn runtime() -> Result<Runtime> {
 /// The exclusive lock of a state directory; `None` when another process holds it. It belongs to the open file
 /// (flock(2)), so it ends with the process, however that ends.
 fn try_lock(state_dir: &Path) -> Result<Option<File>> {
-    let path = state_dir.join("lock");
+    let path = config::lock_file(state_dir);
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -297,11 +294,30 @@ fn try_lock(state_dir: &Path) -> Result<Option<File>> {
         .open(&path)
         .with_context(|| format!("opening {}", path.display()))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => {
+            // Only messages need it; on a full disk the engine starts without.
+            if let Err(error) = config::sign_lock(&file) {
+                tracing::warn!(%error, "the lock does not name its holder");
+            }
+            Ok(Some(file))
+        }
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("locking {}", path.display()))
         }
+    }
+}
+
+/// Said when the lock is held by a process that does not answer.
+fn owned(settings: &Settings) -> String {
+    let state = settings.state_dir.display();
+    match config::lock_holder(&settings.state_dir) {
+        Some(pid) => format!(
+            "the podtui with pid {pid} owns {state} and does not answer on {}; `kill {pid}` ends it, its pods go on \
+             and the next engine takes them over",
+            settings.socket().display()
+        ),
+        None => format!("another podtui owns {state}; `fuser {state}/lock` tells which"),
     }
 }
 

@@ -148,6 +148,8 @@ pub(crate) enum Command {
     Doctor(verbs::DoctorArgs),
     /// Write a completion script for a shell
     Completion(verbs::CompletionArgs),
+    /// Print the versions of this program and of the engine
+    Version(verbs::VersionArgs),
 }
 
 #[derive(Clone, Debug, Default, Args)]

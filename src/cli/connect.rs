@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::base::chain;
 use crate::client::{Client, Remote};
-use crate::config::Settings;
+use crate::config::{Settings, lock_holder};
 
 /// How a command gets its client. Called at most once, and only by verbs that need an engine.
 pub(crate) struct Connector(Box<dyn Fn() -> Connecting + Send>);
@@ -33,6 +33,17 @@ impl Connector {
 pub(crate) enum ConnectError {
     #[error("no engine is running ({socket} does not answer)", socket = socket.display())]
     NoEngine { socket: PathBuf },
+    /// It runs with another run directory, or its socket was removed.
+    #[error(
+        "the engine with pid {pid} owns {state_dir} and does not answer on {socket}; `kill {pid}` ends it, its pods go on \
+         and the next engine takes them over",
+        state_dir = state_dir.display(), socket = socket.display()
+    )]
+    Unreachable {
+        pid: u32,
+        state_dir: PathBuf,
+        socket: PathBuf,
+    },
     #[error("cannot find the podtui executable to start an engine")]
     Executable(#[source] std::io::Error),
     #[error("cannot start {program} serve", program = program.display())]
@@ -59,7 +70,16 @@ const LOST_RACE: Duration = Duration::from_secs(1);
 
 /// Connects to the engine that owns the run directory, if there is one.
 pub(crate) async fn find_engine(settings: &Settings) -> Result<Arc<dyn Client>, ConnectError> {
-    Ok(Arc::new(find(settings).await?))
+    let found = find(settings).await;
+    let remote = found.map_err(|error| match lock_holder(&settings.state_dir) {
+        Some(pid) => ConnectError::Unreachable {
+            pid,
+            state_dir: settings.state_dir.clone(),
+            socket: settings.socket(),
+        },
+        None => error,
+    })?;
+    Ok(Arc::new(remote))
 }
 
 async fn find(settings: &Settings) -> Result<Remote, ConnectError> {
@@ -102,15 +122,18 @@ async fn find_or_start(
     }
     // A pipe, so that what it says before its log is open is not lost.
     let mut engine = spawn_engine(settings, Stdio::piped())?;
-    announce(&format!(
-        "Started an engine in the background (state in {}).",
-        settings.state_dir.display()
-    ));
     let mut deadline = Instant::now() + START_TIMEOUT;
     let mut pause = Duration::from_millis(1);
     let mut ended = false;
     loop {
         if let Ok(remote) = find(settings).await {
+            // Where ours has given way to another there is nothing to say.
+            if !ended {
+                announce(&format!(
+                    "Started an engine in the background (state in {}).",
+                    settings.state_dir.display()
+                ));
+            }
             return Ok(remote);
         }
         if !ended

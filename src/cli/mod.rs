@@ -26,8 +26,10 @@ mod resources;
 mod run;
 mod sanitize;
 mod session;
+mod usage;
 mod verbs;
 
 pub(crate) use arguments::{Arguments, Command, TuiArgs};
 pub(crate) use connect::spawn_engine;
-pub(crate) use run::{fail, run, usage};
+pub(crate) use run::{fail, run};
+pub(crate) use usage::usage;

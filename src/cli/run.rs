@@ -54,7 +54,7 @@ pub(crate) fn run(
 fn default_connector(settings: &Settings, command: &Command) -> Connector {
     let settings = settings.clone();
     // Asking for the engine, or ending it, must not start one.
-    let only_find = matches!(command, Command::Engine(_));
+    let only_find = matches!(command, Command::Engine(_) | Command::Version(_));
     Connector::new(move || {
         let settings = settings.clone();
         Box::pin(async move {
@@ -94,6 +94,7 @@ pub(super) async fn dispatch(context: &mut Context, command: Command) -> Result<
         Command::Engine(args) => verbs::engine(context, args).await,
         Command::Doctor(args) => verbs::doctor(context, &args),
         Command::Completion(args) => verbs::completion(context, &args),
+        Command::Version(args) => verbs::version(context, args).await,
     }
 }
 
@@ -101,15 +102,4 @@ pub(super) async fn dispatch(context: &mut Context, command: Command) -> Result<
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     Console::process().note(&format!("error: {error:#}"));
     ExitCode::FAILURE
-}
-
-/// Prints help or the mistake in the arguments; a mistake exits with 1 as in kubectl, not with clap's 2.
-pub(crate) fn usage(message: &clap::Error) -> ExitCode {
-    // A closed pipe is no reason to fail over a help text.
-    let _ = message.print();
-    if message.use_stderr() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
 }

@@ -12,6 +12,8 @@
 //! gc_high_threshold, gc_low_threshold, gc_minimum_age_seconds, gc_maximum_age_seconds`,
 //! `[registries."HOST"] mirrors, plain_http, insecure, ca_file`.
 //!
+//! A state directory belongs to the process that holds the lock in it ([`lock_holder`]).
+//!
 //! Loading reads files and creates nothing; [`Settings::ensure_directories`] makes the directories, mode
 //! 0700. Deliberately absent: key bindings and themes (`tui` reads them from [`Settings::config_dir`]); the
 //! `[screen]` table is checked here and read by `tui`, which follows its changes.
@@ -20,7 +22,9 @@ mod directories;
 mod eviction;
 mod file;
 mod images;
+mod lock;
 mod settings;
 
 pub(crate) use eviction::Threshold;
+pub(crate) use lock::{lock_file, lock_holder, sign_lock};
 pub(crate) use settings::{OnExit, Overrides, Settings};

@@ -28,7 +28,7 @@ const LONGEST_PATH: usize = 107;
 /// Makes the socket with mode 0600 in a directory with mode 0700. A socket that a dead process of the same
 /// user left behind is replaced; anything else in its place is an error. Callers that may race hold the
 /// lock of the state directory.
-pub(crate) fn bind(path: &Path) -> Result<UnixListener, BindError> {
+pub(super) fn bind(path: &Path) -> Result<UnixListener, BindError> {
     if path.as_os_str().len() > LONGEST_PATH {
         return Err(BindError::TooLong(path.to_owned()));
     }

@@ -5,7 +5,8 @@
 //! served alike; there is no private protocol. What Kubernetes has no words for lives in API groups of
 //! podtui: `images.podtui.dev` and `engine.podtui.dev`.
 //!
-//! * `bind` makes the socket (0600, in a directory for its owner only) and takes over the one of a dead process.
+//! * `bind` makes the socket (0600, in a directory for its owner only) and takes over the one of a dead process;
+//!   `door` sees to it that it stays where clients look for it.
 //! * `serve` accepts, checks the peer's uid and runs one HTTP connection per task.
 //! * `router` names every path; `objects`, `watch`, `logs`, `session`, `own` answer them.
 //!
@@ -18,6 +19,7 @@
 mod bind;
 mod body;
 mod discovery;
+mod door;
 mod logs;
 mod objects;
 mod own;
@@ -31,5 +33,5 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use bind::bind;
+pub(crate) use door::Door;
 pub(crate) use serve::serve;

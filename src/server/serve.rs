@@ -6,11 +6,12 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::door::Door;
 use super::router::router;
 use crate::base::chain;
 use crate::client::Client;
@@ -30,7 +31,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `shutdown`, every connection as a task of `connections`, so that its owner sees how many there
 /// are; then answers under way are given a moment and streams end.
 pub(crate) async fn serve(
-    listener: UnixListener,
+    mut door: Door,
     client: Arc<dyn Client>,
     shutdown: CancellationToken,
     connections: TaskTracker,
@@ -40,8 +41,8 @@ pub(crate) async fn serve(
         tokio::select! {
             () = shutdown.cancelled() => break,
             // Cancel-safe: a connection is taken only when the arm wins.
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
+            accepted = door.accept() => match accepted {
+                Ok(stream) => {
                     if let Err(error) = check_peer(&stream) {
                         warn!(%error, "refused a connection to the API socket");
                         continue;
@@ -56,7 +57,7 @@ pub(crate) async fn serve(
             },
         }
     }
-    drop(listener);
+    drop(door);
     connections.close();
     connections.wait().await;
 }

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{bind, serve};
+use super::{Door, serve};
 use crate::base::{SessionEnd, SessionOutput, SessionStream, TerminalSize};
 use crate::client::fixture::{Fixture, config_map, pod};
 use crate::client::{
@@ -39,15 +39,10 @@ impl Served {
     async fn with_history(history: usize) -> Self {
         let fixture = Fixture::with_history(history);
         let socket = fixture.directory.path().join("run").join("api.sock");
-        let listener = bind(&socket).unwrap();
+        let door = Door::open(&socket).unwrap();
         let shutdown = CancellationToken::new();
         let client: Arc<dyn Client> = Arc::new(fixture.client.clone());
-        let server = tokio::spawn(serve(
-            listener,
-            client,
-            shutdown.clone(),
-            TaskTracker::new(),
-        ));
+        let server = tokio::spawn(serve(door, client, shutdown.clone(), TaskTracker::new()));
         let remote = Remote::connect(&socket).await.unwrap();
         Self {
             fixture,

@@ -97,6 +97,60 @@ fn an_engine_is_started_when_none_runs() {
     });
 }
 
+/// Nothing is announced that does not come.
+#[test]
+fn an_engine_that_cannot_start_is_not_announced() {
+    let podtui = Podtui::idle();
+    std::fs::create_dir_all(podtui.state()).unwrap();
+    std::fs::write(podtui.state().join("objects"), "in the way").unwrap();
+    let said = podtui.refused(&["get", "pods"]);
+    assert!(!said.contains("Started an engine"), "{said}");
+    assert!(said.contains("the engine did not start"), "{said}");
+}
+
+/// The run directory goes while the engine runs: it makes its socket again, and stays the same engine.
+#[test]
+fn an_engine_outlives_its_run_directory() {
+    let podtui = Podtui::start();
+    podtui.ok(&["create", "configmap", "kept"]);
+    let gone = podtui.path().join("run.gone");
+    let came_back = || {
+        podtui.wait("the engine to answer again", || {
+            let status = podtui.output(&["engine", "status"]);
+            status.status.success().then_some(status.stdout)
+        })
+    };
+    std::fs::rename(podtui.run(), &gone).unwrap();
+    let status = podtui.refused(&["engine", "status"]);
+    assert!(
+        status.contains(&format!("`kill {}` ends it", podtui.engine_pid())),
+        "{status}"
+    );
+    let status = String::from_utf8(came_back()).unwrap();
+    assert!(
+        status.contains(&podtui.engine_pid().to_string()),
+        "{status}"
+    );
+    std::fs::remove_dir_all(podtui.run()).unwrap();
+    came_back();
+    assert_eq!(
+        podtui.ok(&["get", "configmap", "kept", "-o", "name"]),
+        "configmap/kept\n"
+    );
+}
+
+/// Asking for versions starts nothing.
+#[test]
+fn version_without_an_engine() {
+    let podtui = Podtui::idle();
+    let text = podtui.ok(&["version"]);
+    assert!(
+        text.ends_with("Engine Version: no engine is running\n"),
+        "{text}"
+    );
+    assert!(!podtui.state().join("lock").exists());
+}
+
 /// `sed` as the editor: it changes the file in place, once well, once not.
 #[test]
 fn edit_goes_through_the_editor_of_the_user() {

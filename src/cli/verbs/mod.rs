@@ -24,6 +24,7 @@ mod patch;
 mod replace;
 mod run_pod;
 mod top;
+mod version;
 mod wait;
 mod write;
 
@@ -70,5 +71,7 @@ pub(crate) use run_pod::RunArgs;
 pub(super) use run_pod::run;
 pub(crate) use top::TopArgs;
 pub(super) use top::top;
+pub(crate) use version::VersionArgs;
+pub(super) use version::version;
 pub(crate) use wait::WaitArgs;
 pub(super) use wait::wait;

@@ -126,6 +126,27 @@ spec:
 ";
 
 #[tokio::test]
+async fn version_tells_of_both_sides() {
+    let shell = Shell::new();
+    let own = env!("CARGO_PKG_VERSION");
+    let ran = shell.run(&["version", "--client"]).await;
+    check(&ran, 0, &format!("Client Version: v{own}\n"), "");
+    let ran = shell.run(&["version"]).await;
+    assert!(ran.out.contains("\nEngine Version: v"), "{}", ran.out);
+    let ran = shell.run(&["version", "-o", "json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["clientVersion"]["gitVersion"], format!("v{own}"));
+    assert!(json["serverVersion"]["gitVersion"].is_string());
+    let ran = shell.run(&["version", "--client", "-o", "yaml"]).await;
+    check(
+        &ran,
+        0,
+        &format!("clientVersion:\n  gitVersion: v{own}\n"),
+        "",
+    );
+}
+
+#[tokio::test]
 async fn apply_creates_configures_and_leaves_alone() {
     let shell = Shell::new();
     let file = shell.file("web.yaml", WEB);
