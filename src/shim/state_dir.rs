@@ -125,9 +125,22 @@ impl StateDir {
         Ok(socket)
     }
 
-    /// Somebody has removed the directory, as a clean-up does that takes this shim for dead.
+    /// No engine finds this shim any more: somebody has removed the directory, as a clean-up does that takes
+    /// the shim for dead, or has moved it, alone or with the whole run directory.
     pub(super) fn is_gone(&self) -> bool {
-        rustix::fs::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink == 0)
+        let place = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+        let Ok(own) = rustix::fs::fstat(&self.fd) else {
+            return false;
+        };
+        match rustix::fs::lstat(&self.path) {
+            Ok(found) => place(found) != place(own),
+            Err(error) => matches!(error, Errno::NOENT | Errno::NOTDIR),
+        }
+    }
+
+    /// An entry of the directory, wherever that has been moved to.
+    fn entry(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd()))
     }
 
     fn unlink(&self, name: &str) -> io::Result<()> {
@@ -141,13 +154,13 @@ impl StateDir {
     pub(super) fn remove(&self) -> io::Result<()> {
         for directory in [SHM, TMPFS] {
             // A memory volume is a mount of this shim's namespace; outside it is not there any more.
-            if let Ok(entries) = std::fs::read_dir(self.path.join(directory)) {
+            if let Ok(entries) = std::fs::read_dir(self.entry(directory)) {
                 for entry in entries.flatten() {
                     let _ = crate::linux::mount::detach(&entry.path());
                     let _ = std::fs::remove_dir(entry.path());
                 }
             }
-            crate::linux::mount::detach(&self.path.join(directory))?;
+            crate::linux::mount::detach(&self.entry(directory))?;
             match unlinkat(&self.fd, directory, AtFlags::REMOVEDIR) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
@@ -167,5 +180,42 @@ impl StateDir {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_was_moved_or_replaced_is_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let (run, aside) = (root.path().join("run"), root.path().join("run.gone"));
+        let path = run.join("pods/uid");
+        std::fs::create_dir_all(&path).unwrap();
+        let directory = StateDir::open(&path).unwrap();
+        assert!(!directory.is_gone());
+        std::fs::rename(&run, &aside).unwrap();
+        assert!(directory.is_gone());
+        std::fs::create_dir_all(&path).unwrap();
+        assert!(directory.is_gone(), "another one stands there");
+        std::fs::remove_dir_all(&run).unwrap();
+        std::fs::rename(&aside, &run).unwrap();
+        assert!(!directory.is_gone());
+        std::fs::remove_dir_all(&run).unwrap();
+        assert!(directory.is_gone());
+    }
+
+    #[test]
+    fn files_are_removed_wherever_the_directory_was_moved() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, aside) = (root.path().join("uid"), root.path().join("aside"));
+        std::fs::create_dir(&path).unwrap();
+        let directory = StateDir::open(&path).unwrap();
+        std::fs::create_dir_all(path.join(TMPFS).join("volume")).unwrap();
+        std::fs::write(path.join(STATE), "{}").unwrap();
+        std::fs::rename(&path, &aside).unwrap();
+        directory.remove().unwrap();
+        assert_eq!(std::fs::read_dir(&aside).unwrap().count(), 0);
     }
 }

@@ -15,6 +15,7 @@ mod support;
 
 mod halfway;
 mod lifecycle;
+mod run_directory;
 mod torn;
 
 use std::time::Duration;
