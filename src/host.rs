@@ -1,6 +1,7 @@
 //! The composition root: what a process that owns a state directory is made of, and the two processes
 //! that can own one — the screen and `podtui serve`.
 
+mod keeper;
 mod programs;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -8,7 +9,7 @@ use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,10 +35,16 @@ use crate::store::{self, Store, WatchEvent};
 use crate::tui::{ExitChoice, TuiSettings};
 use crate::{cli, server, telemetry, tui};
 
+pub(crate) use keeper::{WATCH, watch_terminal};
 pub(crate) use programs::{TTY, become_program};
 
 /// A background engine without pods and clients ends after this time.
 const RETIRE_AFTER: Duration = Duration::from_secs(30);
+
+/// How long the tasks of a crashed screen may take to end.
+const CRASH_PATIENCE: Duration = Duration::from_secs(2);
+/// What Rust programs exit with when they panic.
+const PANICKED: u8 = 101;
 
 /// A running engine with its API socket. One per state directory, proved by the lock.
 struct Host {
@@ -190,9 +197,10 @@ pub(crate) fn screen(
     settings: &Settings,
     namespace: Option<String>,
     options: &TuiArgs,
-) -> Result<()> {
+) -> Result<ExitCode> {
     settings.ensure_directories()?;
     let lock = try_lock(&settings.state_dir)?;
+    let owns_engine = lock.is_some();
     let _log = telemetry::start(settings)?;
     let runtime = runtime()?;
     let (ready_tx, ready_rx) = tokio::sync::oneshot::channel();
@@ -235,8 +243,12 @@ pub(crate) fn screen(
             .await
             .unwrap_or_else(|_| Err("the engine did not start".into()))
     };
-    runtime.block_on(async {
-        let choice = tui::run(screen, Arc::new(programs::Programs), client).await?;
+    let show = async {
+        let (programs, keeper) = (
+            Arc::new(programs::Programs),
+            Box::new(keeper::Keeper::default()),
+        );
+        let choice = tui::run(screen, programs, keeper, client).await?;
         let Some((client, host)) = host.await.context("starting the engine")? else {
             return Ok(());
         };
@@ -258,7 +270,50 @@ pub(crate) fn screen(
             cli::spawn_engine(settings, Stdio::null())?;
         }
         Ok(())
-    })
+    };
+    // A bug of the screen must not end the pods: what it leaves behind is taken care of here.
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(show)));
+    match ended {
+        Ok(result) => result.map(|()| ExitCode::SUCCESS),
+        Err(_) => {
+            // Ends the engine of this process, and gives its lock back.
+            runtime.shutdown_timeout(CRASH_PATIENCE);
+            after_crash(settings, owns_engine)
+        }
+    }
+}
+
+/// The terminal is restored and the panic told and logged; the pods get a new engine, if theirs has gone.
+fn after_crash(settings: &Settings, owned_engine: bool) -> Result<ExitCode> {
+    let mut text = format!(
+        "the screen has crashed. This is a bug; the log says more: {}",
+        settings.log_dir().join(telemetry::LOG_FILE).display()
+    );
+    if owned_engine {
+        cli::spawn_engine(settings, Stdio::null())?;
+        text.push_str(
+            "\nYour pods go on: the engine runs in the background, podtui shows them again.",
+        );
+    }
+    // Its code is that of other programs that panic, not that of a mistake.
+    let _ = cli::fail(&anyhow::anyhow!(text));
+    Ok(ExitCode::from(PANICKED))
+}
+
+/// `podtui --replay FILE`: a recording, played without an engine and without a state directory.
+pub(crate) fn replay(settings: &Settings, options: &TuiArgs) -> Result<()> {
+    let Some(path) = &options.replay else {
+        return Ok(());
+    };
+    let mut screen = TuiSettings::from_env(settings.on_exit, |name| std::env::var(name).ok());
+    screen.config_dir = Some(settings.config_dir.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the async runtime")?;
+    let keeper = Box::new(keeper::Keeper::default());
+    runtime.block_on(tui::replay(&screen, path, keeper))?;
+    Ok(())
 }
 
 /// What becomes of the pods, as the last line of a screen that leaves.

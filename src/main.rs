@@ -5,7 +5,7 @@
 //!
 //! One binary, four kinds of process. `podtui __shim` is the single-threaded parent of one pod, decided here
 //! before any thread, logger or runtime exists; `podtui __tty` is decided there, too, and becomes a program in a
-//! terminal pane. The process that holds the lock of a state directory owns the
+//! terminal pane, and so is `podtui __watch`, which gives the terminal of a killed screen back. The process that holds the lock of a state directory owns the
 //! engine ([`host`]), be it the screen or `podtui serve`. Everything else is a client of its socket.
 
 #![cfg_attr(
@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     match words.next() {
         Some(word) if word == "__shim" => return shim::run(words),
         Some(word) if word == host::TTY => return host::become_program(words),
+        Some(word) if word == host::WATCH => return host::watch_terminal(),
         _ => {}
     }
     let arguments = match Arguments::try_parse() {
@@ -67,12 +68,16 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return cli::fail(&error.into()),
     };
+    let done = |()| ExitCode::SUCCESS;
     let outcome = match &arguments.command {
+        None | Some(Command::Tui(_)) if screen.replay.is_some() => {
+            host::replay(&settings, &screen).map(done)
+        }
         None | Some(Command::Tui(_)) => {
             host::screen(&settings, arguments.global.namespace.clone(), &screen)
         }
-        Some(Command::Serve(serve)) => host::serve(&settings, serve.background),
+        Some(Command::Serve(serve)) => host::serve(&settings, serve.background).map(done),
         Some(_) => return cli::run(arguments, &settings, None),
     };
-    outcome.map_or_else(|error| cli::fail(&error), |()| ExitCode::SUCCESS)
+    outcome.unwrap_or_else(|error| cli::fail(&error))
 }

@@ -81,6 +81,9 @@ impl Arguments {
             Some(_) if self.screen.record.is_some() => {
                 return refuse("--record is an option of the screen; it does nothing to a verb");
             }
+            Some(_) if self.screen.replay.is_some() => {
+                return refuse("--replay is an option of the screen; it does nothing to a verb");
+            }
             Some(_) => return Ok(TuiArgs::default()),
         };
         let readonly = self.screen.readonly || below.readonly;
@@ -90,7 +93,17 @@ impl Arguments {
             );
         }
         let record = below.record.or_else(|| self.screen.record.clone());
-        Ok(TuiArgs { readonly, record })
+        let replay = below.replay.or_else(|| self.screen.replay.clone());
+        if replay.is_some() && (record.is_some() || readonly) {
+            return refuse(
+                "--replay shows a recording and nothing else: leave out --record and --readonly",
+            );
+        }
+        Ok(TuiArgs {
+            readonly,
+            record,
+            replay,
+        })
     }
 }
 
@@ -160,6 +173,9 @@ pub(crate) struct TuiArgs {
     /// Record everything the screen shows to a new file, as asciicast v2
     #[arg(long, value_name = "FILE.cast")]
     pub(crate) record: Option<PathBuf>,
+    /// Play a recording of the screen, without an engine: space stops, arrows skip, q leaves
+    #[arg(long, value_name = "FILE.cast")]
+    pub(crate) replay: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -207,6 +223,25 @@ mod tests {
         check_record(&["podtui", "--record", "a", "tui"], Ok(Some("a")));
         check_record(&["podtui", "get", "pods"], Ok(None));
         check_record(&["podtui", "--record", "a", "get", "pods"], Err(()));
+    }
+
+    #[test]
+    fn a_replay_is_nothing_but_that() {
+        let replay = |line: &[&str]| {
+            let screen = Arguments::try_parse_from(line).unwrap().screen();
+            screen.map(|screen| screen.replay).map_err(|_| ())
+        };
+        assert_eq!(replay(&["podtui", "--replay", "a"]), Ok(Some("a".into())));
+        assert_eq!(
+            replay(&["podtui", "tui", "--replay", "a"]),
+            Ok(Some("a".into()))
+        );
+        assert_eq!(replay(&["podtui", "--replay", "a", "get", "pods"]), Err(()));
+        assert_eq!(
+            replay(&["podtui", "--replay", "a", "--record", "b"]),
+            Err(())
+        );
+        assert_eq!(replay(&["podtui", "--replay", "a", "--readonly"]), Err(()));
     }
 
     #[test]

@@ -271,6 +271,9 @@ pub(crate) struct EngineInfo {
     pub(crate) pods: usize,
     /// What this machine lacks, in words (same as `podtui doctor`, short form).
     pub(crate) notes: Vec<String>,
+    /// Processes and threads each pod may have; `None` = no limit. Engines before this field tell nothing.
+    #[serde(default)]
+    pub(crate) pod_pids_limit: Option<u64>,
 }
 
 /// Every operation a front end can ask for. Errors are [`ApiError`], whichever side of a socket they rose on.

@@ -330,6 +330,7 @@ impl EngineApi for FakeEngine {
             run_dir: PathBuf::from("/run"),
             cgroup: "v2".to_owned(),
             notes: Vec::new(),
+            pod_pids_limit: Some(4096),
         }
     }
 

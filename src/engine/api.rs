@@ -128,6 +128,8 @@ pub(crate) struct EngineStatus {
     pub(crate) cgroup: String,
     /// What works only in part on this machine.
     pub(crate) notes: Vec<String>,
+    /// Processes and threads each pod may have.
+    pub(crate) pod_pids_limit: Option<u64>,
 }
 
 /// What the clients of a running engine may ask of it beside reading and writing the store.

@@ -473,6 +473,8 @@ impl EngineApi for EngineHandle {
                 .cloned()
                 .chain(self.machine.board.notes())
                 .collect(),
+            pod_pids_limit: (self.machine.limits.pod_pids)
+                .and_then(|limit| u64::try_from(limit).ok()),
         }
     }
 

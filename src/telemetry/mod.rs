@@ -7,4 +7,4 @@
 mod panic;
 mod subscriber;
 
-pub(crate) use subscriber::start;
+pub(crate) use subscriber::{LOG_FILE, start};

@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::cast::{Cast, CastError};
 use super::editor::{Draft, Drafts, EditorEffect, EditorReply, OutsideEdit};
 use super::effect::{Effect, ExitChoice};
-use super::host::HostPrograms;
+use super::host::{HostPrograms, TerminalKeeper};
 use super::look::Look;
 use super::model::{Connection, Model, Session};
 use super::msg::{Msg, Reply, TtyNews};
@@ -34,7 +34,7 @@ use super::tasks::{
     expand_home, follow_kind, follow_logs, follow_personal, keep_drafts, keep_session, list_paths,
     poll_images, poll_metrics, poll_processes, read_excerpt, read_logs, read_manifest,
     read_personal, read_session, read_story, release_later, run_terminal, save_logs,
-    terminal_input, watch_signals,
+    terminal_input, watch_signals, work_on_images,
 };
 use super::term::SessionId;
 use super::terminal::{self, FrameBackend, TerminalGuard};
@@ -72,6 +72,7 @@ pub(crate) enum TuiError {
 pub(crate) async fn run(
     settings: TuiSettings,
     programs: Arc<dyn HostPrograms>,
+    keeper: Box<dyn TerminalKeeper>,
     client: impl Future<Output = Result<Arc<dyn Client>, String>> + Send + 'static,
 ) -> Result<ExitChoice, TuiError> {
     let mut model = initial_model(&settings, Clock::system().now(), TimeZone::system());
@@ -99,15 +100,16 @@ pub(crate) async fn run(
         .as_deref()
         .map(|path| Cast::create(path, Clock::system()))
         .transpose()?;
-    let _guard = TerminalGuard::take().map_err(TuiError::Terminal)?;
+    let guard = TerminalGuard::take(keeper).map_err(TuiError::Terminal)?;
+    let (suspending, taking) = (guard.hold(), guard.hold());
     let terminal = Terminal::new(FrameBackend::stdout(cast.clone())).map_err(TuiError::Terminal)?;
     let mut app = App::new(
         model,
         terminal,
         Clock::system(),
         Host {
-            suspend: terminal::suspend,
-            reenter: terminal::reenter,
+            suspend: Box::new(move || terminal::suspend(&suspending)),
+            reenter: Box::new(move || terminal::reenter(&taking)),
             write: terminal::write,
             programs,
             editor: editor_command(|name| std::env::var(name).ok()),
@@ -115,6 +117,7 @@ pub(crate) async fn run(
     );
     app.cast = cast;
     app.draw().map_err(TuiError::Terminal)?;
+    guard.watch();
     // The model counts on them: what it believes to be watched has to be.
     for effect in first_effects {
         app.start(effect);
@@ -182,6 +185,8 @@ pub(super) fn initial_model(settings: &TuiSettings, now: jiff::Timestamp, zone: 
         on_exit: settings.on_exit,
         is_readonly: settings.readonly,
         connection: Connection::Starting,
+        machine_notes: 0,
+        pids_limit: None,
     };
     let mut model = Model::new(session, look, settings.namespace.clone(), now);
     model.views.is_namespace_given = settings.namespace_is_given;
@@ -190,8 +195,8 @@ pub(super) fn initial_model(settings: &TuiSettings, now: jiff::Timestamp, zone: 
 
 /// What only the real terminal and the machine can do.
 pub(super) struct Host {
-    pub(super) suspend: fn() -> io::Result<()>,
-    pub(super) reenter: fn() -> io::Result<()>,
+    pub(super) suspend: Box<dyn Fn() -> io::Result<()>>,
+    pub(super) reenter: Box<dyn Fn() -> io::Result<()>>,
     /// Writes a whole sequence between two frames.
     pub(super) write: fn(&[u8]),
     pub(super) programs: Arc<dyn HostPrograms>,
@@ -360,9 +365,13 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
         for _ in 0..MAX_BURST {
             let Some(msg) = next else { break };
             let at = self.clock.now();
-            self.record.push(at, &msg);
+            let is_private = self.model.types_into_program(&msg);
+            self.record.push(at, &msg, is_private);
             if msg.is_from_user() {
                 self.pace.ask();
+            }
+            if let Some(cast) = &self.cast {
+                cast.message(&msg, is_private);
             }
             for effect in update(&mut self.model, msg) {
                 if let Some(choice) = self.start(effect) {
@@ -536,6 +545,10 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
                 }
                 self.redraw();
             }
+            Effect::Image(work) => {
+                self.reply_from(move |client| work_on_images(client, work));
+            }
+            Effect::Panic => panic!("the user has asked for a crash"),
             Effect::Exit(choice) => return Some(choice),
         }
         None

@@ -2,7 +2,9 @@
 //! <https://docs.asciinema.org/manual/asciicast/v2/>.
 //!
 //! What is recorded is what is drawn, frame by frame: text that has been made safe, and the few sequences of a
-//! frame. Nothing that is typed is in it but by its echo, and nothing that is copied to the clipboard.
+//! frame. Between them stand the keys and clicks (`i`), so that a report of a bug shows what was done, and in short
+//! what the screen was told (`p`, a code of ours that players skip). What is typed into the program of a terminal is
+//! not in it, for it may be a password, nor is the text of a paste, nor what is copied to the clipboard.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -14,11 +16,17 @@ use jiff::Timestamp;
 use ratatui::layout::Size;
 use serde_json::json;
 
+use super::msg::{Msg, TtyNews};
+use super::record::summary;
+use super::term::{key_text, mouse_text};
 use crate::base::Clock;
 
 /// The screen of its own on which podtui draws, without a cursor, as at the real start and end.
 const BEGIN: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
 const END: &str = "\x1b[?25h\x1b[?1049l";
+
+/// Code of an event of podtui's own: a message in short.
+pub(super) const MESSAGE: &str = "p";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CastError {
@@ -73,6 +81,28 @@ impl Cast {
     /// A frame as it went to a terminal of this size. A failure ends the recording, not the screen.
     pub(super) fn frame(&self, size: Size, bytes: &[u8]) {
         self.attempt(|state| state.frame(size, bytes));
+    }
+
+    /// What the screen is told, before it acts on it. A key for a program (`is_private`) leaves nothing.
+    pub(super) fn message(&self, msg: &Msg, is_private: bool) {
+        let (code, data) = match msg {
+            Msg::Key(_) if is_private => return,
+            Msg::Key(key) => ("i", key_text(*key)),
+            Msg::Mouse(event) => ("i", mouse_text(*event)),
+            // Sizes are events of the format; ticks and output say nothing that the frame does not.
+            Msg::Resize { .. } | Msg::Tick(_) => return,
+            Msg::Tty {
+                news: TtyNews::Output(_),
+                ..
+            } => return,
+            msg => (MESSAGE, Some(summary(msg))),
+        };
+        let Some(data) = data else { return };
+        self.attempt(|state| match state.size {
+            // The format wants its header first, and that wants the size.
+            None => Ok(()),
+            Some(_) => state.event(code, &data),
+        });
     }
 
     /// The last event; the recording ends.
@@ -196,6 +226,29 @@ mod tests {
         assert_eq!(
             std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777,
             0o600
+        );
+    }
+
+    #[test]
+    fn keys_are_recorded_but_those_for_programs() {
+        use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.cast");
+        let cast = Cast::create(&path, Clock::system()).unwrap();
+        let key = |letter| Msg::Key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE));
+        cast.message(&key('e'), false);
+        cast.frame(SMALL, b"one");
+        cast.message(&key('j'), false);
+        cast.message(&key('s'), true);
+        cast.message(&Msg::Paste("hunter2".to_owned()), false);
+        let found: Vec<(Value, Value)> = events(&path)[2..]
+            .iter()
+            .map(|event| (event[1].clone(), event[2].clone()))
+            .collect();
+        let expected = [("o", "one"), ("i", "j"), ("p", "paste of 7 bytes")];
+        assert_eq!(
+            found,
+            expected.map(|(code, data)| (json!(code), json!(data)))
         );
     }
 

@@ -95,6 +95,9 @@ pub(super) enum Effect {
     MouseMotion(bool),
     Redraw,
     Suspend,
+    Image(ImageWork),
+    /// A bug, on purpose.
+    Panic,
     /// Take the terminal again and draw everything.
     Reenter,
     Exit(ExitChoice),
@@ -110,11 +113,24 @@ impl Effect {
                 | Self::Delete { .. }
                 | Self::Restart { .. }
                 | Self::OpenTerminal(_)
+                | Self::Image(_)
                 | Self::SendTty { .. }
                 | Self::Editor(EditorEffect::Apply(_) | EditorEffect::External(_))
                 | Self::Exit(ExitChoice::Stop)
         )
     }
+}
+
+/// What is done to the images of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ImageWork {
+    Pull(String),
+    /// By name or ID; refused while a pod uses it.
+    Remove(String),
+    /// Unnamed ones that no pod uses, or all that no pod uses.
+    Prune {
+        all: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

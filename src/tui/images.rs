@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::columns::bytes;
-use super::overlay::{PickAction, PickItem};
+use super::overlay::{ImageChoice, PickAction, PickItem};
 use super::sanitize::plain;
 use crate::client::{ImagePull, ImageSummary};
 
@@ -31,9 +31,12 @@ pub(super) struct Step {
     pub(super) created_by: String,
 }
 
+/// Above names, and above size, layers and users.
+pub(super) const HEADING: (&str, &str) = ("IMAGE", " SIZE  LAYERS  USED BY");
+
 impl Images {
-    /// Pulls first, then images by name.
-    pub(super) fn items(&self) -> Vec<PickItem> {
+    /// Pulls first, then images by name, then what can be done beside.
+    pub(super) fn items(&self, is_readonly: bool) -> Vec<PickItem> {
         let pulls = self.pulls.iter().map(|pull| PickItem {
             key: short_name(&plain(&pull.image)),
             text: progress(pull),
@@ -46,7 +49,7 @@ impl Images {
             .map(|(index, image)| PickItem {
                 key: name_of(image),
                 text: format!(
-                    "{:>5}  {:>2} layers  {}",
+                    "{:>5}  {:>6}  {}",
                     bytes(image.size),
                     image.layers.len(),
                     users(image)
@@ -55,7 +58,25 @@ impl Images {
             })
             .collect();
         images.sort_by(|left, right| left.key.cmp(&right.key));
-        pulls.chain(images).collect()
+        let mut items: Vec<PickItem> = pulls.chain(images).collect();
+        if self.is_known && !is_readonly {
+            let more = |key: &str, text: &str, choice| PickItem {
+                key: key.to_owned(),
+                text: text.to_owned(),
+                action: PickAction::Images(choice),
+            };
+            items.push(more(
+                "+ pull",
+                "an image from a registry",
+                ImageChoice::PullNew,
+            ));
+            items.push(more(
+                "- prune",
+                "what no pod uses (asks)",
+                ImageChoice::Prune,
+            ));
+        }
+        items
     }
 
     pub(super) fn title(&self) -> String {
@@ -96,7 +117,7 @@ fn short_name(name: &str) -> String {
     rest.strip_prefix("library/").unwrap_or(rest).to_owned()
 }
 
-fn users(image: &ImageSummary) -> String {
+pub(super) fn users(image: &ImageSummary) -> String {
     let named: Vec<String> = image
         .used_by
         .iter()
@@ -287,16 +308,13 @@ mod tests {
             ..Images::default()
         };
         let lines: Vec<String> = images
-            .items()
+            .items(false)
             .iter()
             .map(|item| format!("{} {}", item.key, item.text.trim()))
             .collect();
         assert_eq!(
             lines,
-            [
-                "a:1 3.0Mi   2 layers  unused",
-                "b:1 3.0Mi   2 layers  n/a n/b +1"
-            ]
+            ["a:1 3.0Mi       2  unused", "b:1 3.0Mi       2  n/a n/b +1"]
         );
     }
 }

@@ -71,6 +71,28 @@ impl Tab {
     }
 }
 
+/// In which order processes are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ProcessOrder {
+    /// Children below their parents.
+    #[default]
+    Tree,
+    Cpu,
+    Memory,
+    Pid,
+}
+
+impl ProcessOrder {
+    pub(super) const fn words(self) -> Option<&'static str> {
+        match self {
+            Self::Tree => None,
+            Self::Cpu => Some("by cpu"),
+            Self::Memory => Some("by memory"),
+            Self::Pid => Some("by pid"),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Inspector {
     /// As last chosen; kinds that lack it show another.
@@ -90,6 +112,7 @@ pub(super) struct Inspector {
     pub(super) search: TextSearch,
     pub(super) processes: Processes,
     pub(super) procs_top: usize,
+    pub(super) procs_order: ProcessOrder,
     /// What the Metrics tab looks back at.
     pub(super) span: Span,
     pub(super) story: Story,
@@ -111,6 +134,7 @@ impl Inspector {
             search: TextSearch::default(),
             processes: Processes::default(),
             procs_top: 0,
+            procs_order: ProcessOrder::default(),
             span: Span::default(),
             story: Story::default(),
             story_only: false,

@@ -1,12 +1,15 @@
 //! Which key does what, as a table. Hints and help are made from the live table, so they cannot lie.
 //! `keys.toml` changes the table ([`Keymap::from_file`]).
 
+mod cmds;
 mod file;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+pub(super) use cmds::{EditorCmd, InputCmd, ReplayCmd};
+
 use super::columns::ColumnId;
-use super::inspector::Tab;
+use super::inspector::{ProcessOrder, Tab};
 use super::term::Motion;
 
 /// Everything a person can ask of the screen outside a line of input.
@@ -61,6 +64,7 @@ pub(super) enum Cmd {
     FaultsOnly,
     Attention,
     Span,
+    Processes(ProcessOrder),
     Story,
     Excerpt,
     Mark,
@@ -73,6 +77,9 @@ pub(super) enum Cmd {
     Attach,
     Log(LogCmd),
     Terminal(TermCmd),
+    Replay(ReplayCmd),
+    Editor(EditorCmd),
+    Input(InputCmd),
 }
 
 /// What the log pane can do beside moving.
@@ -216,6 +223,10 @@ impl Cmd {
             // The name it had when it only went to the next one; files of users know it.
             Self::Attention => "next-problem",
             Self::Span => "span",
+            Self::Processes(ProcessOrder::Tree) => "processes-tree",
+            Self::Processes(ProcessOrder::Cpu) => "processes-by-cpu",
+            Self::Processes(ProcessOrder::Memory) => "processes-by-memory",
+            Self::Processes(ProcessOrder::Pid) => "processes-by-pid",
             Self::Story => "story",
             Self::Excerpt => "log-excerpt",
             Self::Mark => "mark",
@@ -228,6 +239,9 @@ impl Cmd {
             Self::Attach => "attach",
             Self::Log(cmd) => cmd.name(),
             Self::Terminal(cmd) => cmd.name(),
+            Self::Replay(cmd) => cmd.name(),
+            Self::Editor(cmd) => cmd.name(),
+            Self::Input(cmd) => cmd.name(),
         };
         fixed.to_owned()
     }
@@ -243,6 +257,8 @@ pub(super) enum Place {
     Metrics,
     /// The tabs Spec and Describe.
     Text,
+    /// The processes of a pod.
+    Procs,
     /// A terminal whose program gets the keys.
     Terminal,
     /// Behind the chord key of a terminal.
@@ -251,27 +267,48 @@ pub(super) enum Place {
     Scroll,
     /// A terminal whose program has ended.
     Ended,
+    /// A recording that is played (`--replay`).
+    Replay,
+    /// The text of the editor.
+    Editor,
+    /// The difference that is about to be applied.
+    Review,
+    /// Lines of input, lists to choose from, questions.
+    Input,
 }
 
 impl Place {
     /// Bindings for anywhere hold here too.
     const fn inherits(self) -> bool {
-        !matches!(self, Self::Terminal | Self::Chord | Self::Ended)
+        !matches!(
+            self,
+            Self::Terminal | Self::Chord | Self::Ended | Self::Replay | Self::Editor | Self::Input
+        )
+    }
+
+    /// Characters are typed here, so they cannot be commands.
+    const fn takes_text(self) -> bool {
+        matches!(self, Self::Editor | Self::Input)
     }
 }
 
 impl Place {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 15] = [
         Self::Anywhere,
         Self::List,
         Self::Logs,
         Self::Events,
         Self::Metrics,
         Self::Text,
+        Self::Procs,
         Self::Terminal,
         Self::Chord,
         Self::Scroll,
         Self::Ended,
+        Self::Replay,
+        Self::Editor,
+        Self::Review,
+        Self::Input,
     ];
 
     /// Its table in `keys.toml`.
@@ -283,10 +320,15 @@ impl Place {
             Self::Events => "events",
             Self::Metrics => "metrics",
             Self::Text => "text",
+            Self::Procs => "procs",
             Self::Terminal => "terminal",
             Self::Chord => "chord",
             Self::Scroll => "scroll",
             Self::Ended => "ended",
+            Self::Replay => "replay",
+            Self::Editor => "editor",
+            Self::Review => "review",
+            Self::Input => "input",
         }
     }
 }
@@ -318,6 +360,12 @@ impl Key {
 
     pub(super) fn of(event: KeyEvent) -> Self {
         Self::new(event.code, event.modifiers)
+    }
+
+    /// Typed where text is taken.
+    fn is_text(self) -> bool {
+        let chord = KeyModifiers::CONTROL | KeyModifiers::ALT;
+        matches!(self.code, KeyCode::Char(_)) && !self.modifiers.intersects(chord)
     }
 
     /// `ctrl-u`, `shift-tab`, `enter`, `j`.
@@ -457,6 +505,10 @@ const TABLE: &[Row] = &[
     (Cmd::PreviousMatch, Place::Text, "N", None, "line with a match before"),
     (Cmd::Filter, Place::Anywhere, "/", None, "search, where there is something to search in"),
     (Cmd::Span, Place::Metrics, "t", Some("span"), "look back five minutes, or an hour"),
+    (Cmd::Processes(ProcessOrder::Cpu), Place::Procs, "C", Some("by cpu"), "processes that use most CPU first"),
+    (Cmd::Processes(ProcessOrder::Memory), Place::Procs, "M", Some("by memory"), "processes that use most memory first"),
+    (Cmd::Processes(ProcessOrder::Pid), Place::Procs, "P", Some("by pid"), "processes by their numbers"),
+    (Cmd::Processes(ProcessOrder::Tree), Place::Procs, "t", Some("tree"), "children below their parents"),
     (Cmd::Attention, Place::Anywhere, "!", Some("attention"), "pods in trouble, newest first; again: the next one"),
     (Cmd::FaultsOnly, Place::List, "f", Some("faults"), "only objects in trouble, or all"),
     (Cmd::Mark, Place::List, "space", Some("mark"), "mark the object, for actions on several"),
@@ -533,6 +585,57 @@ const TABLE: &[Row] = &[
     (Cmd::Terminal(TermCmd::Walk(Motion::LineStart)), Place::Scroll, "0", None, "start of the line"),
     (Cmd::Terminal(TermCmd::Walk(Motion::LineEnd)), Place::Scroll, "$", None, "end of the line"),
     (Cmd::Back, Place::Scroll, "esc q i enter", Some("back"), "back to the program"),
+    (Cmd::Editor(EditorCmd::Review), Place::Editor, "ctrl-s", Some("review and apply"), "review the difference, then apply"),
+    (Cmd::Editor(EditorCmd::Leave), Place::Editor, "esc", Some("leave"), "back; asks before anything is lost"),
+    (Cmd::Editor(EditorCmd::Help), Place::Editor, "f1", Some("help"), "this help"),
+    (Cmd::Editor(EditorCmd::Complete), Place::Editor, "ctrl-space", Some("complete"), "complete here"),
+    (Cmd::Editor(EditorCmd::NextProblem), Place::Editor, "ctrl-n", Some("next problem"), "next problem"),
+    (Cmd::Editor(EditorCmd::PreviousProblem), Place::Editor, "ctrl-p", None, "problem before"),
+    (Cmd::Editor(EditorCmd::External), Place::Editor, "ctrl-o", Some("$EDITOR"), "go on in $EDITOR"),
+    (Cmd::Editor(EditorCmd::Undo), Place::Editor, "ctrl-z", Some("undo"), "undo"),
+    (Cmd::Editor(EditorCmd::Redo), Place::Editor, "ctrl-y", None, "redo"),
+    (Cmd::Editor(EditorCmd::Indent), Place::Editor, "tab", None, "take a completion, or indent"),
+    (Cmd::Editor(EditorCmd::Outdent), Place::Editor, "shift-tab", None, "a step of indentation back"),
+    (Cmd::Editor(EditorCmd::Copy), Place::Editor, "ctrl-c", None, "copy the selection; without one: leave"),
+    (Cmd::Editor(EditorCmd::Cut), Place::Editor, "ctrl-x", None, "cut the selection; without one: the line"),
+    (Cmd::Editor(EditorCmd::Paste), Place::Editor, "ctrl-v", None, "paste what was copied or cut here"),
+    (Cmd::Editor(EditorCmd::DeleteToEnd), Place::Editor, "ctrl-k", None, "delete to the end of the line"),
+    (Cmd::Editor(EditorCmd::DeleteToStart), Place::Editor, "ctrl-u", None, "delete to the begin of the line"),
+    (Cmd::Editor(EditorCmd::DeleteWord), Place::Editor, "ctrl-w", None, "delete the word before"),
+    (Cmd::Editor(EditorCmd::LineStart), Place::Editor, "ctrl-a", None, "begin of the line (home, too)"),
+    (Cmd::Editor(EditorCmd::LineEnd), Place::Editor, "ctrl-e", None, "end of the line (end, too)"),
+    (Cmd::Redraw, Place::Editor, "ctrl-l f5", None, "draw the whole screen again"),
+    (Cmd::Editor(EditorCmd::Accept), Place::Review, "enter", Some("apply"), "apply; what cannot be changed is recreated (asks)"),
+    (Cmd::Back, Place::Review, "esc q ctrl-c", Some("back to the text"), "back to the text"),
+    (Cmd::PageDown, Place::Review, "space pgdn ctrl-f", None, "page down"),
+    (Cmd::Input(InputCmd::Submit), Place::Input, "enter", Some("go"), "do it, choose it, answer"),
+    (Cmd::Input(InputCmd::Next), Place::Input, "tab down", Some("next"), "next completion, item or answer"),
+    (Cmd::Input(InputCmd::Previous), Place::Input, "shift-tab up", None, "completion, item or answer before"),
+    (Cmd::Input(InputCmd::Cancel), Place::Input, "esc ctrl-c", Some("cancel"), "leave it, one level"),
+    (Cmd::Input(InputCmd::PageUp), Place::Input, "pgup", None, "page up"),
+    (Cmd::Input(InputCmd::PageDown), Place::Input, "pgdn", None, "page down"),
+    (Cmd::Input(InputCmd::LineStart), Place::Input, "ctrl-a home", None, "begin of the line"),
+    (Cmd::Input(InputCmd::LineEnd), Place::Input, "ctrl-e end", None, "end of the line"),
+    (Cmd::Input(InputCmd::DeleteToStart), Place::Input, "ctrl-u", None, "delete to the begin of the line"),
+    (Cmd::Input(InputCmd::DeleteToEnd), Place::Input, "ctrl-k", None, "delete to the end of the line"),
+    (Cmd::Input(InputCmd::DeleteWord), Place::Input, "ctrl-w alt-backspace", None, "delete the word before"),
+    (Cmd::Replay(ReplayCmd::Pause), Place::Replay, "space", Some("pause"), "stop, or go on; at the end: again"),
+    (Cmd::Replay(ReplayCmd::Quit), Place::Replay, "q esc ctrl-c", Some("quit"), "leave the recording"),
+    (Cmd::Replay(ReplayCmd::NextKey), Place::Replay, "n", Some("next key"), "to what the next key of the recording did"),
+    (Cmd::Replay(ReplayCmd::Skip(5)), Place::Replay, "right", Some("5 s on"), "five seconds on"),
+    (Cmd::Replay(ReplayCmd::Skip(-5)), Place::Replay, "left", Some("back"), "five seconds back"),
+    (Cmd::Replay(ReplayCmd::Faster), Place::Replay, "+ =", Some("faster"), "twice as fast, up to 32 times"),
+    (Cmd::Replay(ReplayCmd::Slower), Place::Replay, "- _", Some("slower"), "half as fast, down to an eighth"),
+    (Cmd::Replay(ReplayCmd::Messages), Place::Replay, "m", Some("messages"), "what podtui was told, in short, or not"),
+    (Cmd::Replay(ReplayCmd::Step), Place::Replay, ".", None, "stop, and show the next frame"),
+    (Cmd::Replay(ReplayCmd::Skip(60)), Place::Replay, "up", None, "a minute on"),
+    (Cmd::Replay(ReplayCmd::Skip(-60)), Place::Replay, "down", None, "a minute back"),
+    (Cmd::Replay(ReplayCmd::Start), Place::Replay, "g home", None, "to the begin"),
+    (Cmd::Replay(ReplayCmd::End), Place::Replay, "G end", None, "to the end"),
+    (Cmd::Replay(ReplayCmd::Pan(-8, 0)), Place::Replay, "h", None, "to the left of a screen that is larger than this one"),
+    (Cmd::Replay(ReplayCmd::Pan(8, 0)), Place::Replay, "l", None, "to its right"),
+    (Cmd::Replay(ReplayCmd::Pan(0, -4)), Place::Replay, "k", None, "up in it"),
+    (Cmd::Replay(ReplayCmd::Pan(0, 4)), Place::Replay, "j", None, "down in it"),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -575,6 +678,12 @@ impl Keymap {
     pub(super) fn key_of(&self, place: Place, cmd: Cmd) -> Option<Key> {
         let mut live = self.live(place).filter(|binding| binding.cmd == cmd);
         live.find_map(|binding| binding.keys.first().copied())
+    }
+
+    /// That key as a text; a question mark where there is none.
+    pub(super) fn key_text(&self, place: Place, cmd: Cmd) -> String {
+        self.key_of(place, cmd)
+            .map_or_else(|| "?".to_owned(), |key| key.to_string())
     }
 
     /// `d detach`: first keys and hints of one place alone.

@@ -3,6 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use unicode_width::UnicodeWidthStr;
 
+use super::keymap::InputCmd;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LineEdit {
     text: String,
@@ -38,24 +40,36 @@ impl LineEdit {
         self.cursor += text.len();
     }
 
-    /// True when the key was one of editing.
+    /// True when the command was one of editing.
+    pub(super) fn run(&mut self, cmd: InputCmd) -> bool {
+        match cmd {
+            InputCmd::LineStart => self.cursor = 0,
+            InputCmd::LineEnd => self.cursor = self.text.len(),
+            InputCmd::DeleteToStart => {
+                self.text.drain(..self.cursor);
+                self.cursor = 0;
+            }
+            InputCmd::DeleteToEnd => self.text.truncate(self.cursor),
+            InputCmd::DeleteWord => self.delete_to(self.word_start()),
+            InputCmd::Submit
+            | InputCmd::Cancel
+            | InputCmd::Next
+            | InputCmd::Previous
+            | InputCmd::PageUp
+            | InputCmd::PageDown => return false,
+        }
+        true
+    }
+
+    /// True when the key was one of editing that is no command: characters, arrows, backspace.
     pub(super) fn key(&mut self, key: KeyEvent) -> bool {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
         match key.code {
-            KeyCode::Char('a') if control => self.cursor = 0,
-            KeyCode::Char('e') if control => self.cursor = self.text.len(),
-            KeyCode::Char('u') if control => {
-                self.text.drain(..self.cursor);
-                self.cursor = 0;
-            }
-            KeyCode::Char('k') if control => self.text.truncate(self.cursor),
-            KeyCode::Char('w') if control => self.delete_to(self.word_start()),
             KeyCode::Char('h') if control => self.delete_to(self.left()),
             KeyCode::Char(character) if !control && !alt => {
                 self.insert(character.encode_utf8(&mut [0; 4]));
             }
-            KeyCode::Backspace if alt => self.delete_to(self.word_start()),
             KeyCode::Backspace => self.delete_to(self.left()),
             KeyCode::Delete => {
                 let right = self.right();
@@ -63,8 +77,6 @@ impl LineEdit {
             }
             KeyCode::Left => self.cursor = self.left(),
             KeyCode::Right => self.cursor = self.right(),
-            KeyCode::Home => self.cursor = 0,
-            KeyCode::End => self.cursor = self.text.len(),
             _ => return false,
         }
         true
@@ -99,13 +111,18 @@ impl LineEdit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::keymap::{Cmd, Key, Keymap, Place};
     use crate::tui::testing::parse_keys;
 
     #[track_caller]
     fn check(start: &str, keys: &str, text: &str, column: usize) {
         let mut line = LineEdit::new(start);
+        let keymap = Keymap::default();
         for key in parse_keys(keys) {
-            line.key(key);
+            match keymap.command(Place::Input, Key::of(key)) {
+                Some(Cmd::Input(cmd)) => line.run(cmd),
+                _ => line.key(key),
+            };
         }
         assert_eq!((line.text(), line.cursor_column()), (text, column));
     }

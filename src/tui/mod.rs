@@ -17,7 +17,7 @@
 //! * Processes of a pod are read only while their tab is on the screen; the story of its containers when its tab
 //!   is, and again after something happened ([`data`], `update::sync`). [`attention`] is the queue of pods in
 //!   trouble, [`alerts`] calls for attention outside of the screen.
-//! * [`cast`] records what is drawn, [`screenshot`] writes it down once, [`record`] keeps what happened in short.
+//! * [`cast`] records what is drawn, [`replay`] plays that, [`screenshot`] writes it down once, [`record`] keeps what happened in short.
 //! * [`editor`] is the Spec editor: text, diagnostics, completion, review, apply and undo.
 //!
 //! The first frame is drawn before the engine is asked anything: the client arrives later, through a future.
@@ -53,6 +53,7 @@ mod pace;
 mod panes;
 mod personal;
 mod record;
+mod replay;
 mod sanitize;
 mod screenshot;
 mod settings;
@@ -70,5 +71,7 @@ mod views;
 
 pub(crate) use app::run;
 pub(crate) use effect::ExitChoice;
-pub(crate) use host::HostPrograms;
+pub(crate) use host::{HostPrograms, TerminalKeeper};
+pub(crate) use replay::replay;
 pub(crate) use settings::TuiSettings;
+pub(crate) use terminal::GIVE_BACK;

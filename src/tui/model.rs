@@ -10,11 +10,12 @@ use super::deletions::Deletions;
 use super::editor::{Editing, Stage};
 use super::images::Images;
 use super::inspector::{Inspector, Tab};
-use super::keymap::{Keymap, Place};
+use super::keymap::{Key, Keymap, Place};
 use super::layout::{Areas, Divider, MANY_ROWS, Shares, Split, areas};
 use super::list::List;
 use super::logs::{LogPane, wrapped};
 use super::look::Look;
+use super::msg::Msg;
 use super::notices::{Level, Notices};
 use super::overlay::{Focus, Mode, Overlay};
 use super::personal::PersonalFiles;
@@ -61,6 +62,10 @@ pub(super) struct Session {
     /// Nothing may be changed from this screen.
     pub(super) is_readonly: bool,
     pub(super) connection: Connection,
+    /// What the engine has said of this machine at the start, in `:messages`.
+    pub(super) machine_notes: usize,
+    /// Processes and threads a pod may have; `None` = no limit, or not told.
+    pub(super) pids_limit: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,7 +235,7 @@ impl Model {
             (Focus::Inspector, Tab::Events) => Place::Events,
             (Focus::Inspector, Tab::Metrics) => Place::Metrics,
             (Focus::Inspector, Tab::Spec | Tab::Describe) => Place::Text,
-            (Focus::Inspector, Tab::Procs) => Place::Anywhere,
+            (Focus::Inspector, Tab::Procs) => Place::Procs,
             (Focus::Terminal, _) => self.terminal_place(),
         }
     }
@@ -243,6 +248,19 @@ impl Model {
             Some(session) if !session.is_alive() => Place::Ended,
             Some(_) => Place::Terminal,
         }
+    }
+
+    /// A key that goes to the program of a terminal: what it is, is nobody's business but the program's.
+    pub(super) fn types_into_program(&self, msg: &Msg) -> bool {
+        let Msg::Key(key) = msg else {
+            return false;
+        };
+        let is_open = self.overlays.is_empty() && self.place() == Place::Terminal;
+        is_open
+            && self
+                .keymap
+                .command(Place::Terminal, Key::of(*key))
+                .is_none()
     }
 
     pub(super) fn mode(&self) -> Mode {

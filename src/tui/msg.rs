@@ -162,6 +162,8 @@ pub(super) enum Reply {
         container: String,
         lines: Result<Vec<String>, String>,
     },
+    /// What was done to images in words, or why it was not.
+    Images(Result<String, String>),
     /// A file was written, or was not.
     Saved(String, Result<(), String>),
     /// Lines of logs were written to a file, or were not.

@@ -56,6 +56,8 @@ pub(super) enum PromptKind {
     RunLine,
     /// A name for the view.
     SaveView,
+    /// The name of an image.
+    PullImage,
 }
 
 impl PromptKind {
@@ -69,6 +71,7 @@ impl PromptKind {
             Self::EditPath => "edit a copy of file: ",
             Self::RunLine => "docker run line: ",
             Self::SaveView => "name of this view: ",
+            Self::PullImage => "pull image: ",
         }
     }
 
@@ -84,6 +87,7 @@ impl PromptKind {
             Self::EditPath => "tab complete  enter open  esc cancel",
             Self::RunLine => "enter convert  esc cancel",
             Self::SaveView => "tab complete  enter save  esc cancel",
+            Self::PullImage => "enter pull  esc cancel",
         }
     }
 }
@@ -134,6 +138,8 @@ pub(super) struct Picker {
     /// Index among the items that match.
     pub(super) selected: usize,
     pub(super) feed: Feed,
+    /// Titles of the columns: above the keys and above the texts of the items.
+    pub(super) heading: Option<(&'static str, &'static str)>,
 }
 
 /// Where the items of a picker come from.
@@ -144,6 +150,8 @@ pub(super) enum Feed {
     Fixed,
     /// The images of the machine; they change while the picker is open.
     Images,
+    /// What can be done with the image of this ID.
+    Image(String),
     /// The layers of the image with this ID.
     Layers(String),
 }
@@ -169,10 +177,22 @@ pub(super) enum PickAction {
     Restart(usize),
     Copy(Copied),
     Image(usize),
+    /// With the image of the picker, or with all.
+    Images(ImageChoice),
     Pull,
     Layer(usize),
     /// Show or hide it.
     Column(super::columns::ColumnId),
+}
+
+/// What the list of images offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ImageChoice {
+    Layers,
+    PullAgain,
+    Remove,
+    PullNew,
+    Prune,
 }
 
 /// What a new object begins with.
@@ -192,6 +212,7 @@ impl Picker {
             items,
             selected: 0,
             feed: Feed::Fixed,
+            heading: None,
         }
     }
 
@@ -257,6 +278,7 @@ pub(super) enum AnswerAction {
         deletes: bool,
     },
     Restart(super::update::Restart),
+    Image(super::effect::ImageWork),
     Exit(super::effect::ExitChoice),
     Editor(super::editor::EditorAnswer),
 }

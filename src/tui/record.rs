@@ -1,5 +1,5 @@
-//! The last messages in short, for bug reports. Contents of objects and logs are not in it, so secrets are
-//! not either.
+//! The last messages in short, for bug reports. Contents of objects and logs and what is typed into programs are
+//! not in it, so secrets are not either.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -18,11 +18,16 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn push(&mut self, at: Timestamp, msg: &Msg) {
+    /// `is_private`: keys go to a program, which may ask for a password.
+    pub(super) fn push(&mut self, at: Timestamp, msg: &Msg, is_private: bool) {
         if self.kept.len() == KEPT {
             self.kept.pop_front();
         }
-        self.kept.push_back((at, summary(msg)));
+        let text = match msg {
+            Msg::Key(_) if is_private => "a key for the program in the terminal".to_owned(),
+            msg => summary(msg),
+        };
+        self.kept.push_back((at, text));
     }
 
     pub(super) fn text(&self) -> String {
@@ -34,7 +39,8 @@ impl Record {
     }
 }
 
-fn summary(msg: &Msg) -> String {
+/// Must not be asked about keys that are private.
+pub(super) fn summary(msg: &Msg) -> String {
     match msg {
         Msg::Key(key) => format!("key {}", super::keymap::Key::of(*key)),
         Msg::Mouse(event) => format!("mouse {:?} {},{}", event.kind, event.column, event.row),
@@ -143,6 +149,7 @@ fn summary(msg: &Msg) -> String {
                     lines.as_ref().map(Vec::len)
                 )
             }
+            Reply::Images(result) => format!("images: {result:?}"),
             Reply::Saved(path, result) => format!("saved {path}: {result:?}"),
         },
     }

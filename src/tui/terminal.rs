@@ -1,17 +1,16 @@
 //! The terminal of the user: taken over at the start, given back whatever happens.
 
 use std::io::{self, IsTerminal, Stdout, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{self, ThreadId};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use crossterm::event::{
-    DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange,
-};
+use crossterm::event::{EnableBracketedPaste, EnableFocusChange};
 use crossterm::style::Print;
 use crossterm::terminal::{
-    Clear, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    EnterAlternateScreen, disable_raw_mode, enable_raw_mode, is_raw_mode_enabled,
 };
 use crossterm::{cursor, execute};
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
@@ -20,6 +19,7 @@ use ratatui::layout::{Position, Size};
 
 use super::alerts::Alert;
 use super::cast::Cast;
+use super::host::TerminalKeeper;
 use super::term::CursorShape;
 
 /// Synchronised output (DEC private mode 2026): the terminal shows the frame as a whole. Terminals without
@@ -30,32 +30,87 @@ const END_FRAME: &[u8] = b"\x1b[?2026l";
 /// Buttons, drags and the wheel with SGR coordinates, but not every motion (mode 1003): that would wake the
 /// screen up for nothing. Motion is on only while a program in the focused terminal wants it.
 const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1002h\x1b[?1006h";
+
 const MOUSE_OFF: &str = "\x1b[?1003l\x1b[?1006l\x1b[?1002l\x1b[?1000l";
 
 /// DECSCUSR: the cursor as the user has set it.
 const DEFAULT_CURSOR: &str = "\x1b[0 q";
 
+/// Everything the screen has switched on, off again, and the screen that was there before. A program of a terminal
+/// pane cannot switch on more: its sequences end in the emulator, those of the keyboard protocol of kitty too.
+///
+/// tmux 3.3 leaves what stands at the cursor on the normal screen when the window was resized meanwhile, so the
+/// alternate one is cleared first.
+pub(crate) const GIVE_BACK: &str = concat!(
+    "\x1b[?2026l\x1b[?1004l\x1b[?2004l",
+    // Mode 1003 last would leave 1002 on: of these modes xterm keeps only the last.
+    "\x1b[?1003l\x1b[?1006l\x1b[?1002l\x1b[?1000l",
+    "\x1b[0m\x1b[0 q\x1b[1;1H\x1b[J\x1b[?1049l\x1b[?25h",
+);
+
+/// What has to know when the terminal is taken and given back.
+#[derive(Clone)]
+pub(super) struct Hold {
+    keeper: Arc<Mutex<Box<dyn TerminalKeeper>>>,
+    /// To give it back twice would clear what has been written since, such as the message of a panic.
+    is_taken: Arc<AtomicBool>,
+}
+
+impl Hold {
+    fn tell(&self, news: impl FnOnce(&mut dyn TerminalKeeper)) {
+        // Not waited for: a panic may have come while it was held.
+        match self.keeper.try_lock() {
+            Ok(mut keeper) => news(keeper.as_mut()),
+            Err(TryLockError::Poisoned(keeper)) => news(keeper.into_inner().as_mut()),
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+}
+
 /// Holds the terminal; dropping it gives the terminal back.
-pub(super) struct TerminalGuard(());
+pub(super) struct TerminalGuard(Hold);
 
 impl TerminalGuard {
-    pub(super) fn take() -> io::Result<Self> {
+    pub(super) fn take(keeper: Box<dyn TerminalKeeper>) -> io::Result<Self> {
         if !io::stdout().is_terminal() {
             return Err(io::Error::other("standard output is not a terminal"));
         }
-        restore_on_panic(thread::current().id());
-        enter()?;
-        Ok(Self(()))
+        let hold = Hold {
+            keeper: Arc::new(Mutex::new(keeper)),
+            is_taken: Arc::default(),
+        };
+        restore_on_panic(thread::current().id(), hold.clone());
+        enter(&hold)?;
+        Ok(Self(hold))
+    }
+
+    pub(super) fn hold(&self) -> Hold {
+        self.0.clone()
+    }
+
+    /// Starts what gives the terminal back when this process is killed. Without it a killed screen leaves its terminal
+    /// as it was; that is no reason to have no screen.
+    pub(super) fn watch(&self) {
+        self.0.tell(|keeper| {
+            if let Err(error) = keeper.watch() {
+                tracing::warn!(%error, "nothing gives the terminal back if podtui is killed");
+            }
+        });
     }
 }
 
 impl Drop for TerminalGuard {
     fn drop(&mut self) {
-        leave();
+        leave(&self.0);
     }
 }
 
-fn enter() -> io::Result<()> {
+fn enter(hold: &Hold) -> io::Result<()> {
+    // A shell that has the terminal in between may set it as the screen had left it; what counts is the first state.
+    if !is_raw_mode_enabled()? {
+        hold.tell(|keeper| keeper.take());
+    }
+    hold.is_taken.store(true, Ordering::Relaxed);
     enable_raw_mode()?;
     execute!(
         io::stdout(),
@@ -68,35 +123,28 @@ fn enter() -> io::Result<()> {
 }
 
 /// Errors are of no use here: the terminal may be gone.
-pub(super) fn leave() {
+fn leave(hold: &Hold) {
+    if !hold.is_taken.swap(false, Ordering::Relaxed) {
+        return;
+    }
     let mut out = io::stdout();
-    let _ = out.write_all(END_FRAME);
-    let _ = execute!(
-        out,
-        DisableFocusChange,
-        DisableBracketedPaste,
-        Print(MOUSE_OFF),
-        Print(DEFAULT_CURSOR),
-        // tmux 3.3 leaves what stands here on the normal screen when the window was resized meanwhile.
-        cursor::MoveTo(0, 0),
-        Clear(crossterm::terminal::ClearType::FromCursorDown),
-        LeaveAlternateScreen,
-        cursor::Show
-    );
+    let _ = out.write_all(GIVE_BACK.as_bytes());
+    let _ = out.flush();
     let _ = disable_raw_mode();
+    hold.tell(|keeper| keeper.give());
 }
 
 /// Takes the terminal again after somebody else had it (a shell, after SIGSTOP and SIGCONT).
-pub(super) fn reenter() -> io::Result<()> {
-    enter()
+pub(super) fn reenter(hold: &Hold) -> io::Result<()> {
+    enter(hold)
 }
 
 /// Gives the terminal back, stops this process as ctrl-z would, and takes the terminal again when it is
 /// continued. Pods go on: their shims are processes of their own.
-pub(super) fn suspend() -> io::Result<()> {
-    leave();
+pub(super) fn suspend(hold: &Hold) -> io::Result<()> {
+    leave(hold);
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
-    enter()
+    enter(hold)
 }
 
 /// Writes a sequence of our own. Errors show when the next frame is drawn.
@@ -151,11 +199,11 @@ pub(super) const fn cursor_sequence(shape: CursorShape) -> &'static [u8] {
 
 /// A panic of the screen's own thread restores the terminal before the message is printed. A panic of
 /// another thread must not write over the screen: it goes to the log.
-fn restore_on_panic(screen: ThreadId) {
+fn restore_on_panic(screen: ThreadId, hold: Hold) {
     let next = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if thread::current().id() == screen {
-            leave();
+            leave(&hold);
             next(panic);
         } else {
             tracing::error!(%panic, "a task panicked");

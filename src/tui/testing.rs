@@ -224,6 +224,7 @@ pub(super) fn engine_info() -> EngineInfo {
         cgroup: "v2".to_owned(),
         pods: 0,
         notes: Vec::new(),
+        pod_pids_limit: None,
     }
 }
 

@@ -5,6 +5,7 @@ mod app;
 mod behaviour;
 mod hostile;
 mod inspector;
+mod keys;
 mod log_files;
 mod logs;
 mod newcomer;

@@ -103,14 +103,9 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
             for note in &info.notes {
                 model.note(note);
             }
-            // What the start has told already (a file put aside, a filter that came back) matters more.
-            let is_told = model.notices.current(model.now).is_some();
-            match info.notes.len() {
-                _ if is_told => {}
-                0 => {}
-                1 => model.say("1 note about this machine: see :messages"),
-                count => model.say(format!("{count} notes about this machine: see :messages")),
-            }
+            // That there are some stands in the header: the row of hints is what a newcomer looks at now.
+            model.session.machine_notes = info.notes.len();
+            model.session.pids_limit = info.pod_pids_limit;
             model.session.connection = Connection::Up {
                 owns_engine: info.pid == std::process::id(),
             };
@@ -157,6 +152,7 @@ fn handle(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Story(target, told) => {
             model.inspector.story.update(&target, told);
+            model.inspector.logs.events_are_known = false;
         }
         // Usage is then shown as `-`; a cause worth telling shows in the watches as well.
         Msg::Metrics(Err(_)) => model.metrics.update(Vec::new()),

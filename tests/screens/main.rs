@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 #[macro_use]
 mod support;
+mod endings;
 mod outside;
 mod terminals;
 

@@ -233,6 +233,7 @@ impl Client for Local {
             cgroup: status.cgroup,
             pods: pods.len(),
             notes: status.notes,
+            pod_pids_limit: status.pod_pids_limit,
         })
     }
 

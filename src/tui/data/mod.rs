@@ -11,7 +11,9 @@ mod processes;
 mod story;
 
 pub(super) use collection::{Change, Collections, Health, Liveness, Row, RowEvent};
+#[cfg(test)]
+pub(super) use facts::End;
 pub(super) use facts::{ContainerFacts, PodFacts};
 pub(super) use metrics::{Metrics, Sample, Span, Usage};
 pub(super) use processes::{ProcessRow, Processes};
-pub(super) use story::{Chapter, Story, container_of};
+pub(super) use story::{Chapter, Story, container_of, memory_words, victim_words};

@@ -59,6 +59,12 @@ impl Story {
         true
     }
 
+    /// What is known of this pod, oldest first.
+    pub(in crate::tui) fn incidents_of(&self, target: &Target) -> &[Incident] {
+        let is_it = self.target.as_ref() == Some(target);
+        if is_it { &self.incidents } else { &[] }
+    }
+
     /// The story with the failed probes that its events tell, newest first.
     pub(in crate::tui) fn chapters<'a>(
         &self,
@@ -104,15 +110,15 @@ fn chapter(incident: &Incident) -> Chapter {
     }
     details.extend(incident.cause.as_deref().map(plain));
     if incident.oom_kills > 0 {
-        details.push(memory(incident));
-        details.push(victim(incident));
+        details.push(memory_words(incident));
+        details.push(victim_words(incident));
     }
     let message = incident.message.as_deref().map(plain).unwrap_or_default();
     if !message.is_empty() {
         details.push(message);
     }
     if incident.oom_kills == 0 && incident.memory_peak > 0 {
-        details.push(memory(incident));
+        details.push(memory_words(incident));
     }
     Chapter {
         at: incident.at,
@@ -146,7 +152,7 @@ fn bytes(bytes: u64) -> String {
 }
 
 /// `memory peak 511.9Mi of 512Mi`.
-fn memory(incident: &Incident) -> String {
+pub(in crate::tui) fn memory_words(incident: &Incident) -> String {
     let limit = incident
         .memory_limit
         .and_then(|limit| u64::try_from(limit).ok());
@@ -158,7 +164,8 @@ fn memory(incident: &Incident) -> String {
     }
 }
 
-fn victim(incident: &Incident) -> String {
+/// `killed: child stress, pid 4711`.
+pub(in crate::tui) fn victim_words(incident: &Incident) -> String {
     match &incident.victim {
         Some(victim) if victim.is_main => format!("killed: main process, pid {}", victim.pid),
         Some(victim) => format!("killed: child {}, pid {}", plain(&victim.name), victim.pid),

@@ -3,6 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_textarea::{CursorMove, TextArea};
 
+use crate::tui::keymap::EditorCmd;
+
 /// One step of indentation.
 const INDENT: usize = 2;
 const UNDO_STEPS: usize = 1000;
@@ -87,6 +89,50 @@ impl Buffer {
         self.area.move_cursor(CursorMove::Top);
     }
 
+    /// The commands that are about the text alone.
+    pub(in crate::tui) fn run(&mut self, cmd: EditorCmd) -> Edit {
+        let is_changed = match cmd {
+            EditorCmd::Undo => self.area.undo(),
+            EditorCmd::Redo => self.area.redo(),
+            EditorCmd::DeleteToEnd => self.area.delete_line_by_end(),
+            EditorCmd::DeleteToStart => self.area.delete_line_by_head(),
+            EditorCmd::DeleteWord => self.area.delete_word(),
+            EditorCmd::Cut => self.cut(),
+            EditorCmd::Paste => self.area.paste(),
+            EditorCmd::Indent => {
+                let column = self.cursor().1;
+                self.area.insert_str(" ".repeat(INDENT - column % INDENT))
+            }
+            EditorCmd::Outdent => self.outdent(),
+            EditorCmd::LineStart | EditorCmd::LineEnd => {
+                self.area.cancel_selection();
+                let is_start = cmd == EditorCmd::LineStart;
+                let to = if is_start {
+                    CursorMove::Head
+                } else {
+                    CursorMove::End
+                };
+                self.area.move_cursor(to);
+                false
+            }
+            EditorCmd::Review
+            | EditorCmd::Leave
+            | EditorCmd::Help
+            | EditorCmd::Complete
+            | EditorCmd::NextProblem
+            | EditorCmd::PreviousProblem
+            | EditorCmd::External
+            | EditorCmd::Copy
+            | EditorCmd::Accept => return Edit::NotMine,
+        };
+        if is_changed {
+            Edit::Changed
+        } else {
+            Edit::Moved
+        }
+    }
+
+    /// Characters, arrows, enter and backspace.
     pub(in crate::tui) fn key(&mut self, key: KeyEvent) -> Edit {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
@@ -100,18 +146,8 @@ impl Buffer {
             return Edit::Moved;
         }
         let is_changed = match key.code {
-            KeyCode::Char(letter) if control => match letter {
-                'z' => self.area.undo(),
-                'y' => self.area.redo(),
-                'k' => self.area.delete_line_by_end(),
-                'u' => self.area.delete_line_by_head(),
-                'w' => self.area.delete_word(),
-                'x' => self.cut(),
-                'v' => self.area.paste(),
-                'h' => self.area.delete_char(),
-                _ => return Edit::NotMine,
-            },
-            KeyCode::Char(_) if alt => return Edit::NotMine,
+            KeyCode::Char('h') if control => self.area.delete_char(),
+            KeyCode::Char(_) if control || alt => return Edit::NotMine,
             KeyCode::Char(letter) => {
                 self.area.insert_char(letter);
                 true
@@ -120,11 +156,6 @@ impl Buffer {
                 self.new_line();
                 true
             }
-            KeyCode::Tab => {
-                let column = self.cursor().1;
-                self.area.insert_str(" ".repeat(INDENT - column % INDENT))
-            }
-            KeyCode::BackTab => self.outdent(),
             KeyCode::Backspace if control || alt => self.area.delete_word(),
             KeyCode::Backspace => self.backspace(),
             KeyCode::Delete => self.area.delete_next_char(),
@@ -214,8 +245,6 @@ fn movement(code: KeyCode, control: bool) -> Option<CursorMove> {
         KeyCode::Down => CursorMove::Down,
         KeyCode::Home => CursorMove::Head,
         KeyCode::End => CursorMove::End,
-        KeyCode::Char('a') if control => CursorMove::Head,
-        KeyCode::Char('e') if control => CursorMove::End,
         _ => return None,
     })
 }
@@ -245,15 +274,24 @@ fn next_indent(before: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::keymap::{Cmd, Key, Keymap, Place};
     use crate::tui::testing::parse_keys;
 
     #[track_caller]
     fn check(start: &str, keys: &str, text: &str) {
         let mut buffer = Buffer::new(start);
-        for key in parse_keys(keys) {
-            buffer.key(key);
-        }
+        press(&mut buffer, keys);
         assert_eq!(buffer.text(), text);
+    }
+
+    fn press(buffer: &mut Buffer, keys: &str) {
+        let keymap = Keymap::default();
+        for key in parse_keys(keys) {
+            match keymap.command(Place::Editor, Key::of(key)) {
+                Some(Cmd::Editor(cmd)) => buffer.run(cmd),
+                _ => buffer.key(key),
+            };
+        }
     }
 
     #[test]
@@ -290,9 +328,7 @@ mod tests {
         let mut buffer = Buffer::new("a\nb\n");
         buffer.replace("x\n");
         assert_eq!(buffer.text(), "x\n");
-        for key in parse_keys("<ctrl-z><ctrl-z>") {
-            buffer.key(key);
-        }
+        press(&mut buffer, "<ctrl-z><ctrl-z>");
         assert_eq!(buffer.text(), "a\nb\n");
     }
 }

@@ -171,7 +171,7 @@ fn examine(document: Document, around: &Surroundings, report: &mut Report) {
     for change in &changes {
         if let Outcome::Refused(why) = &change.outcome {
             let path = change.path.within(&document.value);
-            let message = format!("{path}: {why}; ctrl-s offers to recreate the object");
+            let message = format!("{path}: {why}; applying offers to recreate the object");
             add(Severity::Warning, &path, &message);
         }
     }
@@ -554,7 +554,7 @@ mod tests {
         check_in(
             &edited,
             &around,
-            &["W9: spec.containers[0].command: immutable; ctrl-s offers to recreate the object"],
+            &["W9: spec.containers[0].command: immutable; applying offers to recreate the object"],
         );
         let words: Vec<String> = diagnose(&edited, &around).accepted[0]
             .changes

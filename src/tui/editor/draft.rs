@@ -11,6 +11,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ const VERSION: u32 = 1;
 /// The draft an outside edit began with.
 const BEGINNING: &str = "draft.json";
 const OUTSIDE: &str = "outside";
+/// How long what an outside editor had not saved is kept after the last change of it.
+const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// An unfinished edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,8 +175,10 @@ impl Drafts {
         }
     }
 
-    /// The drafts of screens that are not there any more, the newest first.
+    /// The drafts of screens that are not there any more, the newest first. What was kept beside an opened one
+    /// ([`Drafts::let_go`]) goes after [`KEPT_FOR`].
     pub(in crate::tui) fn recovered(&self) -> Vec<Recovered> {
+        self.remove_old(SystemTime::now());
         let Ok(entries) = fs::read_dir(&self.directory) else {
             return Vec::new();
         };
@@ -185,6 +190,31 @@ impl Drafts {
             .collect();
         found.sort_by_key(|one| std::cmp::Reverse(one.draft.saved_at));
         found
+    }
+}
+
+impl Drafts {
+    fn remove_old(&self, now: SystemTime) {
+        let Ok(entries) = fs::read_dir(&self.directory) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let is_kept = path
+                .extension()
+                .is_some_and(|extension| extension == "kept");
+            // Its name was changed when it was kept, which does not change the time of what is in it.
+            let changed = entry.metadata().and_then(|metadata| metadata.modified());
+            let age = changed.ok().and_then(|at| now.duration_since(at).ok());
+            if is_kept && age.is_some_and(|age| age >= KEPT_FOR) {
+                match fs::remove_dir_all(&path) {
+                    Ok(()) => tracing::info!(path = %path.display(), "removed an old kept edit"),
+                    Err(error) => {
+                        tracing::warn!(%error, path = %path.display(), "cannot remove an old kept edit");
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -376,7 +406,13 @@ mod tests {
             Drafts::let_go(&one, false).unwrap();
         }
         assert!(!saved.exists() && !unsaved.exists());
-        assert!(unsaved.with_extension("kept").join(".p.yaml.swp").exists());
+        let kept = unsaved.with_extension("kept");
+        assert!(kept.join(".p.yaml.swp").exists());
         assert_eq!(drafts.recovered(), []);
+        let now = SystemTime::now();
+        drafts.remove_old(now + KEPT_FOR - Duration::from_secs(60));
+        assert!(kept.exists());
+        drafts.remove_old(now + KEPT_FOR + Duration::from_secs(60));
+        assert!(!kept.exists() && living.exists());
     }
 }

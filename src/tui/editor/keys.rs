@@ -7,37 +7,20 @@ use super::opening::external;
 use super::state::{Answer, ApplyRequest, Effect as EditorEffect, Stage, Subject, surroundings};
 use crate::manifest::Severity;
 use crate::tui::effect::Effect;
+use crate::tui::keymap::{Cmd, EditorCmd, Key, Place};
 use crate::tui::model::Model;
 use crate::tui::overlay::{Answer as Choice, AnswerAction, Confirm, Overlay, TextBox};
 use crate::tui::term::SessionId;
 
 const WHEEL_LINES: isize = 3;
 
-/// What the keys of the editor do; the first part is the row of hints.
-pub(in crate::tui) const HELP: &[(&str, &str)] = &[
-    ("ctrl-s", "review the difference, then apply"),
-    ("esc", "back; asks before anything is lost"),
-    (
-        "tab",
-        "take a completion, or indent; shift-tab takes a step back",
-    ),
-    ("ctrl-space", "complete here"),
-    ("ctrl-n ctrl-p", "next and previous problem"),
-    ("ctrl-o", "go on in $EDITOR"),
-    ("ctrl-z ctrl-y", "undo and redo"),
-    (
-        "shift-arrows",
-        "select; ctrl-c copies, ctrl-x cuts (without a selection the line), ctrl-v pastes",
-    ),
-    (
-        "ctrl-k ctrl-u ctrl-w",
-        "delete to the end, to the beginning, a word",
-    ),
+/// What needs no binding.
+const FIXED: &[(&str, &str)] = &[
+    ("shift-arrows", "select"),
     (
         "ctrl-home ctrl-end",
         "first and last line; ctrl-arrows by words",
     ),
-    ("f1", "this help"),
 ];
 
 pub(in crate::tui) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
@@ -101,10 +84,17 @@ pub(in crate::tui) fn on_mouse(model: &mut Model, event: MouseEvent) {
 
 /// The text is away: all one can do is to go where it is, or to end that.
 fn on_outside_key(model: &mut Model, key: KeyEvent, id: SessionId) -> Vec<Effect> {
-    match key.code {
-        KeyCode::Enter => super::opening::back_outside(model, id),
-        KeyCode::Esc => ask_close_outside(model),
-        _ => model.say("the text is in $EDITOR: enter goes there, esc closes it"),
+    match model.keymap.command(Place::Review, Key::of(key)) {
+        Some(Cmd::Editor(EditorCmd::Accept)) => super::opening::back_outside(model, id),
+        Some(Cmd::Back) => ask_close_outside(model),
+        _ => {
+            let accept = Cmd::Editor(EditorCmd::Accept);
+            let go = model.keymap.key_text(Place::Review, accept);
+            let close = model.keymap.key_text(Place::Review, Cmd::Back);
+            model.say(format!(
+                "the text is in $EDITOR: {go} goes there, {close} closes it"
+            ));
+        }
     }
     Vec::new()
 }
@@ -131,87 +121,121 @@ pub(in crate::tui) fn ask_close_outside(model: &mut Model) {
 }
 
 fn on_text_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
-    let control = key.modifiers.contains(KeyModifiers::CONTROL);
-    let page = usize::from(model.editor_text().height.saturating_sub(1)).max(1);
+    let cmd = match model.keymap.command(Place::Editor, Key::of(key)) {
+        Some(Cmd::Editor(cmd)) => Some(cmd),
+        Some(Cmd::Redraw) => return vec![Effect::Redraw],
+        // Whatever keys.toml says, one gets out.
+        _ if key.code == KeyCode::Esc => Some(EditorCmd::Leave),
+        _ => None,
+    };
+    if on_popup_key(model, key, cmd) {
+        return Vec::new();
+    }
+    match cmd {
+        Some(cmd) => run(model, cmd),
+        None => {
+            type_key(model, key);
+            Vec::new()
+        }
+    }
+}
+
+/// What a list of completions takes; the rest is for the text.
+fn on_popup_key(model: &mut Model, key: KeyEvent, cmd: Option<EditorCmd>) -> bool {
+    let Some(editor) = &mut model.editing.editor else {
+        return false;
+    };
+    let Some(popup) = &mut editor.popup else {
+        return false;
+    };
+    match (cmd, key.code) {
+        (Some(EditorCmd::Leave), _) => editor.popup = None,
+        (Some(EditorCmd::Indent), _) => accept(model),
+        (None, KeyCode::Down | KeyCode::Up) => popup.step(key.code == KeyCode::Down),
+        // Without a choice Enter is a new line, as one means it while typing.
+        (None, KeyCode::Enter) if popup.chosen.is_some() => accept(model),
+        _ => return false,
+    }
+    true
+}
+
+fn run(model: &mut Model, cmd: EditorCmd) -> Vec<Effect> {
     let Some(around) = surroundings(model) else {
         return Vec::new();
     };
+    let paste = model
+        .keymap
+        .key_text(Place::Editor, Cmd::Editor(EditorCmd::Paste));
     let Some(editor) = &mut model.editing.editor else {
         return Vec::new();
     };
-    if let Some(popup) = &mut editor.popup {
-        match key.code {
-            KeyCode::Down | KeyCode::Up => {
-                popup.step(key.code == KeyCode::Down);
-                return Vec::new();
-            }
-            KeyCode::Tab => {
-                accept(model);
-                return Vec::new();
-            }
-            // Without a choice Enter is a new line, as one means it while typing.
-            KeyCode::Enter if popup.chosen.is_some() => {
-                accept(model);
-                return Vec::new();
-            }
-            KeyCode::Esc => {
-                editor.popup = None;
-                return Vec::new();
-            }
-            _ => {}
-        }
-    }
-    match key.code {
-        KeyCode::Esc => {
-            ask_leave(model);
-            return Vec::new();
-        }
-        KeyCode::Char('c') if control => {
+    match cmd {
+        EditorCmd::Leave => ask_leave(model),
+        EditorCmd::Copy => {
             if editor.buffer.copy() {
-                model.say("copied; ctrl-v pastes");
+                model.say(format!("copied; {paste} pastes"));
             } else {
                 ask_leave(model);
             }
-            return Vec::new();
         }
-        KeyCode::Char('s') if control => {
-            start_review(model);
-            return Vec::new();
-        }
-        KeyCode::Char('o') if control => return external(model),
-        KeyCode::Char(' ') if control => {
+        EditorCmd::Review => start_review(model),
+        EditorCmd::External => return external(model),
+        EditorCmd::Complete => {
             editor.refresh_popup(&around, true);
             if editor.popup.is_none() {
                 model.say("nothing to complete here");
             }
-            return Vec::new();
         }
-        KeyCode::Char(letter @ ('n' | 'p')) if control => {
-            if !editor.go_to_problem(letter == 'n') {
+        EditorCmd::NextProblem | EditorCmd::PreviousProblem => {
+            if !editor.go_to_problem(cmd == EditorCmd::NextProblem) {
                 model.say("no problems");
             }
-            return Vec::new();
         }
-        KeyCode::Char('l') if control => return vec![Effect::Redraw],
-        KeyCode::F(1) => {
-            help(model);
-            return Vec::new();
+        EditorCmd::Help => help(model),
+        EditorCmd::Undo
+        | EditorCmd::Redo
+        | EditorCmd::Indent
+        | EditorCmd::Outdent
+        | EditorCmd::Cut
+        | EditorCmd::Paste
+        | EditorCmd::DeleteToEnd
+        | EditorCmd::DeleteToStart
+        | EditorCmd::DeleteWord
+        | EditorCmd::LineStart
+        | EditorCmd::LineEnd => {
+            if editor.buffer.run(cmd) == Edit::Changed {
+                editor.text_changed();
+            }
+            editor.popup = None;
         }
-        KeyCode::PageUp | KeyCode::PageDown => {
-            let (row, column) = editor.buffer.cursor();
-            let last = editor.buffer.lines().len() - 1;
-            let row = match key.code {
-                KeyCode::PageUp => row.saturating_sub(page),
-                _ => (row + page).min(last),
-            };
-            editor.buffer.go_to(row + 1, column + 1);
-            return Vec::new();
-        }
-        _ => {}
+        // There is nothing to accept while one writes.
+        EditorCmd::Accept => {}
+    }
+    Vec::new()
+}
+
+fn type_key(model: &mut Model, key: KeyEvent) {
+    let page = usize::from(model.editor_text().height.saturating_sub(1)).max(1);
+    let Some(around) = surroundings(model) else {
+        return;
+    };
+    let Some(editor) = &mut model.editing.editor else {
+        return;
+    };
+    if matches!(key.code, KeyCode::PageUp | KeyCode::PageDown) {
+        let (row, column) = editor.buffer.cursor();
+        let last = editor.buffer.lines().len() - 1;
+        let row = match key.code {
+            KeyCode::PageUp => row.saturating_sub(page),
+            _ => (row + page).min(last),
+        };
+        editor.buffer.go_to(row + 1, column + 1);
+        return;
     }
     match editor.buffer.key(key) {
         Edit::Changed => {
             editor.text_changed();
+            let control = key.modifiers.contains(KeyModifiers::CONTROL);
             let types = matches!(key.code, KeyCode::Char(_) | KeyCode::Backspace) && !control;
             if types {
                 editor.refresh_popup(&around, false);
@@ -222,7 +246,6 @@ fn on_text_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Edit::Moved => editor.popup = None,
         Edit::NotMine => {}
     }
-    Vec::new()
 }
 
 /// Puts the chosen completion, or the first one, in the place of what is typed.
@@ -305,25 +328,25 @@ fn on_review_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let page = isize::try_from(model.editor_text().height)
         .unwrap_or(1)
         .max(1);
+    let cmd = model.keymap.command(Place::Review, Key::of(key));
     let Some(editor) = &mut model.editing.editor else {
         return Vec::new();
     };
     let Stage::Review(review) = &mut editor.stage else {
         return Vec::new();
     };
-    match key.code {
-        KeyCode::Enter if review.needs_recreate => ask_recreate(model),
-        KeyCode::Enter => return apply(model, false),
-        KeyCode::Esc | KeyCode::Char('q') => editor.stage = Stage::Text,
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-            editor.stage = Stage::Text
-        }
-        KeyCode::Up | KeyCode::Char('k') => review.scroll(-1),
-        KeyCode::Down | KeyCode::Char('j') => review.scroll(1),
-        KeyCode::PageUp => review.scroll(-page),
-        KeyCode::PageDown | KeyCode::Char(' ') => review.scroll(page),
-        KeyCode::Home | KeyCode::Char('g') => review.scroll(isize::MIN / 2),
-        KeyCode::End | KeyCode::Char('G') => review.scroll(isize::MAX / 2),
+    match cmd {
+        Some(Cmd::Editor(EditorCmd::Accept)) if review.needs_recreate => ask_recreate(model),
+        Some(Cmd::Editor(EditorCmd::Accept)) => return apply(model, false),
+        Some(Cmd::Back | Cmd::Quit) => editor.stage = Stage::Text,
+        Some(Cmd::Up) => review.scroll(-1),
+        Some(Cmd::Down) => review.scroll(1),
+        Some(Cmd::PageUp | Cmd::HalfPageUp) => review.scroll(-page),
+        Some(Cmd::PageDown | Cmd::HalfPageDown) => review.scroll(page),
+        Some(Cmd::Top) => review.scroll(isize::MIN / 2),
+        Some(Cmd::Bottom) => review.scroll(isize::MAX / 2),
+        // Whatever keys.toml says, one gets out.
+        _ if key.code == KeyCode::Esc => editor.stage = Stage::Text,
         _ => {}
     }
     Vec::new()
@@ -452,7 +475,7 @@ pub(super) fn close(model: &mut Model) {
     }
     model.editing.is_draft_stale = true;
     if let Some(refused) = model.editing.refused.pop() {
-        super::opening::install(model, *refused);
+        super::opening::install(model, refused);
     }
 }
 
@@ -487,10 +510,12 @@ pub(in crate::tui) fn answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
 }
 
 fn help(model: &mut Model) {
-    let mut lines: Vec<String> = HELP
-        .iter()
-        .map(|(key, what)| format!("{key:<22} {what}"))
+    let row = |keys: &str, what: &str| format!("{keys:<22} {what}");
+    let live = model.keymap.live(Place::Editor);
+    let mut lines: Vec<String> = live
+        .map(|binding| row(&binding.keys_text(), binding.help))
         .collect();
+    lines.extend(FIXED.iter().map(|(keys, what)| row(keys, what)));
     if let Some(editor) = &model.editing.editor {
         let problems = editor.problems();
         let mark = |severity| {

@@ -215,7 +215,7 @@ pub(in crate::tui) fn resume(model: &mut Model, recovered: &Recovered) {
         None => {
             open_new(model, &draft.text, true);
             if let Some(key) = key {
-                model.say(format!("{key} is not in view; ctrl-s would create it"));
+                model.say(format!("{key} is not in view; applying would create it"));
             }
         }
     }

@@ -74,8 +74,8 @@ fn on_sent(
             }
         }
         (Some(other), true) => {
-            model.editing.refused.extend(model.editing.editor.take());
-            model.editing.editor = Some(other);
+            let refused = model.editing.editor.replace(other);
+            model.editing.refused.extend(refused.map(|editor| *editor));
             (model.focus, model.is_zoomed) = here;
         }
     }

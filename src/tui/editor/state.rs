@@ -29,7 +29,7 @@ pub(in crate::tui) struct Editing {
     /// What was sent and need not be looked at until the answer comes: a pod may take its grace period to end.
     pub(super) sent: Option<Box<Editor>>,
     /// Refused while another editor was open; shown when that is closed.
-    pub(super) refused: Vec<Box<Editor>>,
+    pub(super) refused: Vec<Editor>,
     /// Applied changes, the last one at the end: what `u` takes back.
     pub(in crate::tui) history: Vec<Applied>,
     /// Texts that an earlier screen left behind.
@@ -614,7 +614,7 @@ fn follow_object(model: &mut Model) {
         editor.is_undo = false;
         editor.back_to_text();
         model.complain(format!(
-            "{key} was deleted meanwhile; ctrl-s creates it anew"
+            "{key} was deleted meanwhile; applying creates it anew"
         ));
         return;
     };

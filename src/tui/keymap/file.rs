@@ -3,7 +3,7 @@
 //! ```toml
 //! preset = "vim"            # podtui (the default), k9s or vim
 //!
-//! [anywhere]                # or [list], [logs]: where the keys hold
+//! [anywhere]                # or [list], [logs], [editor], [input] ...: where the keys hold
 //! zoom = "z ctrl-space"     # one or several keys, separated by spaces
 //! suspend = ""              # no key
 //! ```
@@ -169,6 +169,16 @@ impl File<'_> {
                 continue;
             };
             match parse_keys(keys) {
+                Ok(keys) if place.takes_text() && keys.iter().any(|key| key.is_text()) => {
+                    self.problem(
+                        value.span().start,
+                        format!(
+                            "characters are typed in [{}], so they cannot be commands there: take a key with ctrl- or \
+                             alt-, or a named one",
+                            place.name()
+                        ),
+                    );
+                }
                 Ok(keys) => lines.push(Line {
                     cmd,
                     place,
@@ -272,6 +282,7 @@ fn nearest(wrong: &str) -> String {
 mod tests {
     use super::*;
     use crate::tui::columns::ColumnId;
+    use crate::tui::keymap::{EditorCmd, InputCmd};
 
     fn command(keymap: &Keymap, place: Place, key: &str) -> Option<Cmd> {
         keymap.command(place, Key::parse(key).unwrap())
@@ -372,6 +383,27 @@ mod tests {
             ],
         );
         assert_eq!(command(&keymap, Place::List, "w"), Some(Cmd::Filter));
+    }
+
+    #[test]
+    fn the_editor_and_lines_of_input_have_places_of_their_own() {
+        let file = "[editor]\neditor-review = \"ctrl-g\"\neditor-undo = \"u\"\n\
+                    [input]\ninput-next = \"ctrl-n down\"\ninput-cancel = \"ctrl-w\"\n";
+        let keymap = check_problem(
+            file,
+            &[
+                "keys.toml:3:15: characters are typed in [editor], so",
+                "keys.toml:6:1: ctrl-w in [input] is now input-cancel; input-delete-word has lost it",
+            ],
+        );
+        let review = Some(Cmd::Editor(EditorCmd::Review));
+        assert_eq!(command(&keymap, Place::Editor, "ctrl-g"), review);
+        assert_eq!(command(&keymap, Place::Editor, "ctrl-s"), None);
+        let undo = Some(Cmd::Editor(EditorCmd::Undo));
+        assert_eq!(command(&keymap, Place::Editor, "ctrl-z"), undo);
+        let next = Some(Cmd::Input(InputCmd::Next));
+        assert_eq!(command(&keymap, Place::Input, "ctrl-n"), next);
+        assert_eq!(command(&keymap, Place::Input, "j"), None);
     }
 
     #[test]

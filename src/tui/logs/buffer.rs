@@ -92,6 +92,14 @@ impl LogBuffer {
         }
     }
 
+    /// Puts `now` in the place of a line of the same time, if it is there.
+    pub(super) fn replace(&mut self, before: &LogEntry, now: LogEntry) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| *entry == before) {
+            self.bytes = self.bytes - entry.weight() + now.weight();
+            *entry = now;
+        }
+    }
+
     /// Removes the oldest lines until the rest fits, and with them all of the same instant. That instant.
     pub(super) fn trim_front(&mut self) -> Option<Timestamp> {
         let mut last = None;

@@ -2,6 +2,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::buffer::LogEntry;
 use super::pane::{LogPane, Opening, Position, SourceState};
+use crate::base::Incident;
 use crate::tui::data::PodFacts;
 
 /// Lines of two containers arrive this much out of order at most, usually.
@@ -60,6 +61,26 @@ impl LogPane {
         let mut is_marked = false;
         for (at, text) in events {
             is_marked |= self.markers.observe_event(at, text);
+        }
+        if is_marked {
+            self.markers.place(&mut self.window, self.position);
+        }
+    }
+
+    /// What the story of the pod says of kills for lack of memory: peak, limit and victim.
+    pub(in crate::tui) fn observe_incidents(&mut self, incidents: &[Incident]) {
+        let mut is_marked = false;
+        for incident in incidents.iter().filter(|one| one.oom_kills > 0) {
+            let place = self
+                .sources
+                .iter()
+                .position(|one| one.name == incident.container);
+            let told = place.and_then(|source| self.markers.observe_kill(source, incident));
+            let Some((before, now)) = told else { continue };
+            match before {
+                Some(before) => self.window.buffer.replace(&before, now),
+                None => is_marked = true,
+            }
         }
         if is_marked {
             self.markers.place(&mut self.window, self.position);

@@ -6,31 +6,37 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use crate::tui::sanitize::drawable;
 
 /// A rectangle of the frame. Drawing outside of it is cut off, never a panic.
-pub(super) struct Canvas<'a> {
+pub(in crate::tui) struct Canvas<'a> {
     buffer: &'a mut Buffer,
-    pub(super) area: Rect,
+    pub(in crate::tui) area: Rect,
 }
 
 impl<'a> Canvas<'a> {
-    pub(super) fn new(buffer: &'a mut Buffer, area: Rect) -> Self {
+    pub(in crate::tui) fn new(buffer: &'a mut Buffer, area: Rect) -> Self {
         let area = area.intersection(buffer.area);
         Self { buffer, area }
     }
 
-    pub(super) fn part(&mut self, area: Rect) -> Canvas<'_> {
+    pub(in crate::tui) fn part(&mut self, area: Rect) -> Canvas<'_> {
         Canvas::new(self.buffer, area.intersection(self.area))
     }
 
-    pub(super) fn width(&self) -> usize {
+    pub(in crate::tui) fn width(&self) -> usize {
         self.area.width.into()
     }
 
-    pub(super) fn height(&self) -> usize {
+    pub(in crate::tui) fn height(&self) -> usize {
         self.area.height.into()
     }
 
     /// Draws text at a column and row of this canvas; returns the column behind it.
-    pub(super) fn put(&mut self, column: usize, row: usize, text: &str, style: Style) -> usize {
+    pub(in crate::tui) fn put(
+        &mut self,
+        column: usize,
+        row: usize,
+        text: &str,
+        style: Style,
+    ) -> usize {
         let text = drawable(text);
         if row < self.height() && column < self.width() {
             let x = self.area.x + u16::try_from(column).unwrap_or(u16::MAX);
@@ -42,7 +48,7 @@ impl<'a> Canvas<'a> {
     }
 
     /// Like [`put`](Self::put), but ends at `end` with an ellipsis when the text is longer.
-    pub(super) fn put_cut(
+    pub(in crate::tui) fn put_cut(
         &mut self,
         column: usize,
         row: usize,
@@ -57,12 +63,12 @@ impl<'a> Canvas<'a> {
     }
 
     /// Text whose last column is `end - 1`.
-    pub(super) fn put_right(&mut self, end: usize, row: usize, text: &str, style: Style) {
+    pub(in crate::tui) fn put_right(&mut self, end: usize, row: usize, text: &str, style: Style) {
         self.put(end.saturating_sub(text.width()), row, text, style);
     }
 
     /// Changes the style of a row without changing its text.
-    pub(super) fn style_row(&mut self, row: usize, style: Style) {
+    pub(in crate::tui) fn style_row(&mut self, row: usize, style: Style) {
         if row < self.height() {
             let y = self.area.y + u16::try_from(row).unwrap_or(u16::MAX);
             self.buffer.set_style(
@@ -91,7 +97,7 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    pub(super) fn fill(&mut self, style: Style) {
+    pub(in crate::tui) fn fill(&mut self, style: Style) {
         for y in self.area.top()..self.area.bottom() {
             for x in self.area.left()..self.area.right() {
                 let cell = &mut self.buffer[(x, y)];
@@ -101,7 +107,7 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    pub(super) fn rule(&mut self, row: usize, glyph: char, style: Style) {
+    pub(in crate::tui) fn rule(&mut self, row: usize, glyph: char, style: Style) {
         let text: String = std::iter::repeat_n(glyph, self.width()).collect();
         self.put(0, row, &text, style);
     }

@@ -100,5 +100,10 @@ fn parts(model: &Model) -> Vec<Part> {
         Connection::Failed(_) => part("  no engine".to_owned(), styles.bad, 1),
         Connection::Up { .. } => {}
     }
+    match model.session.machine_notes {
+        0 => {}
+        1 => part("  1 note :messages".to_owned(), styles.dim, 8),
+        count => part(format!("  {count} notes :messages"), styles.dim, 8),
+    }
     parts
 }

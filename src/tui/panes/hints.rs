@@ -4,7 +4,8 @@ use unicode_width::UnicodeWidthStr;
 use super::canvas::Canvas;
 use crate::tui::actions::{changes_something, is_for};
 use crate::tui::editor::Stage;
-use crate::tui::keymap::{Binding, Cmd, Place};
+use crate::tui::inspector::Tab;
+use crate::tui::keymap::{Binding, Cmd, EditorCmd, InputCmd, Place};
 use crate::tui::model::Model;
 use crate::tui::notices::Level;
 use crate::tui::overlay::{Focus, Overlay};
@@ -83,71 +84,100 @@ fn cut_line(model: &Model) -> Option<String> {
     is_cut.then(|| line.to_owned())
 }
 
-fn editor_hints(model: &Model) -> Vec<(&'static str, &'static str)> {
+fn editor_hints(model: &Model) -> Hints {
     let Some(editor) = &model.editing.editor else {
-        return Vec::new();
+        return Hints::new();
     };
+    let in_text = |cmd| model.keymap.key_text(Place::Editor, Cmd::Editor(cmd));
+    let in_review = |cmd| model.keymap.key_text(Place::Review, cmd);
+    let accept = in_review(Cmd::Editor(EditorCmd::Accept));
+    let back = in_review(Cmd::Back);
+    let scroll = scroll_keys(model, Place::Review);
     match &editor.stage {
-        Stage::Text if editor.popup.is_some() => {
-            vec![("tab", "take it"), ("up down", "choose"), ("esc", "close")]
+        Stage::Text if editor.popup.is_some() => words([
+            (in_text(EditorCmd::Indent), "take it"),
+            ("up down".to_owned(), "choose"),
+            (in_text(EditorCmd::Leave), "close"),
+        ]),
+        Stage::Text => {
+            let bindings = model.keymap.live(Place::Editor);
+            let hint = |binding: &Binding| {
+                Some((binding.keys.first()?.to_string(), binding.hint?.to_owned()))
+            };
+            bindings.filter_map(hint).collect()
         }
-        Stage::Text => vec![
-            ("ctrl-s", "review and apply"),
-            ("esc", "leave"),
-            ("f1", "help"),
-            ("ctrl-space", "complete"),
-            ("ctrl-n", "next problem"),
-            ("ctrl-o", "$EDITOR"),
-            ("ctrl-z", "undo"),
-        ],
-        Stage::Review(review) if review.needs_recreate => {
-            vec![
-                ("enter", "recreate (asks)"),
-                ("esc", "back to the text"),
-                ("j k", "scroll"),
-            ]
+        Stage::Review(review) => {
+            let what = if review.needs_recreate {
+                "recreate (asks)"
+            } else {
+                "apply"
+            };
+            words([
+                (accept, what),
+                (back, "back to the text"),
+                (scroll, "scroll"),
+            ])
         }
-        Stage::Review(_) => vec![
-            ("enter", "apply"),
-            ("esc", "back to the text"),
-            ("j k", "scroll"),
-        ],
-        Stage::Sent(_) => vec![("esc", "other things meanwhile")],
-        Stage::Outside(_) => vec![("enter", "to $EDITOR"), ("esc", "close it")],
+        Stage::Sent(_) => words([("esc".to_owned(), "other things meanwhile")]),
+        Stage::Outside(_) => words([(accept, "to $EDITOR"), (back, "close it")]),
     }
 }
 
 type Hints = Vec<(String, String)>;
 
+/// `j k`: of several keys the short ones.
+fn scroll_keys(model: &Model, place: Place) -> String {
+    let short = |cmd| {
+        let bindings = model.keymap.live(place);
+        let keys = bindings
+            .filter(|binding| binding.cmd == cmd)
+            .flat_map(|binding| &binding.keys);
+        let short = keys.map(ToString::to_string).min_by_key(String::len);
+        short.unwrap_or_else(|| "?".to_owned())
+    };
+    format!("{} {}", short(Cmd::Down), short(Cmd::Up))
+}
+
+fn words<const COUNT: usize>(pairs: [(String, &str); COUNT]) -> Hints {
+    pairs.map(|(key, text)| (key, text.to_owned())).into()
+}
+
 /// The hints that stay, and the others by importance.
 fn hints(model: &Model) -> (Hints, Hints) {
-    let words = |pairs: &[(&str, &str)]| {
-        let pairs = pairs
-            .iter()
-            .map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
-        (Hints::new(), pairs.collect())
-    };
+    let input = |cmd| model.keymap.key_text(Place::Input, Cmd::Input(cmd));
+    let (submit, next, cancel) = (
+        input(InputCmd::Submit),
+        input(InputCmd::Next),
+        input(InputCmd::Cancel),
+    );
+    let list = |cmd| model.keymap.key_text(Place::List, cmd);
+    let scroll = || scroll_keys(model, Place::List);
+    let only = |hints: Hints| (Hints::new(), hints);
     match model.overlays.last() {
-        Some(Overlay::Prompt(_)) => {
-            words(&[("enter", "go"), ("tab", "complete"), ("esc", "cancel")])
-        }
-        Some(Overlay::Picker(_)) => {
-            words(&[("type", "to search"), ("enter", "do it"), ("esc", "close")])
-        }
-        Some(Overlay::Confirm(_)) => words(&[
-            ("enter", "answer"),
-            ("tab", "other answer"),
-            ("esc", "cancel"),
-        ]),
-        Some(Overlay::Text(_)) => words(&[("j k", "scroll"), ("esc", "close")]),
-        Some(Overlay::Attention(_)) => words(&[
-            ("enter", "go there"),
-            ("l", "its log"),
-            ("! j k", "choose"),
-            ("esc", "close"),
-        ]),
+        Some(Overlay::Prompt(_)) => only(words([
+            (submit, "go"),
+            (next, "complete"),
+            (cancel, "cancel"),
+        ])),
+        Some(Overlay::Picker(_)) => only(words([
+            ("type".to_owned(), "to search"),
+            (submit, "do it"),
+            (cancel, "close"),
+        ])),
+        Some(Overlay::Confirm(_)) => only(words([
+            (submit, "answer"),
+            (next, "other answer"),
+            (cancel, "cancel"),
+        ])),
+        Some(Overlay::Text(_)) => only(words([(scroll(), "scroll"), (cancel, "close")])),
+        Some(Overlay::Attention(_)) => only(words([
+            (list(Cmd::Open), "go there"),
+            (list(Cmd::Show(Tab::Logs)), "its log"),
+            (format!("{} {}", list(Cmd::Attention), scroll()), "choose"),
+            (cancel, "close"),
+        ])),
         None if model.editing.editor.is_some() && model.focus != Focus::Terminal => {
-            words(&editor_hints(model))
+            only(editor_hints(model))
         }
         None => {
             let hint = |binding: &Binding| {
@@ -175,6 +205,7 @@ fn hints(model: &Model) -> (Hints, Hints) {
             others.sort_by_key(|(of, cmd, _)| match cmd {
                 Cmd::Attention if bad > 0 => 0,
                 _ if model.focus == Focus::Inspector && *of == place => 1,
+                _ if place == Place::Scroll && *of == place => 1,
                 _ => 2,
             });
             // Deeper than the root both keys lead back, and back is what one looks for there.

@@ -154,7 +154,7 @@ fn state_parts(model: &Model) -> Vec<String> {
     let inspector = &model.inspector;
     match model.tab() {
         Tab::Procs if inspector.processes.is_read => {
-            return processes::state(&inspector.processes);
+            return processes::state(&inspector.processes, inspector.procs_order);
         }
         Tab::Metrics => return vec![inspector.span.words().to_owned()],
         Tab::Spec => {

@@ -371,13 +371,15 @@ fn draw_empty(model: &Model, canvas: &mut Canvas<'_>, line: usize) {
         (_, Some(Liveness::Broken(problem))) => format!("{plural} cannot be read: {problem}"),
         (_, None | Some(Liveness::Loading)) => format!("reading {plural} ..."),
         (_, Some(Liveness::Live)) if !list.filter.is_empty() => {
+            let back = model.keymap.key_text(Place::List, Cmd::Back);
             format!(
-                "no {plural} match /{}   (esc clears the filter)",
+                "no {plural} match /{}   ({back} clears the filter)",
                 list.filter
             )
         }
         (_, Some(Liveness::Live)) if list.faults_only => {
-            format!("no {plural} are in trouble   (esc shows all)")
+            let back = model.keymap.key_text(Place::List, Cmd::Back);
+            format!("no {plural} are in trouble   ({back} shows all)")
         }
         (_, Some(Liveness::Live)) => {
             let key = |cmd| model.keymap.key_of(Place::List, cmd);

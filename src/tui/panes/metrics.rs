@@ -103,11 +103,23 @@ fn draw_one(model: &Model, canvas: &mut Canvas<'_>, what: What, usage: &Usage, f
         What::Network => draw_network(model, canvas, usage, &chart_styles),
         What::Processes => {
             let count = usage.newest().and_then(Sample::processes);
-            let count = count.map_or_else(|| "not told".to_owned(), |count| count.to_string());
+            let limit = model.session.pids_limit;
+            let text = match (count, limit) {
+                (None, _) => "TASKS not told".to_owned(),
+                (Some(count), None) => format!("TASKS {count}  processes and threads"),
+                (Some(count), Some(_)) => {
+                    let told = [("limit", limit)];
+                    let format = |count: u64| count.to_string();
+                    format!(
+                        "{}  processes and threads",
+                        title_in("TASKS", count, &told, format)
+                    )
+                }
+            };
             Chart {
-                title: &format!("TASKS {count}  processes and threads"),
+                title: &text,
                 steps: &steps(Sample::processes),
-                limit: None,
+                limit,
                 request: None,
                 format: |count| count.to_string(),
             }
@@ -124,11 +136,16 @@ fn title(
     request: Option<u64>,
     (format, width): (fn(u64) -> String, usize),
 ) -> String {
-    let whole = title_in(name, used, [("limit", limit), ("request", request)], format);
+    let whole = title_in(
+        name,
+        used,
+        &[("limit", limit), ("request", request)],
+        format,
+    );
     if whole.len() < width {
         return whole;
     }
-    let short = title_in(name, used, [("lim", limit), ("req", request)], format);
+    let short = title_in(name, used, &[("lim", limit), ("req", request)], format);
     if short.len() < width {
         return short;
     }
@@ -138,11 +155,11 @@ fn title(
 fn title_in(
     name: &str,
     used: u64,
-    lines: [(&str, Option<u64>); 2],
+    lines: &[(&str, Option<u64>)],
     format: fn(u64) -> String,
 ) -> String {
     let mut text = format!("{name} {}", format(used));
-    for (word, most) in lines {
+    for &(word, most) in lines {
         let most = most.filter(|most| *most > 0);
         match most.and_then(|most| Some((most, used.saturating_mul(100).checked_div(most)?))) {
             Some((most, percent)) => {

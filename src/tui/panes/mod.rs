@@ -18,6 +18,7 @@ mod spec;
 mod terminal;
 mod view;
 
+pub(super) use canvas::Canvas;
 pub(super) use events::rows as event_rows;
 pub(super) use header::clock_text;
 pub(super) use inspector::tab_at;

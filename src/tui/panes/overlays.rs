@@ -226,18 +226,24 @@ fn draw_picker(model: &Model, canvas: &mut Canvas<'_>, picker: &Picker) -> Optio
         canvas,
         &picker.title,
         width.max(30),
-        picker.items.len() + 1,
+        picker.items.len() + 1 + usize::from(picker.heading.is_some()),
     );
     let at = inside.put(0, 0, "search: ", styles.key);
     inside.put(at, 0, picker.line.text(), styles.prompt);
-    if items.is_empty() && !picker.line.text().is_empty() {
-        inside.put(2, 1, "no match", styles.dim);
+    let mut head = 1;
+    if let Some((key, text)) = picker.heading.filter(|_| inside.height() > 3) {
+        inside.put(2, head, key, styles.heading);
+        inside.put(key_width + 4, head, text, styles.heading);
+        head += 1;
     }
-    let height = inside.height().saturating_sub(1);
+    if items.is_empty() && !picker.line.text().is_empty() {
+        inside.put(2, head, "no match", styles.dim);
+    }
+    let height = inside.height().saturating_sub(head);
     let top = (picker.selected + 1).saturating_sub(height.max(1));
     for (row, (index, item)) in items.iter().enumerate().skip(top).take(height).enumerate() {
         let is_selected = index == picker.selected;
-        let line = row + 1;
+        let line = row + head;
         let mark = if is_selected {
             model.look.glyphs.cursor
         } else {

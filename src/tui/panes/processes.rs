@@ -1,6 +1,9 @@
+use std::cmp::Reverse;
+
 use super::canvas::Canvas;
 use crate::tui::columns::{bytes, millicores};
 use crate::tui::data::{ProcessRow, Processes};
+use crate::tui::inspector::ProcessOrder;
 use crate::tui::model::Model;
 use crate::tui::theme::Glyphs;
 
@@ -67,9 +70,11 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         canvas.put(1, 0, "nothing of this pod runs", styles.dim);
         return;
     }
+    let order = model.inspector.procs_order;
     let columns = Columns::of(width, &processes.rows);
     draw_heading(model, canvas, &columns);
-    let rows = processes.rows.iter().skip(model.inspector.procs_top);
+    let rows = ordered(&processes.rows, order).into_iter();
+    let rows = rows.skip(model.inspector.procs_top);
     let height = canvas.height().saturating_sub(1);
     for (index, row) in rows.take(height).enumerate() {
         draw_row(model, canvas, &columns, index + 1, row);
@@ -142,7 +147,11 @@ fn draw_row(
             canvas.put_right(end, line, &text, styles.dim);
         }
     }
-    let branches = branches(row, &glyphs);
+    // Without its parent above it a branch leads nowhere.
+    let branches = match model.inspector.procs_order {
+        ProcessOrder::Tree => branches(row, &glyphs),
+        ProcessOrder::Cpu | ProcessOrder::Memory | ProcessOrder::Pid => String::new(),
+    };
     let at = canvas.put(columns.command, line, &branches, styles.dim);
     let threads = match row.threads {
         0 | 1 => String::new(),
@@ -171,8 +180,20 @@ fn branches(row: &ProcessRow, glyphs: &Glyphs) -> String {
     text
 }
 
+fn ordered(rows: &[ProcessRow], order: ProcessOrder) -> Vec<&ProcessRow> {
+    let mut rows: Vec<&ProcessRow> = rows.iter().collect();
+    // Equal ones keep the order of the tree, so that idle processes do not dance.
+    match order {
+        ProcessOrder::Tree => {}
+        ProcessOrder::Cpu => rows.sort_by_key(|row| Reverse(row.cpu_millicores)),
+        ProcessOrder::Memory => rows.sort_by_key(|row| Reverse(row.memory_bytes)),
+        ProcessOrder::Pid => rows.sort_by_key(|row| row.pid),
+    }
+    rows
+}
+
 /// For the title of the tab.
-pub(super) fn state(processes: &Processes) -> Vec<String> {
+pub(super) fn state(processes: &Processes, order: ProcessOrder) -> Vec<String> {
     let shown = processes.rows.len() as u64;
     let mut parts = vec![match processes.total {
         1 => "1 process".to_owned(),
@@ -181,5 +202,6 @@ pub(super) fn state(processes: &Processes) -> Vec<String> {
     if processes.total > shown {
         parts.push(format!("{} not shown", processes.total - shown));
     }
+    parts.extend(order.words().map(str::to_owned));
     parts
 }

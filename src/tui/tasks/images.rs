@@ -4,9 +4,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use crate::client::Client;
+use crate::client::{Client, ImageSource};
+use crate::tui::columns::bytes;
+use crate::tui::effect::ImageWork;
 use crate::tui::images::Images;
-use crate::tui::msg::Msg;
+use crate::tui::msg::{Msg, Reply};
 use crate::tui::sanitize::plain;
 
 /// Fast enough for the bar of a pull.
@@ -43,4 +45,33 @@ pub(in crate::tui) async fn poll_images(client: Arc<dyn Client>, messages: mpsc:
             return;
         }
     }
+}
+
+/// Done at once, but for a pull, which takes as long as it takes; its progress is told by [`poll_images`].
+pub(in crate::tui) async fn work_on_images(client: Arc<dyn Client>, work: ImageWork) -> Reply {
+    let (what, done) = match work {
+        ImageWork::Pull(name) => {
+            let source = ImageSource::Pull { name: name.clone() };
+            let done = client.add_image(source).await.map(|names| names.join(", "));
+            (
+                format!("pulling {name}"),
+                done.map(|names| format!("pulled {names}")),
+            )
+        }
+        ImageWork::Remove(name) => {
+            let done = client.remove_image(&name, false).await;
+            (
+                format!("removing {name}"),
+                done.map(|_| format!("removed {name}")),
+            )
+        }
+        ImageWork::Prune { all } => {
+            let done = client.prune_images(all).await.map(|report| {
+                let (count, freed) = (report.images.len(), bytes(report.freed));
+                format!("removed {count} images, {freed} freed")
+            });
+            ("removing images".to_owned(), done)
+        }
+    };
+    Reply::Images(done.map_err(|error| format!("{what}: {error}")))
 }

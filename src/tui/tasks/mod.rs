@@ -18,7 +18,7 @@ mod watch;
 
 pub(super) use create::create;
 pub(super) use edit::{apply, check, keep_drafts, read_manifest};
-pub(super) use images::poll_images;
+pub(super) use images::{poll_images, work_on_images};
 pub(super) use input::{terminal_input, watch_signals};
 pub(super) use logs::{LogRequest, follow_logs, read_logs, save_logs};
 pub(super) use metrics::poll_metrics;

@@ -128,9 +128,13 @@ impl fmt::Debug for Vt {
 impl Vt {
     /// `newline`: a line feed also returns the carriage (LNM), for output that has no terminal to do it.
     pub(super) fn new(size: TerminalSize, newline: bool) -> Self {
+        Self::with_history(size, newline, HISTORY)
+    }
+
+    pub(super) fn with_history(size: TerminalSize, newline: bool, history: usize) -> Self {
         let listener = Listener::default();
         let config = Config {
-            scrolling_history: HISTORY,
+            scrolling_history: history,
             // No program can ask for this shape, so it means that none was asked for.
             default_cursor_style: CursorStyle {
                 shape: VtCursor::HollowBlock,

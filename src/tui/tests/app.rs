@@ -236,8 +236,8 @@ impl HostPrograms for NoPrograms {
 /// A terminal with which nothing can be done.
 pub(super) fn host() -> Host {
     Host {
-        suspend: || Ok(()),
-        reenter: || Ok(()),
+        suspend: Box::new(|| Ok(())),
+        reenter: Box::new(|| Ok(())),
         write: |_| {},
         programs: Arc::new(NoPrograms),
         editor: "vi".to_owned(),

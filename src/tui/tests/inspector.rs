@@ -87,6 +87,29 @@ fn process_tree_80x24() {
 }
 
 #[test]
+fn processes_by_memory_have_no_branches() {
+    let mut screen = Screen::populated(120, 30);
+    show_processes(&mut screen);
+    let branch = screen.model.look.glyphs.tree[3];
+    assert!(screen.text().contains(branch));
+    screen.keys("<tab>M");
+    let text = screen.text();
+    assert!(
+        !text.contains(branch) && text.contains("by memory"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_limit_of_tasks_is_drawn() {
+    let mut screen = Screen::populated(120, 40);
+    screen.model.session.pids_limit = Some(12);
+    screen.keys("5");
+    let text = screen.text();
+    assert!(text.contains("TASKS 3  limit 12 25%"), "{text}");
+}
+
+#[test]
 fn process_tree_ascii_200x50() {
     let mut screen = Screen::with(ascii(), 200, 50);
     screen.populate();

@@ -387,6 +387,82 @@ fn events_tell_of_earlier_changes_of_the_spec() {
 }
 
 #[test]
+fn a_kill_for_lack_of_memory_is_told_with_what_its_story_knows() {
+    let mut screen = Screen::populated(240, 50);
+    screen.keys("G");
+    let text = screen.text();
+    assert!(
+        text.contains("!OOM   main killed: out of memory, limit 512Mi, exit 137"),
+        "{text}"
+    );
+    let asked = screen.effects.iter().rev().find_map(|effect| match effect {
+        Effect::ReadStory(target) => Some(target.clone()),
+        _ => None,
+    });
+    let target = asked.expect("the story is asked for while the log is shown");
+    let mut killed = crate::tui::testing::incident("main", 6, 137);
+    killed.at = now() - SignedDuration::from_secs(12) + SignedDuration::from_millis(345);
+    killed.signal = Some(9);
+    killed.reason = "OOMKilled".to_owned();
+    (killed.oom_kills, killed.memory_peak, killed.memory_limit) = (1, 511 << 20, Some(512 << 20));
+    let mut child = killed.clone();
+    child.kind = crate::base::IncidentKind::OutOfMemory;
+    child.at = now() - SignedDuration::from_secs(8);
+    child.exit_code = None;
+    child.victim = Some(crate::base::Victim {
+        pid: crate::base::Pid::new(4714),
+        name: "python3".to_owned(),
+        is_main: false,
+    });
+    let story = vec![killed, child];
+    for _ in 0..2 {
+        screen.send(Msg::Story(target.clone(), Ok(story.clone())));
+    }
+    let text = screen.text();
+    assert_eq!(text.matches("!OOM").count(), 2, "{text}");
+    assert!(
+        text.contains(
+            "!OOM   main: memory peak 511Mi of 512Mi, killed: main process, exit 137 (#7)"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains(
+            "!OOM   main: memory peak 511Mi of 512Mi, killed: child python3, pid 4714; it runs on"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_resize_in_place_is_marked() {
+    let mut screen = Screen::populated(240, 50);
+    let with_limit = |generation: i64, memory: &str| {
+        let mut value = running("api-7d9").to_value();
+        value["metadata"]["generation"] = generation.into();
+        let limits = serde_json::json!({"limits": {"memory": memory, "cpu": "200m"}});
+        value["spec"]["containers"][0]["resources"] = limits;
+        crate::model::Object::from_value(Kind::Pod, value).unwrap()
+    };
+    screen.list(Kind::Pod, vec![with_limit(1, "64Mi")]);
+    screen.list(Kind::Pod, vec![with_limit(2, "128Mi")]);
+    let done = crate::tui::testing::event(
+        "api-7d9",
+        "ResizeCompleted",
+        "Normal",
+        "Pod resize completed: {}",
+        1,
+    );
+    screen.list(Kind::Event, vec![done]);
+    let text = screen.text();
+    assert!(
+        text.contains("!SPEC  memory limit of main: 64Mi -> 128Mi (generation 1 -> 2)"),
+        "{text}"
+    );
+    assert!(text.contains("!SPEC  Pod resize completed"), "{text}");
+}
+
+#[test]
 fn a_change_of_the_spec_is_marked() {
     let mut screen = Screen::populated(80, 24);
     let with_image = |generation: i64, image: &str| {

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::client::ImageSummary;
 use crate::model::Kind;
 use crate::tui::TuiSettings;
-use crate::tui::effect::Effect;
+use crate::tui::effect::{Effect, ImageWork};
 use crate::tui::images::Images;
 use crate::tui::inspector::Tab;
 use crate::tui::msg::Msg;
@@ -244,20 +244,35 @@ fn images_are_asked_for_only_while_they_are_looked_at() {
     })));
     let text = screen.text();
     assert!(
-        text.contains("web:1  5.0Mi   1 layers  default/web-0"),
+        text.contains("web:1    5.0Mi       1  default/web-0"),
         "{text}"
     );
+    assert!(text.contains("IMAGE     SIZE  LAYERS  USED BY"), "{text}");
+    screen.keys("<enter>");
+    assert!(screen.text().contains("used by: default/web-0"));
     screen.keys("<enter>");
     let text = screen.text();
-    assert!(text.contains("5.0M  RUN make everything"), "{text}");
+    assert!(text.contains("5.0Mi  RUN make everything"), "{text}");
     screen.keys("<enter>");
     assert!(
         screen.text().contains("digest  sha256:a"),
         "{}",
         screen.text()
     );
-    screen.keys("<esc><esc>");
-    assert!(screen.text().contains("images: 1, 5.0M unpacked"));
+    screen.keys("<esc><esc><down><down><enter>");
+    assert!(screen.text().contains("It is used by default/web-0"));
+    screen.keys("y");
+    let remove = ImageWork::Remove("docker.io/library/web:1".to_owned());
+    assert!(screen.effects.contains(&Effect::Image(remove)));
+    assert!(screen.text().contains("images: 1, 5.0Mi unpacked"));
+    screen.keys("pull<enter>docker.io/library/x:2<enter>");
+    let pull = ImageWork::Pull("docker.io/library/x:2".to_owned());
+    assert!(screen.effects.contains(&Effect::Image(pull)));
+    screen.keys("<ctrl-u>prune<enter>");
+    assert!(screen.text().contains("0 with a name that no pod uses"));
+    screen.keys("a");
+    let prune = ImageWork::Prune { all: true };
+    assert!(screen.effects.contains(&Effect::Image(prune)));
     screen.keys("<esc>");
     assert_eq!(screen.effects.last(), Some(&Effect::PollImages(false)));
 }

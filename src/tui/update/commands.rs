@@ -118,6 +118,10 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
         }
         Cmd::Attention => attention::open(model),
         Cmd::Span => model.inspector.span = model.inspector.span.other(),
+        Cmd::Processes(order) => {
+            model.inspector.procs_order = order;
+            model.inspector.procs_top = 0;
+        }
         Cmd::Story => {
             model.inspector.story_only ^= true;
             model.inspector.events_top = 0;
@@ -134,6 +138,8 @@ pub(super) fn run(model: &mut Model, cmd: Cmd) -> Vec<Effect> {
         Cmd::Attach => return terminal::ask(model, terminal::Ask::Attach),
         Cmd::Log(cmd) => return logs::run(model, cmd),
         Cmd::Terminal(cmd) => return terminal::run(model, cmd),
+        // Places with keys of their own have these: a replay, the editor, overlays.
+        Cmd::Replay(_) | Cmd::Editor(_) | Cmd::Input(_) => {}
     }
     Vec::new()
 }
@@ -256,6 +262,15 @@ pub(super) fn show(model: &mut Model, tab: Tab) {
     }
 }
 
+/// True when the focused tab had something to leave: a search, a selection.
+fn ends_of_tab(model: &mut Model) -> bool {
+    match model.tab() {
+        Tab::Logs => model.focus == Focus::Inspector && logs::back(model),
+        Tab::Spec | Tab::Describe => model.place() == Place::Text && model.inspector.search.stop(),
+        Tab::Events | Tab::Procs | Tab::Metrics => false,
+    }
+}
+
 /// Pops exactly one level; at the root nothing happens.
 fn back(model: &mut Model) {
     if model.terms.active().is_some_and(Session::is_browsing) && model.focus == Focus::Terminal {
@@ -265,8 +280,8 @@ fn back(model: &mut Model) {
         if model.areas().inspector.height == 0 {
             model.focus = Focus::List;
         }
-    } else if model.focus == Focus::Inspector && model.tab() == Tab::Logs && logs::back(model) {
-    } else if model.place() == Place::Text && model.inspector.search.stop() {
+    } else if ends_of_tab(model) {
+        // The tab itself stays.
     } else if model.focus != Focus::List {
         model.focus = Focus::List;
     } else if model.list.clear_marks() {

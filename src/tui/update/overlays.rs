@@ -3,7 +3,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::{attention, commands, delete, images, logs, menu, palette, restart, terminal, views};
 use crate::tui::editor;
 use crate::tui::effect::Effect;
-use crate::tui::keymap::{Cmd, Key, Place};
+use crate::tui::keymap::{Cmd, InputCmd, Key, Place};
 use crate::tui::line_edit::LineEdit;
 use crate::tui::model::Model;
 use crate::tui::overlay::{AnswerAction, Overlay, PickAction, PromptKind};
@@ -15,17 +15,22 @@ pub(super) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 }
 
 fn dispatch_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
-    let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
-    if key.code == KeyCode::Esc || is_interrupt {
+    let cmd = match model.keymap.command(Place::Input, Key::of(key)) {
+        Some(Cmd::Input(cmd)) => Some(cmd),
+        // Whatever keys.toml says, one gets out.
+        _ if key.code == KeyCode::Esc => Some(InputCmd::Cancel),
+        _ => None,
+    };
+    if cmd == Some(InputCmd::Cancel) {
         pop(model);
         return Vec::new();
     }
     match model.overlays.last() {
-        Some(Overlay::Prompt(_)) => on_prompt_key(model, key),
-        Some(Overlay::Picker(_)) => on_picker_key(model, key),
-        Some(Overlay::Confirm(_)) => on_confirm_key(model, key),
+        Some(Overlay::Prompt(_)) => on_prompt_key(model, key, cmd),
+        Some(Overlay::Picker(_)) => on_picker_key(model, key, cmd),
+        Some(Overlay::Confirm(_)) => on_confirm_key(model, key, cmd),
         Some(Overlay::Text(_)) => {
-            on_text_key(model, key);
+            on_text_key(model, key, cmd);
             Vec::new()
         }
         Some(Overlay::Attention(_)) => on_attention_key(model, key),
@@ -89,19 +94,20 @@ fn pop(model: &mut Model) {
         | PromptKind::EditPath
         | PromptKind::RunLine
         | PromptKind::SaveView
+        | PromptKind::PullImage
         | PromptKind::TerminalSearch => {}
     }
 }
 
-fn on_prompt_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+fn on_prompt_key(model: &mut Model, key: KeyEvent, cmd: Option<InputCmd>) -> Vec<Effect> {
     let Some(Overlay::Prompt(prompt)) = model.overlays.last_mut() else {
         return Vec::new();
     };
-    match key.code {
-        KeyCode::Enter => submit(model),
-        KeyCode::Tab | KeyCode::BackTab | KeyCode::Down | KeyCode::Up => {
+    match cmd {
+        Some(InputCmd::Submit) => submit(model),
+        Some(cmd @ (InputCmd::Next | InputCmd::Previous)) => {
             let is_only = prompt.completions.len() == 1;
-            prompt.cycle(matches!(key.code, KeyCode::Tab | KeyCode::Down));
+            prompt.cycle(cmd == InputCmd::Next);
             // The only completion is as good as typed: go on from there.
             if is_only {
                 prompt_changed(model)
@@ -109,8 +115,9 @@ fn on_prompt_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 Vec::new()
             }
         }
-        _ if prompt.line.key(key) => prompt_changed(model),
-        _ => Vec::new(),
+        Some(cmd) if prompt.line.run(cmd) => prompt_changed(model),
+        None if prompt.line.key(key) => prompt_changed(model),
+        Some(_) | None => Vec::new(),
     }
 }
 
@@ -139,6 +146,7 @@ fn prompt_changed(model: &mut Model) -> Vec<Effect> {
         | PromptKind::RunLine
         | PromptKind::LogFilter
         | PromptKind::LogTime
+        | PromptKind::PullImage
         | PromptKind::SaveView => Vec::new(),
         PromptKind::CreatePath | PromptKind::EditPath => {
             prompt.is_waiting = false;
@@ -235,21 +243,33 @@ fn submit(model: &mut Model) -> Vec<Effect> {
             views::save(model, &name);
             Vec::new()
         }
+        PromptKind::PullImage => {
+            let name = text.trim().to_owned();
+            if name.is_empty() || name.contains(char::is_whitespace) {
+                model.complain("type the name of one image, such as docker.io/library/alpine:3");
+                return Vec::new();
+            }
+            model.overlays.pop();
+            images::pull(model, name)
+        }
         PromptKind::Palette => palette::submit(model),
     }
 }
 
-fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+fn on_picker_key(model: &mut Model, key: KeyEvent, cmd: Option<InputCmd>) -> Vec<Effect> {
     let page = isize::try_from(model.screen.height / 2).unwrap_or(1);
     let Some(Overlay::Picker(picker)) = model.overlays.last_mut() else {
         return Vec::new();
     };
-    match key.code {
-        KeyCode::Enter => {
+    match cmd {
+        Some(InputCmd::Submit) => {
             let action = picker
                 .matching()
                 .get(picker.selected)
                 .map(|item| item.action);
+            if let Some(PickAction::Images(choice)) = action {
+                return images::choose(model, choice);
+            }
             if stays_open(model, action) {
                 return Vec::new();
             }
@@ -271,22 +291,30 @@ fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 Some(
                     PickAction::Column(_)
                     | PickAction::Image(_)
+                    | PickAction::Images(_)
                     | PickAction::Pull
                     | PickAction::Layer(_),
                 )
                 | None => Vec::new(),
             };
         }
-        KeyCode::Up | KeyCode::BackTab => picker.step(-1),
-        KeyCode::Down | KeyCode::Tab => picker.step(1),
-        KeyCode::PageUp => picker.step(-page),
-        KeyCode::PageDown => picker.step(page),
-        KeyCode::Home => picker.step(isize::MIN / 2),
-        KeyCode::End => picker.step(isize::MAX / 2),
-        _ => {
+        Some(InputCmd::Previous) => picker.step(-1),
+        Some(InputCmd::Next) => picker.step(1),
+        Some(InputCmd::PageUp) => picker.step(-page),
+        Some(InputCmd::PageDown) => picker.step(page),
+        Some(InputCmd::LineStart) => picker.step(isize::MIN / 2),
+        Some(InputCmd::LineEnd) => picker.step(isize::MAX / 2),
+        Some(cmd) => {
+            let before = picker.line.text().to_owned();
+            picker.line.run(cmd);
+            // The cursor in the line moves without another choice.
+            if picker.line.text() != before {
+                picker.selected = 0;
+            }
+        }
+        None => {
             let before = picker.line.text().to_owned();
             picker.line.key(key);
-            // The cursor in the line moves without another choice.
             if picker.line.text() != before {
                 picker.selected = 0;
             }
@@ -299,7 +327,7 @@ fn on_picker_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 fn stays_open(model: &mut Model, action: Option<PickAction>) -> bool {
     match action {
         Some(PickAction::Column(id)) => views::toggle_column(model, id),
-        Some(PickAction::Image(index)) => images::open_layers(model, index),
+        Some(PickAction::Image(index)) => images::open_one(model, index),
         Some(PickAction::Layer(index)) => images::show_layer(model, index),
         Some(PickAction::Pull) => {}
         _ => return false,
@@ -307,21 +335,21 @@ fn stays_open(model: &mut Model, action: Option<PickAction>) -> bool {
     true
 }
 
-fn on_confirm_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+fn on_confirm_key(model: &mut Model, key: KeyEvent, cmd: Option<InputCmd>) -> Vec<Effect> {
     let Some(Overlay::Confirm(confirm)) = model.overlays.last_mut() else {
         return Vec::new();
     };
-    let chosen = match key.code {
-        KeyCode::Left | KeyCode::Up | KeyCode::BackTab => {
+    let chosen = match (cmd, key.code) {
+        (Some(InputCmd::Previous), _) | (None, KeyCode::Left) => {
             confirm.step(false);
             return Vec::new();
         }
-        KeyCode::Right | KeyCode::Down | KeyCode::Tab => {
+        (Some(InputCmd::Next), _) | (None, KeyCode::Right) => {
             confirm.step(true);
             return Vec::new();
         }
-        KeyCode::Enter => confirm.answers.get(confirm.chosen),
-        KeyCode::Char(letter) if !key.modifiers.contains(KeyModifiers::CONTROL) => {
+        (Some(InputCmd::Submit), _) => confirm.answers.get(confirm.chosen),
+        (None, KeyCode::Char(letter)) if !key.modifiers.contains(KeyModifiers::CONTROL) => {
             confirm.answers.iter().find(|answer| answer.key == letter)
         }
         _ => None,
@@ -335,6 +363,10 @@ fn on_confirm_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         AnswerAction::Delete(keys, grace) => delete::confirmed(model, keys, grace),
         AnswerAction::Leave { deletes } => delete::leave(model, deletes),
         AnswerAction::Restart(what) => restart::confirmed(model, what),
+        AnswerAction::Image(work) => {
+            images::said(model, &work);
+            vec![Effect::Image(work)]
+        }
         AnswerAction::Exit(choice) => vec![Effect::Exit(choice)],
         AnswerAction::Editor(answer) => editor::answer(model, answer),
     }
@@ -363,7 +395,7 @@ fn on_attention_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-fn on_text_key(model: &mut Model, key: KeyEvent) {
+fn on_text_key(model: &mut Model, key: KeyEvent, cmd: Option<InputCmd>) {
     let page = isize::try_from(model.screen.height / 2).unwrap_or(1);
     let lines = match model.keymap.command(Place::Anywhere, Key::of(key)) {
         Some(Cmd::Up) => -1,
@@ -376,7 +408,7 @@ fn on_text_key(model: &mut Model, key: KeyEvent) {
             pop(model);
             return;
         }
-        _ if key.code == KeyCode::Enter => {
+        _ if cmd == Some(InputCmd::Submit) => {
             pop(model);
             return;
         }

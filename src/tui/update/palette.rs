@@ -28,7 +28,12 @@ enum Verb {
     Mouse,
     Run(Cmd),
     Quit,
+    /// Breaks the screen on purpose, to see how it ends; it is not offered.
+    Panic,
 }
+
+/// Typed by who tests that a crash leaves terminal and pods alone.
+const PANIC: &str = "debug-panic";
 
 impl Verb {
     const fn changes_something(self) -> bool {
@@ -347,6 +352,9 @@ fn complete_verb(typed: &str, is_readonly: bool) -> Vec<Completion> {
 
 /// A verb by its name or any beginning that fits only one; kinds also by their short names.
 fn verb_of(word: &str) -> Result<Verb, String> {
+    if word == PANIC {
+        return Ok(Verb::Panic);
+    }
     if let Some((_, verb, _, _)) = VERBS.iter().find(|(name, _, _, _)| *name == word) {
         return Ok(*verb);
     }
@@ -480,6 +488,7 @@ fn run(model: &mut Model, verb: Verb, argument: &str) -> Result<Vec<Effect>, Str
             model.overlays.pop();
             return Ok(commands::leave(model));
         }
+        Verb::Panic => return Ok(vec![Effect::Panic]),
         Verb::Run(cmd) => {
             model.overlays.pop();
             return Ok(commands::run(model, cmd));

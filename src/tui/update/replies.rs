@@ -24,6 +24,8 @@ pub(super) fn on_reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         Reply::Paths { typed, found } => on_paths(model, &typed, found),
         Reply::Editor(reply) => return editor::on_reply(model, reply),
         Reply::Excerpt { container, lines } => on_excerpt(model, &container, lines),
+        Reply::Images(Ok(done)) => model.say(done),
+        Reply::Images(Err(problem)) => model.complain(problem),
         Reply::Saved(path, Ok(())) => model.say(format!("saved {path}")),
         Reply::LogSaved(path, Ok(1)) => model.say(format!("saved 1 line to {path}")),
         Reply::LogSaved(path, Ok(lines)) => model.say(format!("saved {lines} lines to {path}")),

@@ -247,6 +247,9 @@ fn sync_logs(model: &mut Model, effects: &mut Vec<Effect>) {
     {
         let events = model.collections.events_about(row);
         logs.observe_events(events.iter().filter_map(|event| spec_change(event)));
+        if let Some(target) = &wanted {
+            logs.observe_incidents(model.inspector.story.incidents_of(target));
+        }
     }
     let mut openings = Vec::new();
     let mut read = None;
@@ -271,12 +274,17 @@ fn sync_logs(model: &mut Model, effects: &mut Vec<Effect>) {
     }
 }
 
-/// A change of the spec that an event tells of: the kubelet kills a container whose definition has changed.
+/// A change of the spec that an event tells of: the kubelet kills a container whose definition has changed, or gives
+/// it other limits in place.
 fn spec_change(row: &Arc<Row>) -> Option<(Timestamp, &str)> {
     let event = row.event()?;
     let message = event.message.as_deref()?;
-    let tells =
-        event.reason.as_deref() == Some("Killing") && message.contains("definition changed");
+    let tells = match event.reason.as_deref()? {
+        "Killing" => message.contains("definition changed"),
+        // In place: the container goes on with other limits, or may not.
+        "ResizeCompleted" | "ResizeDeferred" | "ResizeInfeasible" | "ResizeError" => true,
+        _ => false,
+    };
     let at = event.last_timestamp.as_ref().filter(|_| tells)?;
     Some((at.0, message))
 }
@@ -331,7 +339,13 @@ fn sync_processes(model: &mut Model, effects: &mut Vec<Effect>) {
 
 /// The story is read when its tab is opened, and again when something happened to a container since.
 fn sync_story(model: &mut Model, effects: &mut Vec<Effect>) {
-    let is_shown = model.tab() == Tab::Events && model.areas().inspector.height > 1;
+    let is_wanted = match model.tab() {
+        Tab::Events => true,
+        // The log marks kills with what the story knows of them.
+        Tab::Logs => selected_ran_out_of_memory(model),
+        Tab::Spec | Tab::Procs | Tab::Metrics | Tab::Describe => false,
+    };
+    let is_shown = is_wanted && model.areas().inspector.height > 1;
     let Some(target) = selected_pod(model).filter(|_| is_shown) else {
         return;
     };
@@ -356,6 +370,21 @@ fn sync_story(model: &mut Model, effects: &mut Vec<Effect>) {
         model.inspector.story.retarget(Some(&target));
         effects.push(Effect::ReadStory(target));
     }
+}
+
+fn selected_ran_out_of_memory(model: &Model) -> bool {
+    let Some(row) = model.list.selected() else {
+        return false;
+    };
+    let mut ends = row.pod.iter().flat_map(|facts| &facts.containers);
+    let mut ends = ends
+        .by_ref()
+        .filter_map(|container| container.ended.as_ref());
+    ends.any(|end| end.reason == "OOMKilled")
+        || model.collections.events_about(row).iter().any(|event| {
+            let reason = event.event().and_then(|event| event.reason.as_deref());
+            reason == Some("OOMKilling")
+        })
 }
 
 /// The queue stands on a pod that is in it.

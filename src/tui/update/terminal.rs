@@ -6,7 +6,7 @@ use ratatui::layout::{Position, Rect};
 use crate::base::{SessionEnd, TerminalSize};
 use crate::model::{Object, pod as pods};
 use crate::tui::effect::Effect;
-use crate::tui::keymap::{Key, Place, TermCmd};
+use crate::tui::keymap::{Cmd, Key, Place, TermCmd};
 use crate::tui::logs::Target;
 use crate::tui::model::Model;
 use crate::tui::msg::TtyNews;
@@ -120,8 +120,14 @@ pub(super) fn picked(model: &mut Model, index: usize) -> Vec<Effect> {
         return Vec::new();
     }
     if model.terms.is_full() {
+        let chord = model
+            .keymap
+            .key_text(Place::Terminal, Cmd::Terminal(TermCmd::Chord));
+        let close = model
+            .keymap
+            .key_text(Place::Chord, Cmd::Terminal(TermCmd::Close));
         model.complain(format!(
-            "{MAX_SESSIONS} terminals are open: close one first (ctrl-] c)"
+            "{MAX_SESSIONS} terminals are open: close one first ({chord} {close})"
         ));
         return Vec::new();
     }
@@ -282,7 +288,10 @@ fn detach(model: &mut Model) -> Vec<Effect> {
             model.say(format!("detached from {name}, which goes on"));
             return close(model);
         }
-        Purpose::Shell => model.say(format!("the shell in {name} goes on: s shows it again")),
+        Purpose::Shell => {
+            let key = model.keymap.key_text(Place::List, Cmd::Shell);
+            model.say(format!("the shell in {name} goes on: {key} shows it again"));
+        }
         Purpose::Editor => model.say(format!("{name} goes on: enter shows it again")),
     }
     model.terms.hide();

@@ -3,6 +3,7 @@
 use crate::model::Kind;
 use crate::tui::columns::columns_of;
 use crate::tui::effect::Effect;
+use crate::tui::keymap::{Cmd, Place};
 use crate::tui::model::Model;
 use crate::tui::overlay::{Completion, Overlay, PickAction, PickItem, Picker, Prompt, PromptKind};
 use crate::tui::views::{SessionChange, SessionRead, View};
@@ -47,7 +48,9 @@ pub(super) fn on_read(model: &mut Model, read: SessionRead) {
         };
         last.apply(model);
         if last.hides_something() {
-            model.say(format!("as last time: {} (esc shows all)", last.words()));
+            let back = model.keymap.key_text(Place::List, Cmd::Back);
+            let words = last.words();
+            model.say(format!("as last time: {words} ({back} shows all)"));
         }
     }
     model.views.current = View::of(model);
@@ -126,7 +129,8 @@ fn find(model: &Model, name: &str) -> Result<View, String> {
     let names: Vec<&str> = named.keys().map(String::as_str).collect();
     named.get(name).cloned().ok_or_else(|| {
         if names.is_empty() {
-            "there is no named view yet: ctrl-s in the list names the present one".to_owned()
+            let key = model.keymap.key_text(Place::List, Cmd::SaveView);
+            format!("there is no named view yet: {key} in the list names the present one")
         } else {
             format!("say which view: {}", names.join(", "))
         }
