@@ -157,7 +157,7 @@ fn an_ephemeral_container_looks_into_its_target() {
         missing.contains("spec.ephemeralContainers[1].targetContainerName: Not found: \"nobody\""),
         "{missing}"
     );
-    // Attached from the start, the exit of a short one shows its log.
+    // Attached before it has said anything: what is written earlier is not shown again, as with kubectl.
     let said = podtui.ok(&[
         "debug",
         "app",
@@ -166,8 +166,9 @@ fn an_ephemeral_container_looks_into_its_target() {
         "-q",
         "--attach",
         "--",
-        "echo",
-        "hello",
+        "sh",
+        "-c",
+        "sleep 2; echo hello",
     ]);
     assert_eq!(said, "hello\n");
     podtui.delete_all();
