@@ -75,19 +75,19 @@ impl PromptKind {
         }
     }
 
-    /// What enter does with it, and whether tab completes.
-    pub(super) const fn keys(self) -> &'static str {
+    /// Whether it completes, what submitting does with it, and what cancelling does.
+    pub(super) const fn words(self) -> (bool, &'static str, &'static str) {
         match self {
-            Self::Palette => "tab complete  enter do it  esc cancel",
-            Self::Filter => "enter keep it  esc as before",
-            Self::Search | Self::TextSearch | Self::TerminalSearch => "enter find  esc cancel",
-            Self::LogFilter => "enter only these  esc cancel",
-            Self::LogTime => "enter go there  esc cancel",
-            Self::CreatePath => "tab complete  enter create  esc cancel",
-            Self::EditPath => "tab complete  enter open  esc cancel",
-            Self::RunLine => "enter convert  esc cancel",
-            Self::SaveView => "tab complete  enter save  esc cancel",
-            Self::PullImage => "enter pull  esc cancel",
+            Self::Palette => (true, "do it", "cancel"),
+            Self::Filter => (false, "keep it", "as before"),
+            Self::Search | Self::TextSearch | Self::TerminalSearch => (false, "find", "cancel"),
+            Self::LogFilter => (false, "only these", "cancel"),
+            Self::LogTime => (false, "go there", "cancel"),
+            Self::CreatePath => (true, "create", "cancel"),
+            Self::EditPath => (true, "open", "cancel"),
+            Self::RunLine => (false, "convert", "cancel"),
+            Self::SaveView => (true, "save", "cancel"),
+            Self::PullImage => (false, "pull", "cancel"),
         }
     }
 }

@@ -3,6 +3,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::attention;
 use super::canvas::Canvas;
+use crate::tui::keymap::{Cmd, InputCmd, Place};
 use crate::tui::model::Model;
 use crate::tui::overlay::{Confirm, Overlay, Picker, Prompt, TextBox};
 
@@ -64,7 +65,7 @@ fn draw_prompt(
         Some(notice) => Some((notice.text.clone(), styles.bad)),
         None => None,
     };
-    let keys = prompt.kind.keys();
+    let keys = prompt_keys(model, prompt);
     if let Some((text, style)) = note {
         line.put_cut(
             end + 2,
@@ -75,11 +76,24 @@ fn draw_prompt(
             model.look.glyphs.ellipsis,
         );
     } else if end + 3 + keys.width() < line.width() {
-        line.put_right(line.width() - 1, 0, keys, styles.dim);
+        line.put_right(line.width() - 1, 0, &keys, styles.dim);
     }
     let x = column + prompt.line.cursor_column() - skip;
     let x = row.x + u16::try_from(x).unwrap_or(u16::MAX);
     (x < row.right() && row.height > 0).then_some((x, row.y))
+}
+
+/// `tab complete  enter do it  esc cancel`.
+fn prompt_keys(model: &Model, prompt: &Prompt) -> String {
+    let key = |cmd| model.keymap.key_text(Place::Input, Cmd::Input(cmd));
+    let (completes, submit, cancel) = prompt.kind.words();
+    let complete = if completes {
+        format!("{} complete  ", key(InputCmd::Next))
+    } else {
+        String::new()
+    };
+    let (enter, esc) = (key(InputCmd::Submit), key(InputCmd::Cancel));
+    format!("{complete}{enter} {submit}  {esc} {cancel}")
 }
 
 fn draw_completions(model: &Model, canvas: &mut Canvas<'_>, row: Rect, prompt: &Prompt) {
