@@ -87,7 +87,7 @@ impl Descriptor {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Manifest {
     pub(super) config: Descriptor,
     pub(super) layers: Vec<Descriptor>,

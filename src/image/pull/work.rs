@@ -116,7 +116,17 @@ impl Puller {
         let layers = found.manifest.layers.iter();
         progress.layers(layers.map(|layer| (layer.digest.clone(), layer.size)));
         progress.phase(PullPhase::Fetching);
-        let layers = self.layers(&found, session, progress).await?;
+        let layers = self.layers(&found, session, progress).await;
+        if matches!(layers, Err(ImageError::DiskFull { .. })) {
+            // Elsewhere they are gone on with; here they are in the way.
+            let manifest = found.manifest.clone();
+            self.blocking(move |store| {
+                remove_downloads(store, &manifest);
+                Ok(())
+            })
+            .await?;
+        }
+        let layers = layers?;
         progress.phase(PullPhase::Finishing);
         self.enter(reference, found, layers, secret).await
     }
@@ -235,9 +245,7 @@ impl Puller {
             .blocking(move |store| {
                 let lock = store.lock()?;
                 // First: once the image is there, no pull comes to clear them away.
-                for layer in &found.manifest.layers {
-                    Partial::remove(&store.partial_path(&layer.digest));
-                }
+                remove_downloads(store, &found.manifest);
                 store.add_image(&lock, &found.config, image)
             })
             .await;
@@ -259,6 +267,12 @@ impl Puller {
                 source: std::io::Error::other(error),
             })
         })
+    }
+}
+
+fn remove_downloads(store: &Store, manifest: &Manifest) {
+    for layer in &manifest.layers {
+        Partial::remove(&store.partial_path(&layer.digest));
     }
 }
 
