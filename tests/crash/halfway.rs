@@ -137,6 +137,10 @@ fn commands_outlive_a_killed_engine() {
             );
             assert_eq!(output.stdout, b"pod/x\n");
         }
+        // All may have been answered before it died; a deletion that meets it then is not repeated by itself.
+        podtui.wait("the engine to be gone", || {
+            (!crate::support::is_alive(pid)).then_some(())
+        });
     }
     podtui.ok(&["delete", "pod", "x", "--now"]);
     podtui.delete_all();
