@@ -210,7 +210,7 @@ impl Glass {
                 let typed = "qwertyuiopasdfghjklz";
                 let letter = &typed[length - 1..length];
                 let line = &typed[..length];
-                times.push(self.key(letter, |glass| glass.last_row().trim_end().ends_with(line)));
+                times.push(self.key(letter, |glass| glass.last_row().contains(line)));
                 self.watch(pause);
             }
             self.press("\x15");

@@ -442,7 +442,7 @@ fn pod_keys(screen: &mut Glass) -> [Vec<Duration>; 3] {
             let shown = format!("/{typed} (");
             let is_painted = |glass: &Glass| {
                 let heading = glass.row(1);
-                glass.last_row().ends_with(typed)
+                glass.last_row().contains(typed)
                     && (heading.contains(&shown) || heading.contains("filter:"))
             };
             times[2].push(screen.key(&filter[length - 1..length], is_painted));
