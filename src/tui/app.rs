@@ -24,6 +24,7 @@ use super::host::{HostPrograms, TerminalKeeper};
 use super::look::Look;
 use super::model::{Connection, Model, Session};
 use super::msg::{Msg, Reply, TtyNews};
+use super::overlay::Focus;
 use super::pace::Pace;
 use super::panes::view;
 use super::record::Record;
@@ -368,7 +369,8 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
             let is_private = self.model.types_into_program(&msg);
             self.record.push(at, &msg, is_private);
             if msg.is_from_user() {
-                self.pace.ask();
+                let is_answered = self.model.focus == Focus::Terminal;
+                self.pace.ask(Instant::now(), is_answered);
             }
             if let Some(cast) = &self.cast {
                 cast.message(&msg, is_private);

@@ -12,6 +12,10 @@ use tokio::time::Instant;
 const FRAME: Duration = Duration::from_millis(18);
 /// Between two frames of what comes by itself.
 const BY_ITSELF: Duration = Duration::from_millis(20);
+/// The same while somebody types or holds a key down, so that there is time left for what the keys paint.
+const WHILE_TYPING: Duration = Duration::from_millis(40);
+/// So long after a key somebody is typing.
+const TYPING: Duration = Duration::from_millis(250);
 /// Between a frame and one that the user asks for.
 const ASKED: Duration = Duration::from_millis(4);
 /// So far ahead of the average frames may be.
@@ -24,6 +28,8 @@ pub(super) struct Pace {
     owed: Duration,
     /// Frames that the user waits for.
     asked: u8,
+    /// When the last key came.
+    typed: Option<Instant>,
 }
 
 impl Pace {
@@ -33,12 +39,14 @@ impl Pace {
             last: now,
             owed: Duration::ZERO,
             asked: 1,
+            typed: None,
         }
     }
 
-    /// The user did something that has to be shown, at once or when the program in a terminal answers.
-    pub(super) fn ask(&mut self) {
-        self.asked = 2;
+    /// The user did something that has to be shown at once; what a program in a terminal answers, as well.
+    pub(super) fn ask(&mut self, now: Instant, is_answered: bool) {
+        self.asked = 1 + u8::from(is_answered);
+        self.typed = Some(now);
     }
 
     pub(super) fn drawn(&mut self, now: Instant) {
@@ -53,6 +61,8 @@ impl Pace {
             Duration::ZERO
         } else if self.asked > 0 {
             ASKED.max(self.owed.saturating_sub(AHEAD))
+        } else if self.typed.is_some_and(|typed| self.last < typed + TYPING) {
+            WHILE_TYPING.max(self.owed)
         } else {
             BY_ITSELF.max(self.owed)
         };
@@ -65,14 +75,14 @@ mod tests {
     use super::*;
 
     /// Frames in a second of a flood with a key so often, and the longest that a key waited.
-    fn second(key_every: u64) -> (u32, Duration) {
+    fn second(key_every: u64, is_answered: bool) -> (u32, Duration) {
         let begin = Instant::now();
         let mut pace = Pace::from(begin);
         let (mut frames, mut longest, mut pressed) = (0, Duration::ZERO, None);
         for millisecond in 0..1000 {
             let now = begin + Duration::from_millis(millisecond);
             if millisecond.is_multiple_of(key_every) {
-                pace.ask();
+                pace.ask(now, is_answered);
                 pressed = pressed.or(Some(now));
             }
             if now >= pace.due() {
@@ -85,20 +95,21 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(key_every: u64, frames: std::ops::RangeInclusive<u32>, waits: u64) {
-        let (drawn, longest) = second(key_every);
+    fn check(key_every: u64, answered: bool, frames: std::ops::RangeInclusive<u32>, waits: u64) {
+        let (drawn, longest) = second(key_every, answered);
         assert!(frames.contains(&drawn), "{drawn} frames");
         assert!(longest <= Duration::from_millis(waits), "{longest:?}");
     }
 
     #[test]
     fn a_flood_leaves_room_for_keys() {
-        check(1000, 49..=51, 0);
-        // Somebody who types, and a key that is held down.
-        check(97, 50..=60, 4);
-        check(33, 55..=60, 16);
+        check(1000, false, 40..=46, 0);
+        // Somebody who types, and a key that is held down; in a terminal its program answers.
+        check(97, false, 25..=40, 4);
+        check(33, false, 29..=31, 4);
+        check(33, true, 50..=60, 16);
         // Nobody types like this; the limit holds.
-        check(3, 55..=60, 20);
+        check(3, true, 55..=60, 20);
     }
 
     #[test]
@@ -111,7 +122,7 @@ mod tests {
         let later = begin + Duration::from_secs(1);
         assert!(pace.due() < later);
         pace.drawn(later);
-        pace.ask();
+        pace.ask(later, false);
         assert_eq!(pace.due(), later + ASKED);
     }
 }
