@@ -36,6 +36,7 @@ mod scratch;
 mod subpath;
 mod tree;
 mod usage;
+mod walk;
 
 pub(crate) use content::contents;
 pub(crate) use empty_dir::empty_dir_path;

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{self as rfs, AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{self as rfs, AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat};
 use rustix::io::Errno;
+
+use super::walk::{id, open_child};
 
 const FILE: u32 = 0o660;
 /// And the group may enter, and hands itself on.
@@ -133,20 +135,6 @@ impl Walk {
         }
         Ok(false)
     }
-}
-
-fn id(found: &Stat) -> (u64, u64) {
-    (found.st_dev, found.st_ino)
-}
-
-fn open_child(directory: BorrowedFd<'_>, name: &CString) -> Result<OwnedFd, Errno> {
-    rfs::openat2(
-        directory,
-        name,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH,
-    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,7 @@ use rustix::fs::{self as rfs, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags,
 use rustix::io::Errno;
 
 use super::VolumeError;
+use super::walk::open_child;
 
 /// Directories nested deeper are first moved up to the root of the tree, so that neither stack nor file
 /// descriptors grow with what a container has nested.
@@ -83,17 +84,6 @@ fn remove(path: &Path) -> Result<(), Errno> {
     };
     tree.clear(top.as_fd(), 0)?;
     rfs::unlinkat(&parent, &name, AtFlags::REMOVEDIR)
-}
-
-/// Fails with EXDEV at a mount point (openat2(2), `RESOLVE_NO_XDEV`).
-fn open_child(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    rfs::openat2(
-        dir,
-        name,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH,
-    )
 }
 
 struct Tree<'a> {

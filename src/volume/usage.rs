@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{self as rfs, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{self as rfs, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
+
+use super::walk::{id, open_child};
 
 /// A walk during which directories were moved is begun again this often.
 const TRIES: u32 = 3;
@@ -133,20 +135,6 @@ impl Walk {
         let bytes = u64::try_from(found.st_blocks).unwrap_or(0) * 512;
         self.usage = self.usage.and(Usage { bytes, inodes: 1 });
     }
-}
-
-fn id(found: &Stat) -> (u64, u64) {
-    (found.st_dev, found.st_ino)
-}
-
-fn open_child(directory: BorrowedFd<'_>, name: &CString) -> Result<OwnedFd, Errno> {
-    rfs::openat2(
-        directory,
-        name,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH,
-    )
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, Pod};
 
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
@@ -107,6 +107,15 @@ async fn by_prefix(
     Ok(())
 }
 
+async fn pods(client: &dyn Client, options: ListOptions) -> Result<Vec<Arc<Pod>>, Failure> {
+    let list = client.list(Kind::Pod, options).await?;
+    let pods = list.items.into_iter().filter_map(|item| match item {
+        Object::Pod(pod) => Some(pod),
+        _ => None,
+    });
+    Ok(pods.collect())
+}
+
 async fn related(
     client: &dyn Client,
     object: &Object,
@@ -130,31 +139,15 @@ async fn related(
             .collect();
     }
     if object.kind() == Kind::Node {
-        let list = client.list(Kind::Pod, options(true)).await?;
-        related.pods = list
-            .items
-            .into_iter()
-            .filter_map(|item| match item {
-                Object::Pod(pod) => Some(pod),
-                _ => None,
-            })
-            .filter(|pod| {
-                let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-                node == Some(object.name())
-            })
-            .collect();
+        related.pods = pods(client, options(true)).await?;
+        related.pods.retain(|pod| {
+            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+            node == Some(object.name())
+        });
     }
     if let Object::PersistentVolumeClaim(claim) = object {
-        let list = client.list(Kind::Pod, options(false)).await?;
-        related.pods = list
-            .items
-            .into_iter()
-            .filter_map(|item| match item {
-                Object::Pod(pod) => Some(pod),
-                _ => None,
-            })
-            .filter(|pod| uses_claim(pod, claim))
-            .collect();
+        related.pods = pods(client, options(false)).await?;
+        related.pods.retain(|pod| uses_claim(pod, claim));
     }
     Ok(related)
 }

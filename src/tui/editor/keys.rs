@@ -372,7 +372,7 @@ fn put_aside(model: &mut Model) {
 }
 
 fn apply(model: &mut Model, recreate: bool) -> Vec<Effect> {
-    if let Some(Stage::Sent(words)) = model.editing.sent.as_ref().map(|sent| &sent.stage) {
+    if let Some(words) = model.editing.in_the_air() {
         let text = format!("{words}: wait for its end, then apply this");
         model.complain(text);
         return Vec::new();

@@ -107,8 +107,9 @@ fn on_applied(
             .map(|one| one.key.clone())
             .collect();
         let before = editor.subject.key().map(|_| editor.base.clone());
-        if editor.is_undo {
-            model.editing.history.pop();
+        let changed = editor.subject.key().cloned();
+        if let (true, Some(key)) = (editor.is_undo, &changed) {
+            model.editing.forget_last(key);
         } else if editor.subject == Subject::New || editor.is_modified() {
             for key in keys {
                 model.editing.history.push(Applied {
@@ -119,7 +120,7 @@ fn on_applied(
             text.push_str("; u takes it back");
         }
         // What was recreated was gone for a moment; it is still what one looks at.
-        if let Some(key) = editor.subject.key().cloned() {
+        if let Some(key) = changed {
             model.list.follow(key);
             model.pending.is_list_stale = true;
         }

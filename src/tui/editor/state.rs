@@ -38,6 +38,24 @@ pub(in crate::tui) struct Editing {
     pub(super) is_draft_stale: bool,
 }
 
+impl Editing {
+    /// What is being done of something that was sent and put aside.
+    pub(in crate::tui) fn in_the_air(&self) -> Option<&str> {
+        match &self.sent.as_ref()?.stage {
+            Stage::Sent(words) => Some(words),
+            Stage::Text | Stage::Review(_) | Stage::Outside(_) => None,
+        }
+    }
+
+    /// The newest change of this object is taken back; objects may have been created since.
+    pub(super) fn forget_last(&mut self, key: &ObjectKey) {
+        let last = self.history.iter().rposition(|applied| applied.key == *key);
+        if let Some(at) = last {
+            self.history.remove(at);
+        }
+    }
+}
+
 /// One applied change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::tui) struct Applied {
@@ -553,7 +571,10 @@ fn keys_of(object: &Object) -> BTreeSet<String> {
 /// After every message: the object as it is now, the place of the cursor, and what has to be checked again.
 pub(in crate::tui) fn settle(model: &mut Model, effects: &mut Vec<crate::tui::effect::Effect>) {
     if std::mem::take(&mut model.editing.is_draft_stale) {
-        effects.push(crate::tui::effect::Effect::Editor(Effect::Keep(None)));
+        // What was put aside is not done yet: a screen that dies now leaves its text behind.
+        let sent = model.editing.sent.as_deref();
+        let draft = sent.map(|editor| Draft::of(editor, &editor.buffer.text(), model.now));
+        effects.push(crate::tui::effect::Effect::Editor(Effect::Keep(draft)));
     }
     follow_object(model);
     let area = model.editor_text();

@@ -681,9 +681,24 @@ fn what_takes_long_is_put_aside_and_comes_back_when_refused() {
     assert!(desk.draw().contains("pod/web configured"));
     assert!(desk.screen.model.editing.editor.is_none());
     assert_eq!(desk.screen.model.editing.history.len(), 1);
-    // Refused: the text is there again.
+    // Refused: the text is there again. Until then nobody leaves, and a screen that is killed keeps the text.
     let mut desk = Desk::new(80, 24);
     sent(&mut desk);
+    desk.keys("e").keys("<esc>");
+    let kept = desk.kept.last().cloned().flatten();
+    assert!(
+        kept.expect("the draft of what was sent")
+            .contains("nginx:1.267")
+    );
+    desk.keys("q");
+    assert!(desk.draw().contains("leave when that is told to be done"));
+    assert!(
+        !desk
+            .screen
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Exit(_)))
+    );
     answer(&mut desk, conflict());
     assert!(desk.text().contains("nginx:1.267"), "{}", desk.text());
     // Refused while another text is open, which goes first.

@@ -27,7 +27,9 @@ pub(in crate::tui) fn wrapped(text: &str, width: usize) -> Vec<&str> {
     let mut rest = text;
     while let Some(&hard) = row_starts(rest, width).get(1) {
         let is_between = rest[hard..].starts_with(' ');
-        let soft = rest[..hard].rfind(' ').filter(|at| *at > 0);
+        // Spaces at the beginning belong to the first word.
+        let first_word = rest.len() - rest.trim_start().len();
+        let soft = rest[..hard].rfind(' ').filter(|at| *at > first_word);
         let end = match soft {
             Some(at) if !is_between => at,
             _ => hard,
@@ -59,6 +61,7 @@ mod tests {
         check("abcdefgh ij", 4, &["abcd", "efgh", "ij"]);
         check("世界 世界", 5, &["世界", "世界"]);
         check("a b", 0, &["a", "b"]);
+        check("  abcdef gh", 6, &["  abcd", "ef gh"]);
         check("   ", 2, &[""]);
     }
 

@@ -305,6 +305,12 @@ fn quit(model: &mut Model) -> Vec<Effect> {
 
 /// Leaves podtui, from wherever; asks first when that decides about running pods.
 pub(super) fn leave(model: &mut Model) -> Vec<Effect> {
+    // Between the deletion and the creation of what is recreated there is only this screen.
+    if let Some(words) = model.editing.in_the_air() {
+        let text = format!("{words}: leave when that is told to be done");
+        model.complain(text);
+        return Vec::new();
+    }
     if delete::ask_before_leaving(model) {
         return Vec::new();
     }
