@@ -53,7 +53,6 @@ impl ParsedQuantity {
         quantity.0.parse().unwrap_or(Self::ZERO)
     }
 
-    /// An amount of memory or disk, written with binary suffixes.
     /// The page size that a resource such as `hugepages-2Mi` names, bytes. `None`: it names none.
     pub(crate) fn huge_page(resource: &str) -> Option<u64> {
         let text = canonical(resource.strip_prefix("hugepages-")?).ok()?;
@@ -62,6 +61,7 @@ impl ParsedQuantity {
         (bytes > 0 && !size.is_fractional()).then_some(bytes)
     }
 
+    /// An amount of memory or disk, written with binary suffixes.
     pub(crate) fn of_bytes(bytes: u64) -> Self {
         Self {
             milli: (i128::from(bytes) * MILLI).min(LIMIT),

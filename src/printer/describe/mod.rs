@@ -1,5 +1,6 @@
 //! `describe`: the long text of one object, in the order, indentation and wording of kubectl.
 
+mod allocation;
 mod common;
 mod container;
 mod events;

@@ -1,7 +1,6 @@
-use std::sync::Arc;
+use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus};
 
-use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus, Pod};
-
+use super::allocation::allocation;
 use super::common::{annotations, labels, quantities};
 use super::events::events;
 use super::others::Related;
@@ -38,7 +37,7 @@ pub(super) fn describe_node(node: &Node, related: &Related, moment: &Moment) -> 
     if let Some(ranges) = &spec.pod_cidrs {
         text.pair("PodCIDRs", ranges.join(","));
     }
-    pods(&mut text, &related.pods, moment);
+    allocation(&mut text, status, &related.pods, moment);
     events(&mut text, &related.events, moment);
     text.finish()
 }
@@ -108,38 +107,5 @@ fn system_info(text: &mut Text, status: &NodeStatus) {
         ("Kubelet Version", &info.kubelet_version),
     ] {
         text.line(1, format_args!("{name}:\t{value}"));
-    }
-}
-
-fn pods(text: &mut Text, pods: &[Arc<Pod>], moment: &Moment) {
-    let live: Vec<&Arc<Pod>> = pods
-        .iter()
-        .filter(|pod| {
-            let phase = pod
-                .status
-                .as_ref()
-                .and_then(|status| status.phase.as_deref());
-            !matches!(phase, Some("Succeeded" | "Failed"))
-        })
-        .collect();
-    text.pair(
-        "Non-terminated Pods",
-        format_args!("({} in total)", live.len()),
-    );
-    if live.is_empty() {
-        return;
-    }
-    text.line(1, format_args!("Namespace\tName\tAge"));
-    text.line(1, format_args!("---------\t----\t---"));
-    for pod in live {
-        text.line(
-            1,
-            format_args!(
-                "{}\t{}\t{}",
-                pod.metadata.namespace.as_deref().unwrap_or_default(),
-                pod.metadata.name.as_deref().unwrap_or_default(),
-                moment.age(pod.metadata.creation_timestamp.as_ref()),
-            ),
-        );
     }
 }
