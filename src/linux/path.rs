@@ -82,35 +82,8 @@ pub(crate) fn ensure_directory(
     mode: u32,
     links: Links,
 ) -> io::Result<OwnedFd> {
-    let mut budget = MAX_LINKS;
-    directory(root, path, Mode::from_raw_mode(mode), links, &mut budget).map_err(io::Error::from)
-}
-
-fn directory(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    mode: Mode,
-    links: Links,
-    budget: &mut u32,
-) -> Result<OwnedFd, Errno> {
-    const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
-    match open_raw(root, path, DIRECTORY, links) {
-        Err(Errno::NOENT) => {}
-        result => return result,
-    }
-    let (parent_path, name) = split(path).ok_or(Errno::NOENT)?;
-    let parent = directory(root, &parent_path, mode, links, budget)?;
-    match mkdirat(&parent, &name, mode) {
-        Ok(()) => {}
-        Err(Errno::EXIST) => {
-            // It was missing and exists: somebody was faster, or it is a link to nothing.
-            if let Some(target) = dangling(parent.as_fd(), &parent_path, &name, links, budget)? {
-                return directory(root, &target, mode, links, budget);
-            }
-        }
-        Err(error) => return Err(error),
-    }
-    open_raw(parent.as_fd(), Path::new(&name), DIRECTORY, Links::Refuse)
+    let wanted = Wanted::Directory(Mode::from_raw_mode(mode));
+    ensure(root, path, wanted, links, &mut { MAX_LINKS }).map_err(io::Error::from)
 }
 
 /// The regular file `path` beneath `root`, made empty with `mode` where it is missing, with every missing
@@ -122,43 +95,75 @@ pub(crate) fn ensure_file(
     mode: u32,
     links: Links,
 ) -> io::Result<OwnedFd> {
-    let mut budget = MAX_LINKS;
-    file(root, path, Mode::from_raw_mode(mode), links, &mut budget).map_err(io::Error::from)
+    let wanted = Wanted::File(Mode::from_raw_mode(mode));
+    ensure(root, path, wanted, links, &mut { MAX_LINKS }).map_err(io::Error::from)
 }
 
-fn file(
+/// What stands at the end of a path, and the mode it is made with.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Directory(Mode),
+    File(Mode),
+}
+
+impl Wanted {
+    const fn flags(self) -> OFlags {
+        match self {
+            Self::Directory(_) => OFlags::PATH.union(OFlags::DIRECTORY),
+            Self::File(_) => OFlags::PATH,
+        }
+    }
+
+    /// `ISDIR` where a directory stands in the place of a file.
+    fn checked(self, found: OwnedFd) -> Result<OwnedFd, Errno> {
+        match self {
+            Self::Directory(_) => Ok(found),
+            Self::File(_) => match FileType::from_raw_mode(fstat(&found)?.st_mode) {
+                FileType::Directory => Err(Errno::ISDIR),
+                _ => Ok(found),
+            },
+        }
+    }
+
+    const fn parent(self) -> Self {
+        match self {
+            Self::Directory(_) => self,
+            Self::File(_) => Self::Directory(Mode::from_raw_mode(0o755)),
+        }
+    }
+
+    fn make(self, parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+        const NEW: OFlags = OFlags::CREATE
+            .union(OFlags::EXCL)
+            .union(OFlags::NOFOLLOW)
+            .union(OFlags::WRONLY)
+            .union(OFlags::CLOEXEC);
+        match self {
+            Self::Directory(mode) => mkdirat(parent, name, mode),
+            Self::File(mode) => rustix::fs::openat(parent, name, NEW, mode).map(drop),
+        }
+    }
+}
+
+fn ensure(
     root: BorrowedFd<'_>,
     path: &Path,
-    mode: Mode,
+    wanted: Wanted,
     links: Links,
     budget: &mut u32,
 ) -> Result<OwnedFd, Errno> {
-    match open_raw(root, path, OFlags::PATH, links) {
+    match open_raw(root, path, wanted.flags(), links) {
         Err(Errno::NOENT) => {}
-        Ok(found) if FileType::from_raw_mode(fstat(&found)?.st_mode) == FileType::Directory => {
-            return Err(Errno::ISDIR);
-        }
-        result => return result,
+        result => return wanted.checked(result?),
     }
     let (parent_path, name) = split(path).ok_or(Errno::NOENT)?;
-    let parent = directory(
-        root,
-        &parent_path,
-        Mode::from_raw_mode(0o755),
-        links,
-        budget,
-    )?;
-    let made = rustix::fs::openat(
-        &parent,
-        &name,
-        OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC,
-        mode,
-    );
-    match made {
-        Ok(_) => {}
+    let parent = ensure(root, &parent_path, wanted.parent(), links, budget)?;
+    match wanted.make(&parent, &name) {
+        Ok(()) => {}
         Err(Errno::EXIST) => {
+            // It was missing and exists: somebody was faster, or it is a link to nothing.
             if let Some(target) = dangling(parent.as_fd(), &parent_path, &name, links, budget)? {
-                return file(root, &target, mode, links, budget);
+                return ensure(root, &target, wanted, links, budget);
             }
         }
         Err(error) => return Err(error),
@@ -166,7 +171,7 @@ fn file(
     open_raw(
         parent.as_fd(),
         Path::new(&name),
-        OFlags::PATH,
+        wanted.flags(),
         Links::Refuse,
     )
 }
@@ -179,13 +184,7 @@ pub(crate) fn open_beneath(
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    for _ in 0..MAX_RETRIES {
-        match openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            result => return result,
-        }
-    }
-    Err(Errno::AGAIN)
+    retry(|| openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve))
 }
 
 /// As [`open_beneath`] with `O_PATH`; what is missing is made: directories with the permission bits of the

@@ -1,58 +1,43 @@
 //! The loop: messages in, model changed, effects started, frames drawn.
 
-use std::collections::HashMap;
-use std::fs::OpenOptions;
+mod effects;
+mod keeping;
+
 use std::future::Future;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
-use ratatui::buffer::Buffer;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use effects::Running;
+use keeping::read_session_soon;
+
 use super::cast::{Cast, CastError};
-use super::editor::{Draft, Drafts, EditorEffect, EditorReply, OutsideEdit};
-use super::effect::{Effect, ExitChoice};
+use super::effect::ExitChoice;
 use super::host::{HostPrograms, TerminalKeeper};
 use super::look::Look;
 use super::model::{Connection, Model, Session};
-use super::msg::{Msg, Reply, TtyNews};
+use super::msg::{Msg, Reply};
 use super::overlay::Focus;
 use super::pace::Pace;
 use super::panes::view;
 use super::record::Record;
-use super::screenshot;
 use super::settings::TuiSettings;
-use super::tasks::{
-    LogRequest, TtyInput, WatchRequest, apply, check, create, edit_outside, editor_command,
-    expand_home, follow_kind, follow_logs, follow_personal, keep_drafts, keep_session, list_paths,
-    poll_images, poll_metrics, poll_processes, read_excerpt, read_logs, read_manifest,
-    read_personal, read_session, read_story, release_later, run_terminal, save_logs,
-    terminal_input, watch_signals, work_on_images,
-};
-use super::term::SessionId;
+use super::tasks::{editor_command, follow_personal, read_personal, terminal_input, watch_signals};
 use super::terminal::{self, FrameBackend, TerminalGuard};
 use super::theme::Glyphs;
 use super::update::update;
-use super::views::{SessionChange, SessionRead};
 use crate::base::Clock;
-use crate::client::{Client, Patch, WriteOptions};
+use crate::client::Client;
 
 /// Messages that wait at most; a batch of log lines is one message.
 const CHANNEL: usize = 64;
-/// Input of one terminal that waits because its program does not read.
-const TTY_INPUT: usize = 1024;
-/// How long the end of podtui waits for the engine to take a deletion.
-const DELETE_PATIENCE: Duration = Duration::from_secs(5);
-/// How long the first frame may wait for the views of the last time.
-const SESSION_PATIENCE: Duration = Duration::from_millis(15);
 /// Messages handled before the next look at the frame that is due.
 const MAX_BURST: usize = 256;
 
@@ -160,18 +145,6 @@ pub(crate) async fn run(
     result
 }
 
-type Reading = tokio::task::JoinHandle<SessionRead>;
-
-/// A small file is read before the first frame, so that nothing jumps; one that takes its time comes later.
-async fn read_session_soon(path: PathBuf) -> Result<SessionRead, Option<Reading>> {
-    let mut reading = tokio::task::spawn_blocking(move || read_session(&path));
-    match tokio::time::timeout(SESSION_PATIENCE, &mut reading).await {
-        Ok(Ok(read)) => Ok(read),
-        Ok(Err(error)) => Ok(SessionRead::Unreadable(error.to_string())),
-        Err(_) => Err(Some(reading)),
-    }
-}
-
 pub(super) fn initial_model(settings: &TuiSettings, now: jiff::Timestamp, zone: TimeZone) -> Model {
     let glyphs = if settings.ascii {
         Glyphs::ASCII
@@ -203,47 +176,6 @@ pub(super) struct Host {
     pub(super) programs: Arc<dyn HostPrograms>,
     /// The command line of `$EDITOR`.
     pub(super) editor: String,
-}
-
-type ClientSlot = watch::Receiver<Option<Arc<dyn Client>>>;
-
-/// Tasks of the effects that go on until they are replaced.
-#[derive(Default)]
-struct Running {
-    watches: HashMap<crate::model::Kind, AbortOnDropHandle<()>>,
-    logs: Vec<AbortOnDropHandle<()>>,
-    log_read: Option<AbortOnDropHandle<()>>,
-    metrics: Option<AbortOnDropHandle<()>>,
-    processes: Option<AbortOnDropHandle<()>>,
-    story: Option<AbortOnDropHandle<()>>,
-    images: Option<AbortOnDropHandle<()>>,
-    terminals: HashMap<SessionId, RunningTerminal>,
-    check: Option<AbortOnDropHandle<()>>,
-    /// Reads keys.
-    input: Option<AbortOnDropHandle<()>>,
-    drafts: Option<KeptDrafts>,
-    session: Option<KeptSession>,
-    /// What was decided on is done before podtui ends.
-    deletions: Vec<tokio::task::JoinHandle<()>>,
-}
-
-struct RunningTerminal {
-    input: mpsc::Sender<TtyInput>,
-    /// `None`: it ends by itself when its input is closed.
-    _task: Option<AbortOnDropHandle<()>>,
-}
-
-/// The task that keeps the draft file.
-struct KeptDrafts {
-    directory: std::path::PathBuf,
-    latest_tx: watch::Sender<Option<Draft>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-/// The task that keeps the views.
-struct KeptSession {
-    latest_tx: watch::Sender<Option<SessionChange>>,
-    task: tokio::task::JoinHandle<()>,
 }
 
 pub(super) struct App<B: Backend> {
@@ -389,343 +321,10 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
         None
     }
 
-    /// Starts an effect; `Some` ends the loop.
-    fn start(&mut self, effect: Effect) -> Option<ExitChoice> {
-        match effect {
-            Effect::Watch {
-                kind,
-                generation,
-                namespace,
-            } => {
-                let request = WatchRequest {
-                    kind,
-                    generation,
-                    namespace,
-                };
-                let task = self
-                    .with_client(move |client, messages| follow_kind(client, request, messages));
-                self.running.watches.insert(kind, task);
-            }
-            Effect::Unwatch(kind) => {
-                self.running.watches.remove(&kind);
-            }
-            Effect::CloseLogs => self.running.logs.clear(),
-            Effect::OpenLogs {
-                generation,
-                target,
-                opening,
-            } => {
-                let request = LogRequest {
-                    generation,
-                    target,
-                    opening,
-                };
-                let task = self
-                    .with_client(move |client, messages| follow_logs(client, request, messages));
-                self.running.logs.retain(|task| !task.is_finished());
-                self.running.logs.push(task);
-            }
-            Effect::ReadLogs(read) => {
-                let task =
-                    self.with_client(move |client, messages| read_logs(client, *read, messages));
-                self.running.log_read = Some(task);
-            }
-            Effect::SaveLogs { path, read } => {
-                self.reply_from(move |client| save_logs(client, *read, path));
-            }
-            Effect::PollMetrics(scope) => {
-                self.running.metrics = scope.map(|scope| {
-                    self.with_client(move |client, messages| {
-                        poll_metrics(client, scope.0, messages)
-                    })
-                });
-            }
-            Effect::PollProcesses(target) => {
-                self.running.processes = target.map(|target| {
-                    self.with_client(move |client, messages| {
-                        poll_processes(client, target, messages)
-                    })
-                });
-            }
-            Effect::ReadStory(target) => {
-                let task =
-                    self.with_client(move |client, messages| read_story(client, target, messages));
-                self.running.story = Some(task);
-            }
-            Effect::ReadExcerpt {
-                target,
-                container,
-                previous,
-            } => {
-                self.reply_from(move |client| read_excerpt(client, target, container, previous));
-            }
-            Effect::Alert(alert) => (self.host.write)(&terminal::alert_sequence(&alert)),
-            Effect::Create { path, namespace } => {
-                self.reply_from(move |client| create(client, path, namespace));
-            }
-            Effect::Delete { key, options } => {
-                let task = self.reply_from(move |client| async move {
-                    let result = client.delete(&key, options).await;
-                    if let Err(error) = &result {
-                        // Told on the screen as well, if there still is one.
-                        tracing::warn!(%error, %key, "not deleted");
-                    }
-                    Reply::Deleted(key, result.map(|_| ()).map_err(|error| error.to_string()))
-                });
-                self.running.deletions.retain(|task| !task.is_finished());
-                self.running.deletions.push(task);
-            }
-            Effect::Restart { key, what, patch } => {
-                self.reply_from(move |client| async move {
-                    let options = WriteOptions::default();
-                    let result = client.patch(&key, Patch::Merge(patch), options).await;
-                    Reply::Restarted(what, result.map(|_| ()).map_err(|error| error.to_string()))
-                });
-            }
-            Effect::Editor(effect) => self.start_editor(effect),
-            Effect::ListPaths(typed) => self.reply_blocking(move || {
-                let found = list_paths(&typed);
-                Reply::Paths { typed, found }
-            }),
-            Effect::Screenshot(path) => {
-                let buffer = self.snapshot();
-                self.reply_blocking(move || {
-                    let content = if path.ends_with(".svg") {
-                        screenshot::svg(&buffer)
-                    } else {
-                        screenshot::text(&buffer)
-                    };
-                    save(path, &content)
-                });
-            }
-            Effect::SaveRecord(path) => {
-                let content = self.record.text();
-                self.reply_blocking(move || save(path, &content));
-            }
-            Effect::PollImages(is_wanted) => {
-                self.running.images = is_wanted.then(|| self.with_client(poll_images));
-            }
-            Effect::KeepSession(change) => {
-                if let Some(kept) = &self.running.session {
-                    kept.latest_tx.send_replace(Some(*change));
-                }
-            }
-            Effect::OpenTerminal(request) => {
-                let (input, input_rx) = mpsc::channel(TTY_INPUT);
-                let id = request.id;
-                let task = self.with_client(move |client, messages| {
-                    run_terminal(client, *request, input_rx, messages)
-                });
-                let running = RunningTerminal {
-                    input,
-                    _task: Some(task),
-                };
-                self.running.terminals.insert(id, running);
-            }
-            Effect::SendTty { id, bytes } => self.send_tty(id, TtyInput::Bytes(bytes.into())),
-            Effect::ResizeTty { id, size } => self.send_tty(id, TtyInput::Size(size)),
-            Effect::ReleaseTtySoon { id, hold } => {
-                tokio::spawn(release_later(id, hold, self.messages_tx.clone()));
-            }
-            Effect::CloseTerminal(id) => {
-                self.running.terminals.remove(&id);
-            }
-            Effect::Copy(text) => (self.host.write)(&terminal::copy_sequence(&text)),
-            Effect::Mouse(is_on) => (self.host.write)(terminal::mouse_sequence(is_on)),
-            Effect::MouseMotion(is_on) => (self.host.write)(terminal::motion_sequence(is_on)),
-            Effect::CursorShape(shape) => (self.host.write)(terminal::cursor_sequence(shape)),
-            Effect::Redraw => self.redraw(),
-            Effect::Suspend => {
-                if let Err(error) = (self.host.suspend)() {
-                    tracing::warn!(%error, "cannot suspend");
-                }
-                self.redraw();
-            }
-            Effect::Reenter => {
-                if let Err(error) = (self.host.reenter)() {
-                    tracing::warn!(%error, "cannot take the terminal again");
-                }
-                self.redraw();
-            }
-            Effect::Image(work) => {
-                self.reply_from(move |client| work_on_images(client, work));
-            }
-            Effect::Panic => panic!("the user has asked for a crash"),
-            Effect::Exit(choice) => return Some(choice),
-        }
-        None
-    }
-
-    fn send_tty(&mut self, id: SessionId, input: TtyInput) {
-        let Some(terminal) = self.running.terminals.get(&id) else {
-            return;
-        };
-        let is_input = matches!(input, TtyInput::Bytes(_));
-        // A program that has ended takes no input; that it has is told by another message.
-        if let Err(mpsc::error::TrySendError::Full(_)) = terminal.input.try_send(input)
-            && is_input
-        {
-            let news = TtyNews::InputFull;
-            // Told again with the next key if there is no room for it now.
-            let _ = self.messages_tx.try_send(Msg::Tty { id, news });
-        }
-    }
-
-    fn start_editor(&mut self, effect: EditorEffect) {
-        match effect {
-            EditorEffect::Check {
-                generation,
-                text,
-                around,
-            } => {
-                let task = check(generation, text, *around, self.messages_tx.clone());
-                self.running.check = Some(AbortOnDropHandle::new(tokio::spawn(task)));
-            }
-            EditorEffect::Apply(request) => {
-                self.reply_from(move |client| apply(client, *request));
-            }
-            EditorEffect::Keep(draft) => {
-                if let Some(kept) = &self.running.drafts {
-                    kept.latest_tx.send_replace(draft);
-                }
-            }
-            EditorEffect::DropRecovered {
-                recovered,
-                is_discarded,
-            } => {
-                for one in recovered {
-                    if let Err(error) = Drafts::let_go(&one, is_discarded) {
-                        tracing::warn!(%error, path = %one.path.display(), "cannot remove an old draft");
-                    }
-                }
-            }
-            EditorEffect::External(edit) => self.edit_outside(*edit),
-            EditorEffect::ReadFile(path) => self.reply_blocking(move || read_manifest(&path)),
-        }
-    }
-
-    fn edit_outside(&mut self, edit: OutsideEdit) {
-        let (input, input_rx) = mpsc::channel(TTY_INPUT);
-        self.running
-            .terminals
-            .insert(edit.id, RunningTerminal { input, _task: None });
-        let kept = self.running.drafts.as_ref();
-        let directory = kept.map_or_else(std::env::temp_dir, |kept| kept.directory.clone());
-        let drafts = Drafts::in_directory(directory);
-        let (programs, command) = (Arc::clone(&self.host.programs), self.host.editor.clone());
-        let messages = self.messages_tx.clone();
-        // Not aborted with its terminal: somebody has to take what the editor has saved.
-        tokio::spawn(edit_outside(
-            programs, command, edit, drafts, input_rx, messages,
-        ));
-    }
-
     /// Starts reading keys.
     fn listen(&mut self) {
         let input = tokio::spawn(terminal_input(self.input_tx.clone()));
         self.running.input = Some(AbortOnDropHandle::new(input));
-    }
-
-    /// Keeps the text of an open editor in a file of this directory, and looks for those of dead screens.
-    pub(super) fn keep_drafts_in(&mut self, directory: std::path::PathBuf) {
-        let drafts = Drafts::in_directory(directory.clone());
-        let (latest_tx, latest_rx) = watch::channel(None);
-        let task = tokio::spawn(keep_drafts(drafts.clone(), latest_rx));
-        self.running.drafts = Some(KeptDrafts {
-            directory,
-            latest_tx,
-            task,
-        });
-        self.reply_blocking(move || Reply::Editor(EditorReply::Recovered(drafts.recovered())));
-    }
-
-    /// The draft as it is now is on the disk afterwards; that of a closed editor is gone.
-    pub(super) async fn finish_drafts(&mut self) {
-        let Some(kept) = self.running.drafts.take() else {
-            return;
-        };
-        drop(kept.latest_tx);
-        if let Err(error) = kept.task.await {
-            tracing::warn!(%error, "the draft may not be the last one");
-        }
-    }
-
-    /// Keeps the views in this file. What was not read yet is told when it is.
-    fn keep_session_in(&mut self, path: PathBuf, late: Option<Reading>) {
-        let (latest_tx, latest_rx) = watch::channel(None);
-        let task = tokio::spawn(keep_session(path, latest_rx));
-        self.running.session = Some(KeptSession { latest_tx, task });
-        if let Some(late) = late {
-            let messages = self.messages_tx.clone();
-            tokio::spawn(async move {
-                if let Ok(read) = late.await {
-                    let _ = messages.send(Msg::Session(Box::new(read))).await;
-                }
-            });
-        }
-    }
-
-    async fn finish_session(&mut self) {
-        let Some(kept) = self.running.session.take() else {
-            return;
-        };
-        drop(kept.latest_tx);
-        // A file system that does not answer must not keep anybody in podtui.
-        if tokio::time::timeout(DELETE_PATIENCE, kept.task)
-            .await
-            .is_err()
-        {
-            tracing::warn!("the view may not be kept for the next start");
-        }
-    }
-
-    /// Waits for the engine's answers to deletions that were confirmed.
-    pub(super) async fn finish_deletions(&mut self) {
-        // Nobody reads the replies any more.
-        self.messages_rx.close();
-        let all = futures_util::future::join_all(self.running.deletions.drain(..));
-        if tokio::time::timeout(DELETE_PATIENCE, all).await.is_err() {
-            tracing::warn!("the engine has not answered to a deletion; it may not be carried out");
-        }
-    }
-
-    /// A task that starts when there is a client.
-    fn with_client<F, T>(&self, task: F) -> AbortOnDropHandle<()>
-    where
-        F: FnOnce(Arc<dyn Client>, mpsc::Sender<Msg>) -> T + Send + 'static,
-        T: Future<Output = ()> + Send + 'static,
-    {
-        let slot = self.client_tx.subscribe();
-        let messages = self.messages_tx.clone();
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            if let Some(client) = connected(slot).await {
-                task(client, messages).await;
-            }
-        }))
-    }
-
-    /// A one-time action; it goes on even when its pane is gone, its answer comes as a message.
-    fn reply_from<F, T>(&self, action: F) -> tokio::task::JoinHandle<()>
-    where
-        F: FnOnce(Arc<dyn Client>) -> T + Send + 'static,
-        T: Future<Output = Reply> + Send + 'static,
-    {
-        let slot = self.client_tx.subscribe();
-        let messages = self.messages_tx.clone();
-        tokio::spawn(async move {
-            if let Some(client) = connected(slot).await {
-                let reply = action(client).await;
-                // Nobody waits for the answer when the screen is gone.
-                let _ = messages.send(Msg::Reply(reply)).await;
-            }
-        })
-    }
-
-    fn reply_blocking(&self, action: impl FnOnce() -> Reply + Send + 'static) {
-        let messages = self.messages_tx.clone();
-        tokio::task::spawn_blocking(move || {
-            let _ = messages.blocking_send(Msg::Reply(action()));
-        });
     }
 
     /// The next frame draws every cell.
@@ -742,22 +341,6 @@ impl<B: Backend<Error: Send + Sync + 'static>> App<B> {
         }
         self.model.pending.is_dirty = true;
     }
-
-    /// What the screen shows now, drawn once more into a buffer of its own.
-    fn snapshot(&self) -> Buffer {
-        let screen = self.model.screen;
-        let backend = ratatui::backend::TestBackend::new(screen.width, screen.height);
-        let mut terminal = Terminal::new(backend).expect("a buffer in memory has no errors");
-        let frame = terminal
-            .draw(|frame| view(&self.model, frame))
-            .expect("a buffer in memory has no errors");
-        frame.buffer.clone()
-    }
-}
-
-async fn connected(mut slot: ClientSlot) -> Option<Arc<dyn Client>> {
-    let client = slot.wait_for(Option::is_some).await.ok()?;
-    client.clone()
 }
 
 async fn connect(
@@ -777,40 +360,4 @@ async fn connect(
     };
     // The screen may be gone before the engine has answered.
     let _ = messages.send(msg).await;
-}
-
-fn save(path: String, content: &str) -> Reply {
-    // What is on a screen is as private as a recording of it.
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(expand_home(&path));
-    let result = file
-        .and_then(|mut file| file.write_all(content.as_bytes()))
-        .map_err(|error| error.to_string());
-    Reply::Saved(path, result)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn what_is_saved_of_the_screen_is_for_its_user_only() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("screen.svg");
-        for content in ["a longer one", "short"] {
-            let Reply::Saved(_, result) = save(path.to_str().unwrap().to_owned(), content) else {
-                panic!("another reply");
-            };
-            result.unwrap();
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
-        }
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
 }

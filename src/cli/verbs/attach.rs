@@ -1,38 +1,18 @@
-use std::time::Duration;
-
 use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::containers::{choose, get_pod, phase};
-use super::exec::usable_tty;
+use super::target::{Target, TargetArgs, usable_tty};
 use crate::base::SessionEnd;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::follow::parse_duration;
-use crate::cli::resources::parse_pod;
 use crate::cli::session::{Outcome, SessionMode, pump, terminal_size};
 use crate::client::ExecOptions;
 use crate::model::pod::{find_any_container, find_ephemeral};
 
 #[derive(Debug, Args)]
 pub(crate) struct AttachArgs {
-    /// POD or pod/POD
-    pod: String,
-    /// Container; the first one when left out
-    #[arg(short = 'c', long, value_name = "NAME")]
-    container: Option<String>,
-    /// Pass standard input on
-    #[arg(short = 'i', long)]
-    stdin: bool,
-    /// Standard input is a terminal
-    #[arg(short = 't', long)]
-    tty: bool,
-    /// Print only what the container prints
-    #[arg(short = 'q', long)]
-    quiet: bool,
-    /// Accepted for kubectl's sake; a pod is not waited for
-    #[arg(long, default_value = "1m", value_parser = parse_duration, hide = true)]
-    pod_running_timeout: Duration,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
 /// One attached session, for `attach` and `run -i`.
@@ -46,24 +26,18 @@ pub(super) struct Attachment<'a> {
 }
 
 pub(crate) async fn attach(context: &mut Context, args: AttachArgs) -> Result<(), Failure> {
-    let name = parse_pod(&args.pod)?;
-    let namespace = context.namespace();
-    let client = context.client().await?;
-    let pod = get_pod(&*client, &namespace, &name).await?;
-    let phase = phase(&pod);
-    if matches!(phase, "Succeeded" | "Failed") {
-        return Err(Failure::local(format!(
-            "cannot attach a container in a completed pod; current phase is {phase}"
-        )));
-    }
-    let container = choose(&mut context.console, &pod, args.container.as_deref())?;
+    let Target {
+        namespace,
+        pod,
+        container,
+    } = args.target.find(context, "attach").await?;
     let attachment = Attachment {
         namespace: &namespace,
         pod: &pod,
         container: &container,
-        stdin: args.stdin,
-        tty: args.tty,
-        quiet: args.quiet,
+        stdin: args.target.stdin,
+        tty: args.target.tty,
+        quiet: args.target.quiet,
     };
     session(context, &attachment).await
 }

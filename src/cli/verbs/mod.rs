@@ -23,6 +23,7 @@ mod metadata;
 mod patch;
 mod replace;
 mod run_pod;
+mod target;
 mod top;
 mod version;
 mod wait;
