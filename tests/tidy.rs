@@ -43,7 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["model", "admission", "store", "engine", "logs"]),
-    ("server", &["model", "client"]),
+    ("server", &["model", "client", "manifest", "printer"]),
     ("cli", &["model", "manifest", "printer", "client", "config"]),
     (
         "tui",

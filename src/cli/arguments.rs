@@ -139,6 +139,8 @@ pub(crate) enum Command {
     Attach(verbs::AttachArgs),
     /// Look into a running pod with a container of your own
     Debug(verbs::DebugArgs),
+    /// Say which fields a kind has
+    Explain(verbs::ExplainArgs),
     /// Wait until objects meet a condition
     Wait(verbs::WaitArgs),
     /// Run one image as a pod

@@ -84,6 +84,7 @@ pub(super) async fn dispatch(context: &mut Context, command: Command) -> Result<
         Command::Exec(args) => verbs::exec(context, args).await,
         Command::Attach(args) => verbs::attach(context, args).await,
         Command::Debug(args) => verbs::debug(context, args).await,
+        Command::Explain(args) => verbs::explain(context, &args),
         Command::Wait(args) => verbs::wait(context, args).await,
         Command::Run(args) => verbs::run(context, args).await,
         Command::Label(args) => verbs::label(context, args).await,

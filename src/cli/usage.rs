@@ -6,7 +6,7 @@ use super::console::Console;
 
 /// Verbs of kubectl that are not here, and what to do instead. The parser would point at whatever verb of ours is
 /// spelt alike.
-const OF_KUBECTL: [(&str, &str); 24] = [
+const OF_KUBECTL: [(&str, &str); 23] = [
     ("alpha", ""),
     ("api-resources", ""),
     ("api-versions", ""),
@@ -25,7 +25,6 @@ const OF_KUBECTL: [(&str, &str); 24] = [
     ),
     ("diff", ""),
     ("drain", ""),
-    ("explain", ""),
     ("expose", ""),
     ("kustomize", ""),
     ("options", "podtui --help lists the options of all verbs"),
@@ -96,9 +95,9 @@ mod tests {
     #[test]
     fn verbs_of_kubectl_that_are_missing_are_said_to_be() {
         check(
-            &["explain", "pods"],
+            &["cordon", "vm"],
             Some(
-                "error: podtui does not have kubectl's \"explain\"; podtui --help lists what there is",
+                "error: podtui does not have kubectl's \"cordon\"; podtui --help lists what there is",
             ),
         );
         check(

@@ -1,4 +1,4 @@
-//! The fields of Pod, ConfigMap and Secret: types, values and a line about each.
+//! The fields of every kind: types, values and a line about each.
 //!
 //! `assets/kubernetes-schema.json` is compacted from the JSON schema of `k8s-openapi` by `tests/schema`; the values
 //! of enumerations, which that schema does not have, are the constants of the API types.
@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+
+use crate::model::Kind;
 
 const ASSET: &str = include_str!("../../assets/kubernetes-schema.json");
 
@@ -24,6 +26,15 @@ pub(crate) struct Field {
     pub(crate) is_required: bool,
     /// One sentence.
     pub(crate) doc: String,
+}
+
+impl Field {
+    /// The type of its values where it is a list or a map of them.
+    pub(crate) fn inner_type(&self) -> &str {
+        self.type_name
+            .trim_start_matches("[]")
+            .trim_start_matches("map[string]")
+    }
 }
 
 impl From<(String, bool, String)> for Field {
@@ -137,8 +148,6 @@ const VALUES: &[(&str, &[&str])] = &[
     ),
 ];
 
-const KINDS: [&str; 3] = ["Pod", "ConfigMap", "Secret"];
-
 impl Schema {
     pub(crate) fn built_in() -> Self {
         serde_json::from_str(ASSET).expect("a test parses the embedded schema")
@@ -147,7 +156,10 @@ impl Schema {
     /// The type of the maps at a path of field names (list positions left out), e.g. `Container` at
     /// `spec, containers`. `None` for unknown kinds and fields, and where there are no maps with fields.
     pub(crate) fn type_at(&self, kind: &str, path: &[String]) -> Option<&str> {
-        let mut current = KINDS.into_iter().find(|known| *known == kind)?;
+        let mut current = Kind::ALL
+            .into_iter()
+            .map(Kind::as_str)
+            .find(|known| *known == kind)?;
         for name in path {
             let field = self.types.get(current)?.get(name)?;
             current = field.type_name.trim_start_matches("[]");
@@ -177,9 +189,33 @@ impl Schema {
         }
     }
 
-    /// `apiVersion` and `kind` of the objects that have fields here.
-    pub(crate) const fn kinds() -> [&'static str; 3] {
-        KINDS
+    /// The kinds have no description of their own in the schema.
+    pub(crate) const fn about(kind: Kind) -> &'static str {
+        match kind {
+            Kind::Pod => {
+                "Containers that run together on this machine, with shared volumes and one network"
+            }
+            Kind::ConfigMap => "Configuration that pods read as files or environment variables",
+            Kind::Secret => {
+                "Secret data that pods read as files or environment variables; on the disk it is readable by its user alone"
+            }
+            Kind::ServiceAccount => "The identity that the processes of a pod act as",
+            Kind::PodPreset => {
+                "Environment and volumes that are added to pods when they are created"
+            }
+            Kind::Event => "Something that happened to an object",
+            Kind::Node => "This machine",
+            Kind::Namespace => "A scope for names",
+            Kind::PersistentVolume => {
+                "Storage that was made before the pods that use it, and outlives them"
+            }
+            Kind::PersistentVolumeClaim => "A request for a PersistentVolume",
+        }
+    }
+
+    /// The names of all types.
+    pub(crate) fn types(&self) -> impl Iterator<Item = &str> {
+        self.types.keys().map(String::as_str)
     }
 }
 
@@ -209,13 +245,10 @@ mod tests {
         ];
         for (owner, fields) in &schema.types {
             for (name, field) in fields {
-                let inner = field
-                    .type_name
-                    .trim_start_matches("[]")
-                    .trim_start_matches("map[string]");
+                let inner = field.inner_type();
                 let is_known = SCALARS.contains(&inner)
                     || schema.types.contains_key(inner)
-                    || ["PodStatus", "ByteString", "FieldsV1"].contains(&inner);
+                    || ["ByteString", "FieldsV1", "MicroTime"].contains(&inner);
                 assert!(is_known, "{owner}.{name}: {inner}");
                 assert!(
                     field.doc.len() < 200 && !field.doc.contains('\n'),

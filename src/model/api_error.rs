@@ -11,6 +11,7 @@ pub(crate) enum Reason {
     Forbidden,
     NotFound,
     MethodNotAllowed,
+    NotAcceptable,
     AlreadyExists,
     Conflict,
     Expired,
@@ -25,11 +26,12 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::NotAcceptable,
         Self::AlreadyExists,
         Self::Conflict,
         Self::Expired,
@@ -49,6 +51,7 @@ impl Reason {
             Self::Forbidden => "Forbidden",
             Self::NotFound => "NotFound",
             Self::MethodNotAllowed => "MethodNotAllowed",
+            Self::NotAcceptable => "NotAcceptable",
             Self::AlreadyExists => "AlreadyExists",
             Self::Conflict => "Conflict",
             Self::Expired => "Expired",
@@ -69,6 +72,7 @@ impl Reason {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::NotAcceptable => 406,
             Self::AlreadyExists | Self::Conflict => 409,
             Self::Expired => 410,
             Self::TooLarge => 413,

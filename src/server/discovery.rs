@@ -128,6 +128,8 @@ fn kind_resource(kind: Kind) -> Value {
         "kind": kind.as_str(),
         "verbs": verbs,
         "shortNames": kind.short_names(),
+        // What `get all` shows.
+        "categories": if kind == Kind::Pod { &["all"][..] } else { &[] },
     })
 }
 

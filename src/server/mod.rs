@@ -22,12 +22,14 @@ mod discovery;
 mod door;
 mod logs;
 mod objects;
+mod openapi;
 mod own;
 mod query;
 mod reply;
 mod router;
 mod serve;
 mod session;
+mod table;
 mod watch;
 
 #[cfg(test)]

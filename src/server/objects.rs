@@ -7,6 +7,7 @@ use super::body;
 use super::query::Query;
 use super::reply::{self, Answer, Failure, no_such_method, no_such_resource};
 use super::router::{ApiVersion, Shared, check_segment, is_read, key, kind};
+use super::table::Form;
 use super::watch;
 use crate::base::Uid;
 use crate::client::{
@@ -45,7 +46,8 @@ pub(super) async fn namespaced_collection(
         if !is_read(&method) {
             return Err(no_such_method());
         }
-        return read(&shared, &key(Kind::Namespace, "", &namespace)?).await;
+        let form = Form::wanted(&headers, &query)?;
+        return read(&shared, &key(Kind::Namespace, "", &namespace)?, form).await;
     }
     let kind = namespaced(&version, &plural)?;
     check_segment("namespace", &namespace)?;
@@ -85,20 +87,22 @@ pub(super) async fn status(
     State(shared): State<Shared>,
     version: ApiVersion,
     Path((plural, name)): Path<(String, String)>,
+    query: Query,
+    headers: HeaderMap,
 ) -> Answer {
-    read(&shared, &key(with_status(&version, &plural)?, "", &name)?).await
+    let key = key(with_status(&version, &plural)?, "", &name)?;
+    read(&shared, &key, Form::wanted(&headers, &query)?).await
 }
 
 pub(super) async fn namespaced_status(
     State(shared): State<Shared>,
     version: ApiVersion,
     Path((namespace, plural, name)): Path<(String, String, String)>,
+    query: Query,
+    headers: HeaderMap,
 ) -> Answer {
-    read(
-        &shared,
-        &key(with_status(&version, &plural)?, &namespace, &name)?,
-    )
-    .await
+    let key = key(with_status(&version, &plural)?, &namespace, &name)?;
+    read(&shared, &key, Form::wanted(&headers, &query)?).await
 }
 
 /// `/api/v1/namespaces/default/pods/web/status`, `/ephemeralcontainers` and `/resize`.
@@ -116,7 +120,7 @@ pub(super) async fn pod_part(
         Method::PUT | Method::PATCH => {
             write(&shared, &key, Some(part), &query, &method, &headers, body).await
         }
-        Method::GET | Method::HEAD => read(&shared, &key).await,
+        Method::GET | Method::HEAD => read(&shared, &key, Form::wanted(&headers, &query)?).await,
         _ => Err(no_such_method()),
     }
 }
@@ -165,10 +169,19 @@ async fn on_collection(
         field_selector: query.text("fieldSelector").unwrap_or_default().to_owned(),
     };
     match *method {
-        Method::GET if query.flag("watch") => watch::start(shared, kind, options, query).await,
+        Method::GET if query.flag("watch") => {
+            let form = Form::wanted(headers, query)?;
+            watch::start(shared, kind, options, query, form).await
+        }
         Method::GET | Method::HEAD => {
+            let form = Form::wanted(headers, query)?;
             let list = shared.client.list(kind, options).await?;
-            Ok(reply::list(kind, &list.items, list.resource_version))
+            Ok(match form {
+                Form::Whole => reply::list(kind, &list.items, list.resource_version),
+                Form::Table(table) => {
+                    reply::json(table.of(kind, &list.items, Some(list.resource_version)))
+                }
+            })
         }
         Method::POST => {
             let manifest = body::read_json(headers, body).await?;
@@ -196,7 +209,7 @@ async fn on_item(
     body: Body,
 ) -> Answer {
     match *method {
-        Method::GET | Method::HEAD => read(shared, key).await,
+        Method::GET | Method::HEAD => read(shared, key, Form::wanted(headers, query)?).await,
         Method::PUT | Method::PATCH => write(shared, key, None, query, method, headers, body).await,
         Method::DELETE => {
             let options = delete_options(query, body).await?;
@@ -231,9 +244,12 @@ async fn write(
     Ok(reply::written(StatusCode::OK, &written))
 }
 
-async fn read(shared: &Shared, key: &ObjectKey) -> Answer {
+async fn read(shared: &Shared, key: &ObjectKey, form: Form) -> Answer {
     let object = shared.client.get(key).await?;
-    Ok(reply::object(StatusCode::OK, &object))
+    Ok(match form {
+        Form::Whole => reply::object(StatusCode::OK, &object),
+        Form::Table(table) => reply::json(table.of(key.kind, std::slice::from_ref(&object), None)),
+    })
 }
 
 async fn delete_collection(

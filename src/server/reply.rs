@@ -1,7 +1,7 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::client::Written;
 use crate::model::{ApiError, Kind, Object, Reason, ResourceVersion};
@@ -47,6 +47,11 @@ pub(super) fn object(code: StatusCode, object: &Object) -> Response {
     (code, Json(object.to_value())).into_response()
 }
 
+/// A document that is no object of the store.
+pub(super) fn json(document: Value) -> Response {
+    Json(document).into_response()
+}
+
 pub(super) fn written(code: StatusCode, written: &Written) -> Response {
     let mut response = object(code, &written.object);
     for value in warnings(&written.warnings) {
@@ -57,13 +62,12 @@ pub(super) fn written(code: StatusCode, written: &Written) -> Response {
 
 pub(super) fn list(kind: Kind, items: &[Object], version: ResourceVersion) -> Response {
     let items: Vec<Value> = items.iter().map(Object::to_value).collect();
-    Json(json!({
+    json(serde_json::json!({
         "kind": format!("{}List", kind.as_str()),
         "apiVersion": kind.api_version(),
         "metadata": {"resourceVersion": version.to_string()},
         "items": items,
     }))
-    .into_response()
 }
 
 /// Warnings beyond this number are counted, not sent: clients limit the header fields of a response.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::query::Query;
 use super::reply::{Failure, no_such_method, no_such_resource};
-use super::{discovery, logs, objects, own, session};
+use super::{discovery, logs, objects, openapi, own, session};
 use crate::client::Client;
 use crate::model::{ApiError, Kind, ObjectKey};
 
@@ -24,6 +24,7 @@ pub(super) struct Shared {
 pub(super) fn router(client: Arc<dyn Client>, shutdown: CancellationToken) -> Router {
     Router::new()
         .merge(discovery::routes())
+        .merge(openapi::routes())
         .merge(own::routes())
         .merge(objects_below("/api/v1"))
         .merge(objects_below(PRESETS))
@@ -49,7 +50,7 @@ pub(super) fn router(client: Arc<dyn Client>, shutdown: CancellationToken) -> Ro
 }
 
 /// Where the kinds of `settings.k8s.io` are.
-const PRESETS: &str = "/apis/settings.k8s.io/v1alpha1";
+pub(super) const PRESETS: &str = "/apis/settings.k8s.io/v1alpha1";
 
 /// The objects of one group and version.
 fn objects_below(root: &str) -> Router<Shared> {

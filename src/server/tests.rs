@@ -55,10 +55,15 @@ impl Served {
 
     /// Sends a request as text and returns status, header and body.
     async fn http(&self, head: &str, body: &str) -> (u16, String, Value) {
+        self.http_with(head, "", body).await
+    }
+
+    /// With further header lines, each with its end.
+    async fn http_with(&self, head: &str, headers: &str, body: &str) -> (u16, String, Value) {
         let mut stream = UnixStream::connect(&self.socket).await.unwrap();
         let length = body.len();
         let request = format!(
-            "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+            "{head} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         // A server that refuses a body early may close before it has read all of it.
         let _ = stream.write_all(request.as_bytes()).await;
@@ -666,4 +671,75 @@ async fn shutdown_ends_streams_and_the_server() {
     let (_, _, end) = collect(session).await;
     assert_eq!(end, None);
     assert!(Remote::connect(&served.socket).await.is_err());
+}
+
+const AS_TABLE: &str = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json\r\n";
+
+#[tokio::test]
+async fn objects_are_rows_for_those_who_ask() {
+    let served = Served::start().await;
+    served.fixture.create(pod("web")).await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let (status, _, table) = served.http_with(&format!("GET {pods}"), AS_TABLE, "").await;
+    assert_eq!((status, &table["kind"]), (200, &json!("Table")));
+    let columns = table["columnDefinitions"].as_array().unwrap();
+    let named = |priority: i64| -> Vec<&str> {
+        let those = columns
+            .iter()
+            .filter(|column| column["priority"] == priority);
+        those
+            .map(|column| column["name"].as_str().unwrap())
+            .collect()
+    };
+    assert_eq!(named(0), ["Name", "Ready", "Status", "Restarts", "Age"]);
+    assert_eq!(
+        named(1),
+        ["IP", "Node", "Nominated Node", "Readiness Gates"]
+    );
+    let row = &table["rows"][0];
+    assert_eq!(row["cells"][0], "web");
+    assert_eq!(row["cells"].as_array().unwrap().len(), columns.len());
+    assert_eq!(row["object"]["kind"], "PartialObjectMetadata");
+    assert_eq!(row["object"]["metadata"]["namespace"], "default");
+    assert!(row["object"].get("spec").is_none());
+    assert!(table["metadata"]["resourceVersion"].is_string());
+    let whole = format!("GET {pods}/web?includeObject=Object");
+    let (_, _, one) = served.http_with(&whole, AS_TABLE, "").await;
+    assert_eq!(one["rows"][0]["object"]["kind"], "Pod");
+    let bare = format!("GET {pods}/web?includeObject=None");
+    let (_, _, one) = served.http_with(&bare, AS_TABLE, "").await;
+    assert!(one["rows"][0].get("object").is_none());
+    let wrong = format!("GET {pods}?includeObject=Some");
+    let (status, _, _) = served.http_with(&wrong, AS_TABLE, "").await;
+    assert_eq!(status, 400);
+    let head = format!("GET {pods}");
+    let (status, _, refused) = served.http_with(&head, "Accept: text/html\r\n", "").await;
+    assert_eq!((status, &refused["reason"]), (406, &json!("NotAcceptable")));
+}
+
+#[tokio::test]
+async fn a_watch_tells_its_columns_once() {
+    let served = Served::start().await;
+    served.fixture.create(pod("one")).await;
+    served.fixture.create(pod("two")).await;
+    let head = "GET /api/v1/pods?watch=true&timeoutSeconds=1";
+    let (_, _, lines) = served.http_with(head, AS_TABLE, "").await;
+    let text = lines.as_str().unwrap();
+    // The body is sent in chunks; their lengths stand on lines of their own.
+    let events: Vec<Value> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(Value::is_object)
+        .collect();
+    let columns = |event: &Value| {
+        event["object"]["columnDefinitions"]
+            .as_array()
+            .map(Vec::len)
+    };
+    let rows = |event: &Value| event["object"]["rows"][0]["cells"][0].clone();
+    assert_eq!(
+        events.iter().map(columns).collect::<Vec<_>>(),
+        [Some(9), Some(0)]
+    );
+    assert_eq!(events.iter().map(rows).collect::<Vec<_>>(), ["one", "two"]);
 }

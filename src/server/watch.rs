@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::query::Query;
 use super::reply::Answer;
 use super::router::Shared;
+use super::table::Form;
 use crate::client::{ListOptions, WatchEvent};
-use crate::model::{ApiError, Kind, Reason, ResourceVersion};
+use crate::model::{ApiError, Kind, Object, Reason, ResourceVersion};
 
 /// Answers with one JSON line per event until the client goes, `timeoutSeconds` are over, or the history was
 /// lost; the last is told by an `ERROR` event with status 410, after which clients list again.
@@ -20,6 +21,7 @@ pub(super) async fn start(
     kind: Kind,
     options: ListOptions,
     query: &Query,
+    form: Form,
 ) -> Answer {
     if query.flag("sendInitialEvents") {
         // Clients fall back to list and watch on this answer.
@@ -40,9 +42,15 @@ pub(super) async fn start(
         // Clients expect the expiry inside the stream as well as instead of it; the code is the same.
         Err(error) => return Err(error.into()),
     };
+    let mut writer = Writer {
+        kind,
+        form,
+        bookmarks,
+        is_first: true,
+    };
     let lines = events
         .filter_map(move |event| {
-            let line = line(kind, event, bookmarks);
+            let line = writer.line(event);
             async move { line }
         })
         .map(Ok::<Bytes, std::convert::Infallible>);
@@ -70,18 +78,46 @@ fn json_lines(
     (headers, Body::from_stream(lines)).into_response()
 }
 
-fn line(kind: Kind, event: Result<WatchEvent, ApiError>, bookmarks: bool) -> Option<Bytes> {
-    let (name, object) = match event {
-        Ok(WatchEvent::Added(object)) => ("ADDED", object.to_value()),
-        Ok(WatchEvent::Modified(object)) => ("MODIFIED", object.to_value()),
-        Ok(WatchEvent::Deleted(object)) => ("DELETED", object.to_value()),
-        Ok(WatchEvent::Bookmark(version)) if bookmarks => ("BOOKMARK", bookmark(kind, version)),
-        Ok(WatchEvent::Bookmark(_)) => return None,
-        Err(error) => ("ERROR", error.to_status()),
-    };
-    let mut text = json!({"type": name, "object": object}).to_string();
-    text.push('\n');
-    Some(Bytes::from(text))
+/// Events as lines.
+struct Writer {
+    kind: Kind,
+    form: Form,
+    bookmarks: bool,
+    /// No object was told yet.
+    is_first: bool,
+}
+
+impl Writer {
+    fn line(&mut self, event: Result<WatchEvent, ApiError>) -> Option<Bytes> {
+        let (name, object) = match event {
+            Ok(WatchEvent::Added(object)) => ("ADDED", self.object(&object)),
+            Ok(WatchEvent::Modified(object)) => ("MODIFIED", self.object(&object)),
+            Ok(WatchEvent::Deleted(object)) => ("DELETED", self.object(&object)),
+            Ok(WatchEvent::Bookmark(version)) if self.bookmarks => {
+                ("BOOKMARK", self.bookmark(version))
+            }
+            Ok(WatchEvent::Bookmark(_)) => return None,
+            Err(error) => ("ERROR", error.to_status()),
+        };
+        let mut text = json!({"type": name, "object": object}).to_string();
+        text.push('\n');
+        Some(Bytes::from(text))
+    }
+
+    fn object(&mut self, object: &Object) -> Value {
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        match self.form {
+            Form::Whole => object.to_value(),
+            Form::Table(table) => table.of_event(object, is_first),
+        }
+    }
+
+    fn bookmark(&self, version: ResourceVersion) -> Value {
+        match self.form {
+            Form::Whole => bookmark(self.kind, version),
+            Form::Table(table) => table.bookmark(version),
+        }
+    }
 }
 
 fn bookmark(kind: Kind, version: ResourceVersion) -> Value {

@@ -6,6 +6,7 @@ use super::buffer::content_column;
 use super::diagnose::Surroundings;
 use super::highlight::key_end;
 use crate::manifest::{Field, Schema};
+use crate::model::Kind;
 
 /// The place of the cursor in the structure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,8 +292,13 @@ impl Place {
         let mut labels: Vec<String> = Vec::new();
         let parent = self.path.last().map(String::as_str);
         match (parent, key) {
-            (None, "kind") => labels.extend(Schema::kinds().map(str::to_owned)),
-            (None, "apiVersion") => labels.push("v1".to_owned()),
+            (None, "kind") => labels.extend(Kind::ALL.map(|kind| kind.as_str().to_owned())),
+            (None, "apiVersion") => {
+                labels.extend(Kind::ALL.map(|kind| kind.api_version().to_owned()));
+                labels.sort();
+                labels.dedup();
+                labels.reverse();
+            }
             (Some("configMap" | "configMapRef" | "configMapKeyRef"), "name") => {
                 labels.extend(
                     around

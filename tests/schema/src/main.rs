@@ -1,10 +1,13 @@
-//! Writes assets/kubernetes-schema.json: the fields of Pod, ConfigMap and Secret with their types and one line
+//! Writes assets/kubernetes-schema.json: the fields of every kind podtui has with their types and one line
 //! about each, compacted from the JSON schema that k8s-openapi carries. Run it by hand when k8s-openapi changes:
 //! `cargo run --manifest-path tests/schema/Cargo.toml > assets/kubernetes-schema.json`.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret,
+    ServiceAccount,
+};
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 
@@ -13,6 +16,12 @@ fn main() {
     for_kind::<Pod>(&mut generator);
     for_kind::<ConfigMap>(&mut generator);
     for_kind::<Secret>(&mut generator);
+    for_kind::<ServiceAccount>(&mut generator);
+    for_kind::<PersistentVolume>(&mut generator);
+    for_kind::<PersistentVolumeClaim>(&mut generator);
+    for_kind::<Namespace>(&mut generator);
+    for_kind::<Node>(&mut generator);
+    for_kind::<Event>(&mut generator);
     let definitions = generator.take_definitions(false);
     let mut types = BTreeMap::new();
     for (name, definition) in &definitions {
@@ -38,9 +47,7 @@ fn main() {
             .collect();
         types.insert(short(name).to_owned(), Value::Object(fields));
     }
-    // The status is written by the engine alone.
-    let unreachable = ["PodStatus"];
-    types.retain(|name, _| !unreachable.contains(&name.as_str()));
+    presets(&mut types);
     keep_reachable(&mut types);
     println!("{{");
     let count = types.len();
@@ -60,6 +67,40 @@ fn main() {
         println!("}}{}", if index + 1 < count { "," } else { "" });
     }
     println!("}}");
+}
+
+/// The roots: what no kind reaches is left out.
+const KINDS: [&str; 10] = [
+    "Pod",
+    "ConfigMap",
+    "Secret",
+    "ServiceAccount",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Namespace",
+    "Node",
+    "Event",
+    "PodPreset",
+];
+
+/// settings.k8s.io/v1alpha1 is in no current release of Kubernetes, so k8s-openapi does not have it.
+fn presets(types: &mut BTreeMap<String, Value>) {
+    let field = |type_name: &str, doc: &str| json!({"type": type_name, "required": false, "doc": doc});
+    let kind = json!({
+        "apiVersion": types["Pod"]["apiVersion"],
+        "kind": types["Pod"]["kind"],
+        "metadata": types["Pod"]["metadata"],
+        "spec": field("PodPresetSpec", "What is added to the pods that the selector matches"),
+    });
+    let spec = json!({
+        "selector": field("LabelSelector", "The pods that this preset is for, by their labels; without one all of the namespace"),
+        "env": field("[]EnvVar", "Environment variables that every container gets"),
+        "envFrom": field("[]EnvFromSource", "Sources of environment variables that every container gets"),
+        "volumes": field("[]Volume", "Volumes that the pod gets"),
+        "volumeMounts": field("[]VolumeMount", "Mounts that every container gets"),
+    });
+    types.insert("PodPreset".to_owned(), kind);
+    types.insert("PodPresetSpec".to_owned(), spec);
 }
 
 fn for_kind<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) {
@@ -115,11 +156,7 @@ fn first_sentence(text: &str) -> String {
 }
 
 fn keep_reachable(types: &mut BTreeMap<String, Value>) {
-    let mut wanted = vec![
-        "Pod".to_owned(),
-        "ConfigMap".to_owned(),
-        "Secret".to_owned(),
-    ];
+    let mut wanted: Vec<String> = KINDS.map(str::to_owned).to_vec();
     let mut seen = Vec::new();
     while let Some(name) = wanted.pop() {
         if seen.contains(&name) {
