@@ -109,6 +109,13 @@ pub(crate) struct LogOptions {
     pub(crate) limit_bytes: Option<u64>,
 }
 
+/// What a session goes to: a new process of a container, or its main process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionVerb {
+    Exec,
+    Attach,
+}
+
 /// Parameters of the `exec` and `attach` subresources (`command` is empty for attach).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ExecOptions {
@@ -335,6 +342,18 @@ pub(crate) trait Client: Send + Sync + 'static {
         pod: &str,
         options: ExecOptions,
     ) -> Result<SessionStream, ApiError>;
+
+    /// Refuses what [`Client::exec`] or [`Client::attach`] would refuse before anything is started, for a server
+    /// that has to answer before it opens a stream. Clients without a server on top of them check nothing here.
+    fn check_session(
+        &self,
+        _verb: SessionVerb,
+        _namespace: &str,
+        _pod: &str,
+        _options: &ExecOptions,
+    ) -> Result<(), ApiError> {
+        Ok(())
+    }
 
     async fn pod_metrics(&self, namespace: Option<&str>) -> Result<Vec<PodMetrics>, ApiError>;
     /// Read from the cgroups of the pod with every call.

@@ -22,8 +22,8 @@ pub(crate) use api::{
     Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions,
     FieldValidation, ImagePull, ImagePullLayer, ImageSource, ImageSummary, ListOptions, ListPart,
     LogOptions, NetworkBytes, ObjectList, PROCESSES_ANNOTATION, Patch, PodMetrics, PodProcess,
-    PodProcesses, Preconditions, PruneReport, RECEIVED_ANNOTATION, SENT_ANNOTATION, WatchEvent,
-    WriteOptions, Written,
+    PodProcesses, Preconditions, PruneReport, RECEIVED_ANNOTATION, SENT_ANNOTATION, SessionVerb,
+    WatchEvent, WriteOptions, Written,
 };
 pub(crate) use local::Local;
 pub(crate) use remote::Remote;

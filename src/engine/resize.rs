@@ -264,7 +264,10 @@ pub(super) fn in_effect(
     for part in parts_behind(spec, container, instance) {
         match part {
             Part::Memory => {
-                let limit = actual.memory_limit.map(|bytes| bytes.to_string());
+                let limit = actual
+                    .memory_limit
+                    .and_then(|bytes| u64::try_from(bytes).ok());
+                let limit = limit.map(|bytes| ParsedQuantity::of_bytes(bytes).to_string());
                 set(&mut told.limits, "memory", limit);
             }
             Part::Cpu => {

@@ -188,13 +188,13 @@ pub(crate) fn open_beneath(
 }
 
 /// As [`open_beneath`] with `O_PATH`; what is missing is made: directories with the permission bits of the
-/// root, from the deepest one that exists downwards, without following anything that appears meanwhile.
+/// root and its set-group-ID bit, from the deepest one that exists downwards, without following anything that appears meanwhile.
 pub(crate) fn ensure_beneath(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     match open_beneath(root, path, OFlags::PATH) {
         Err(Errno::NOENT) => {}
         result => return result,
     }
-    let mode = Mode::from_raw_mode(fstat(root)?.st_mode & 0o777);
+    let mode = Mode::from_raw_mode(fstat(root)?.st_mode & 0o2777);
     let parts: Vec<_> = path.iter().collect();
     let (mut dir, mut done) = (open_beneath(root, Path::new("."), OFlags::PATH)?, 0);
     for count in (1..parts.len()).rev() {

@@ -104,6 +104,11 @@ impl Encoder {
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let line = &rest[..end];
             rest = &rest[end + 1..];
+            // A terminal ends its lines with both; containerd drops the carriage return as well.
+            if line.is_empty() && self.unfinished.last() == Some(&b'\r') {
+                self.unfinished.pop();
+            }
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
             if self.unfinished.is_empty() {
                 self.put_line(stamps, line, file);
             } else {
@@ -115,11 +120,11 @@ impl Encoder {
         self.extend(stamps, rest, file);
     }
 
-    /// The output has ended: what is left is a line although no line feed came.
+    /// The output has ended: what is left stays without the line feed that never came, as containerd leaves it.
     pub(crate) fn finish(&mut self, now: Timestamp, stamps: &mut Stamps, file: &mut Vec<u8>) {
         if !self.unfinished.is_empty() {
             stamps.begin(now);
-            put(stamps, self.stream, Tag::Full, &self.unfinished, file);
+            put(stamps, self.stream, Tag::Partial, &self.unfinished, file);
         }
         self.unfinished = Vec::new();
     }
@@ -328,11 +333,20 @@ mod tests {
         check(&[], &[]);
         check(
             &[b"a\n\nb"],
-            &[(Tag::Full, b"a"), (Tag::Full, b""), (Tag::Full, b"b")],
+            &[(Tag::Full, b"a"), (Tag::Full, b""), (Tag::Partial, b"b")],
         );
         check(
             &[b"a", b"b", b"\nc\n"],
             &[(Tag::Full, b"ab"), (Tag::Full, b"c")],
+        );
+        check(
+            &[b"a\r\nb\r", b"\nc", b"\r\n\r\n"],
+            &[
+                (Tag::Full, b"a"),
+                (Tag::Full, b"b"),
+                (Tag::Full, b"c"),
+                (Tag::Full, b""),
+            ],
         );
         check(
             &[b"x\r2026 stdout F y\0\xff\n"],
@@ -352,7 +366,9 @@ mod tests {
             (Tag::Full, b"xxxxx"),
         ];
         check(&[&ended], &expected);
-        check(&[&line], &expected);
+        let mut unended = expected;
+        unended[2].0 = Tag::Partial;
+        check(&[&line], &unended);
         let chunks: Vec<&[u8]> = ended.chunks(777).collect();
         check(&chunks, &expected);
         check(&[piece, b"\n"], &[(Tag::Full, piece)]);

@@ -86,7 +86,10 @@ pub(crate) fn with_applied(manifest: &Value, text: Option<&str>) -> Value {
     let mut annotated = manifest.clone();
     if let Some(annotations) = annotations_mut(&mut annotated) {
         annotations.shift_remove(APPLIED_TEXT);
-        if let Some(text) = text.filter(|text| text.len() + data.len() <= ANNOTATIONS_MAX) {
+        // Clients hide the other annotation of a secret, but do not know this one.
+        let is_secret = manifest.get("kind").and_then(Value::as_str) == Some("Secret");
+        let fits = |text: &&str| !is_secret && text.len() + data.len() <= ANNOTATIONS_MAX;
+        if let Some(text) = text.filter(fits) {
             annotations.insert(APPLIED_TEXT.to_owned(), text.into());
         }
         annotations.insert(LAST_APPLIED.to_owned(), data.into());

@@ -3,7 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::{Request, Uri};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::UnixStream;
@@ -75,6 +78,20 @@ fn check_peer(stream: &UnixStream) -> io::Result<()> {
     ))
 }
 
+/// `/version/` is `/version`, as it is at an API server. `None`: it has no slash at its end.
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri
+        .path()
+        .strip_suffix('/')
+        .filter(|path| !path.is_empty())?;
+    let query = uri
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{path}{query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
 async fn connection(
     stream: UnixStream,
     service: TowerToHyperService<Router>,
@@ -86,6 +103,12 @@ async fn connection(
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADERS);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(plain) = without_slash(request.uri()) {
+            *request.uri_mut() = plain;
+        }
+        service.call(request)
+    });
     let connection = builder
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

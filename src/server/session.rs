@@ -25,7 +25,7 @@ use super::query::Query;
 use super::reply::{Answer, Failure};
 use super::router::{Shared, key};
 use crate::base::{SessionEnd, SessionOutput, SessionStream, TerminalSize, chain};
-use crate::client::{ExecOptions, channel};
+use crate::client::{ExecOptions, SessionVerb, channel};
 use crate::model::{ApiError, Kind, Reason};
 
 /// Input that the process does not read yet. When it is used up, the connection is read no further.
@@ -44,11 +44,15 @@ pub(super) async fn exec(
     query: Query,
     request: Request,
 ) -> Answer {
-    key(Kind::Pod, &namespace, &name)?;
-    let handshake = Handshake::check(request)?;
-    let options = exec_options(&query)?;
-    let session = shared.client.exec(&namespace, &name, options).await?;
-    Ok(handshake.accept(session, &shared.shutdown))
+    open(
+        &shared,
+        SessionVerb::Exec,
+        &namespace,
+        &name,
+        &query,
+        request,
+    )
+    .await
 }
 
 pub(super) async fn attach(
@@ -57,11 +61,53 @@ pub(super) async fn attach(
     query: Query,
     request: Request,
 ) -> Answer {
-    key(Kind::Pod, &namespace, &name)?;
+    open(
+        &shared,
+        SessionVerb::Attach,
+        &namespace,
+        &name,
+        &query,
+        request,
+    )
+    .await
+}
+
+/// A wrong request is answered in HTTP. What fails in the container is told inside the session, as the kubelet
+/// does: clients take a refused upgrade for a server without WebSockets.
+async fn open(
+    shared: &Shared,
+    verb: SessionVerb,
+    namespace: &str,
+    name: &str,
+    query: &Query,
+    request: Request,
+) -> Answer {
+    key(Kind::Pod, namespace, name)?;
+    let options = exec_options(query)?;
+    shared
+        .client
+        .check_session(verb, namespace, name, &options)?;
     let handshake = Handshake::check(request)?;
-    let options = exec_options(&query)?;
-    let session = shared.client.attach(&namespace, &name, options).await?;
+    let session = match verb {
+        SessionVerb::Exec => shared.client.exec(namespace, name, options).await,
+        SessionVerb::Attach => shared.client.attach(namespace, name, options).await,
+    };
+    let session = session.unwrap_or_else(|error| failed(error.message));
     Ok(handshake.accept(session, &shared.shutdown))
+}
+
+/// A session that tells why there is none.
+fn failed(message: String) -> SessionStream {
+    let (output_tx, output) = mpsc::channel(1);
+    let (resize, _) = mpsc::channel(1);
+    output_tx
+        .try_send(SessionOutput::End(SessionEnd::Failed(message)))
+        .expect("a new queue has room for one message");
+    SessionStream {
+        stdin: None,
+        output,
+        resize,
+    }
 }
 
 fn exec_options(query: &Query) -> Result<ExecOptions, ApiError> {
@@ -255,9 +301,11 @@ async fn read_input(
             Some(Ok(Message::Binary(data))) => {
                 on_frame(data, &mut stdin, &mut backlog, &resize);
             }
-            Some(Ok(
-                Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_),
-            )) => {}
+            // Some clients send text as text.
+            Some(Ok(Message::Text(text))) => {
+                on_frame(text.into(), &mut stdin, &mut backlog, &resize);
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Close(_)) | Err(_)) | None => return,
         }
     }

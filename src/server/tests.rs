@@ -218,8 +218,8 @@ async fn refusals_are_statuses() {
         (
             "GET /api/v1/namespaces/default/pods/p/exec?command=x",
             "",
-            400,
-            "BadRequest",
+            404,
+            "NotFound",
         ),
     ] {
         let (status, _, answer) = served.http(head, body).await;
@@ -742,4 +742,27 @@ async fn a_watch_tells_its_columns_once() {
         [Some(9), Some(0)]
     );
     assert_eq!(events.iter().map(rows).collect::<Vec<_>>(), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn who_comes_without_websockets_is_told_what_is_wrong_first() {
+    let served = Served::start().await;
+    served.running_pod().await;
+    let head = "POST /api/v1/namespaces/default/pods/web/exec?command=true&stdout=true&container=x";
+    let (status, _, body) = served.http(head, "").await;
+    assert_eq!(status, 400);
+    assert_eq!(body["message"], "container x is not valid for pod web");
+    let head = "POST /api/v1/namespaces/default/pods/web/exec?command=true&stdout=true";
+    let (status, _, body) = served.http(head, "").await;
+    let message = body["message"].as_str().unwrap();
+    assert!(status == 400 && message.contains("WebSocket"), "{body}");
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_changes_nothing() {
+    let served = Served::start().await;
+    for path in ["/version/", "/api/v1/", "/api/v1/pods/?limit=1"] {
+        assert_eq!(served.get(path).await.0, 200, "{path}");
+    }
+    assert_eq!(served.get("/").await.0, 404);
 }

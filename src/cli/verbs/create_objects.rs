@@ -190,8 +190,13 @@ async fn send(
 ) -> Result<(), Failure> {
     object["metadata"] = json!({"name": name});
     let key = ObjectKey::new(kind, &context.namespace(), name);
-    if let Some(namespace) = &key.namespace {
-        object["metadata"]["namespace"] = Value::String(namespace.clone());
+    // As kubectl prints it: the namespace of the moment is no part of what may be applied anywhere.
+    let namespace = match write.dry_run {
+        DryRun::Client => context.given_namespace.clone().and(key.namespace.clone()),
+        DryRun::None | DryRun::Server => key.namespace.clone(),
+    };
+    if let Some(namespace) = namespace {
+        object["metadata"]["namespace"] = Value::String(namespace);
     }
     if write.dry_run == DryRun::Client {
         let object = local_object(&key, &object)?;

@@ -208,6 +208,13 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<(), Fail
     let value = manifest(&args, &namespace)?;
     let key = ObjectKey::pod(&namespace, &args.name);
     if args.write.dry_run == DryRun::Client {
+        let mut value = value;
+        // As kubectl prints it: the namespace of the moment is no part of what may be applied anywhere.
+        if context.given_namespace.is_none()
+            && let Some(metadata) = value["metadata"].as_object_mut()
+        {
+            metadata.shift_remove("namespace");
+        }
         let object = local_object(&key, &value)?;
         return args
             .write

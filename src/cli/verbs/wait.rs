@@ -158,7 +158,8 @@ pub(crate) async fn wait(context: &mut Context, args: WaitArgs) -> Result<(), Fa
         let waited = match &goal {
             Goal::Delete => match client.get(&key).await {
                 Ok(object) => wait_gone(&*client, &key, &object.uid(), deadline).await?,
-                Err(error) if error.reason == Reason::NotFound => Waited::Met(()),
+                // It was gone before: nothing was waited for, and nothing is said.
+                Err(error) if error.reason == Reason::NotFound => continue,
                 Err(error) => return Err(error.into()),
             },
             Goal::Create => {

@@ -14,7 +14,8 @@ use crate::base::{Clock, Incident, SessionStream};
 use crate::client::{
     Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions, ImagePull,
     ImagePullLayer, ImageSource, ImageSummary, ListOptions, LogOptions, NetworkBytes, ObjectList,
-    Patch, PodMetrics, PodProcess, PodProcesses, PruneReport, WatchEvent, WriteOptions, Written,
+    Patch, PodMetrics, PodProcess, PodProcesses, PruneReport, SessionVerb, WatchEvent,
+    WriteOptions, Written,
 };
 use crate::engine::{DiskUsage, EngineApi, ImageView, PodProcessView, PodUsage, PullView};
 use crate::model::{ApiError, Kind, Object, ObjectKey, Resource, ResourceVersion};
@@ -132,6 +133,16 @@ impl Client for Local {
         options: ExecOptions,
     ) -> Result<SessionStream, ApiError> {
         session::attach(self, namespace, pod, options).await
+    }
+
+    fn check_session(
+        &self,
+        verb: SessionVerb,
+        namespace: &str,
+        pod: &str,
+        options: &ExecOptions,
+    ) -> Result<(), ApiError> {
+        session::check(self, verb, namespace, pod, options).map(drop)
     }
 
     async fn pod_metrics(&self, namespace: Option<&str>) -> Result<Vec<PodMetrics>, ApiError> {

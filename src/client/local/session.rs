@@ -1,11 +1,12 @@
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::Local;
 use super::errors::engine_error;
 use crate::base::SessionStream;
-use crate::client::ExecOptions;
+use crate::client::{ExecOptions, SessionVerb};
 use crate::engine::{AttachRequest, ExecRequest};
 use crate::model::{ApiError, Resource, pod as pods};
 
@@ -15,19 +16,7 @@ pub(super) async fn exec(
     name: &str,
     options: ExecOptions,
 ) -> Result<SessionStream, ApiError> {
-    let pod = local.pod(namespace, name)?;
-    if pods::is_terminal(&pod) {
-        return Err(ApiError::bad_request(format!(
-            "cannot exec into a container in a completed pod; current phase is {}",
-            pods::phase(&pod)
-        )));
-    }
-    if options.command.is_empty() {
-        return Err(ApiError::bad_request(
-            "you must specify at least one command for the container",
-        ));
-    }
-    check_streams(&options)?;
+    let pod = check(local, SessionVerb::Exec, namespace, name, &options)?;
     let container = choose(&pod, options.container.as_deref())?;
     let request = ExecRequest {
         argv: options.command,
@@ -48,14 +37,7 @@ pub(super) async fn attach(
     name: &str,
     options: ExecOptions,
 ) -> Result<SessionStream, ApiError> {
-    let pod = local.pod(namespace, name)?;
-    if pods::is_terminal(&pod) {
-        return Err(ApiError::bad_request(format!(
-            "cannot attach a container in a completed pod; current phase is {}",
-            pods::phase(&pod)
-        )));
-    }
-    check_streams(&options)?;
+    let pod = check(local, SessionVerb::Attach, namespace, name, &options)?;
     let container = choose(&pod, options.container.as_deref())?;
     let request = AttachRequest {
         // A container without stdin has nothing to type into.
@@ -69,6 +51,35 @@ pub(super) async fn attach(
         .attach(&pod.uid(), &container.name, request)
         .await
         .map_err(engine_error)
+}
+
+/// What can be refused before anything is started. Returns the pod.
+pub(super) fn check(
+    local: &Local,
+    verb: SessionVerb,
+    namespace: &str,
+    name: &str,
+    options: &ExecOptions,
+) -> Result<Arc<Pod>, ApiError> {
+    let pod = local.pod(namespace, name)?;
+    if pods::is_terminal(&pod) {
+        let what = match verb {
+            SessionVerb::Exec => "exec into",
+            SessionVerb::Attach => "attach",
+        };
+        return Err(ApiError::bad_request(format!(
+            "cannot {what} a container in a completed pod; current phase is {}",
+            pods::phase(&pod)
+        )));
+    }
+    if verb == SessionVerb::Exec && options.command.is_empty() {
+        return Err(ApiError::bad_request(
+            "you must specify at least one command for the container",
+        ));
+    }
+    check_streams(options)?;
+    choose(&pod, options.container.as_deref())?;
+    Ok(pod)
 }
 
 /// `ValidatePodExecOptions` of the API server.

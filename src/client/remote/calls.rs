@@ -13,14 +13,14 @@ use super::connection::{
 };
 use super::list;
 use super::metrics::pod_metrics;
-use super::session::{self, Verb};
+use super::session;
 use super::url::Url;
 use super::watch;
 use crate::base::{Incident, SessionStream};
 use crate::client::{
     Client, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions, FieldValidation, ImagePull,
     ImageSource, ImageSummary, ListOptions, ListPart, LogOptions, ObjectList, Patch, PodMetrics,
-    PodProcesses, PruneReport, WatchEvent, WriteOptions, Written,
+    PodProcesses, PruneReport, SessionVerb, WatchEvent, WriteOptions, Written,
 };
 use crate::model::decode::kind_of;
 use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
@@ -211,7 +211,7 @@ impl Client for Remote {
         pod: &str,
         options: ExecOptions,
     ) -> Result<SessionStream, ApiError> {
-        session::open(&self.connector, Verb::Exec, namespace, pod, options).await
+        session::open(&self.connector, SessionVerb::Exec, namespace, pod, options).await
     }
 
     async fn attach(
@@ -220,7 +220,14 @@ impl Client for Remote {
         pod: &str,
         options: ExecOptions,
     ) -> Result<SessionStream, ApiError> {
-        session::open(&self.connector, Verb::Attach, namespace, pod, options).await
+        session::open(
+            &self.connector,
+            SessionVerb::Attach,
+            namespace,
+            pod,
+            options,
+        )
+        .await
     }
 
     async fn pod_metrics(&self, namespace: Option<&str>) -> Result<Vec<PodMetrics>, ApiError> {

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 use super::connection::{Connector, broken, request};
 use super::url::Url;
 use crate::base::{SessionEnd, SessionOutput, SessionStream, TerminalSize, chain};
-use crate::client::{ExecOptions, channel};
+use crate::client::{ExecOptions, SessionVerb, channel};
 use crate::model::{ApiError, ObjectKey};
 
 /// Messages between the connection and its user.
@@ -24,15 +24,9 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-#[derive(Clone, Copy)]
-pub(super) enum Verb {
-    Exec,
-    Attach,
-}
-
 pub(super) async fn open(
     connector: &Connector,
-    verb: Verb,
+    verb: SessionVerb,
     namespace: &str,
     pod: &str,
     options: ExecOptions,
@@ -47,8 +41,8 @@ pub(super) async fn open(
             .expect("a new queue has room for one message");
     }
     let success = match verb {
-        Verb::Exec => SessionEnd::Exited(0),
-        Verb::Attach => SessionEnd::Closed,
+        SessionVerb::Exec => SessionEnd::Exited(0),
+        SessionVerb::Attach => SessionEnd::Closed,
     };
     tokio::spawn(run(socket, stdin, sizes, output_tx, success));
     Ok(SessionStream {
@@ -58,11 +52,11 @@ pub(super) async fn open(
     })
 }
 
-fn url(verb: Verb, namespace: &str, pod: &str, options: &ExecOptions) -> Url {
+fn url(verb: SessionVerb, namespace: &str, pod: &str, options: &ExecOptions) -> Url {
     let mut url = Url::object(&ObjectKey::pod(namespace, pod));
     url = match verb {
-        Verb::Exec => url.segment("exec"),
-        Verb::Attach => url.segment("attach"),
+        SessionVerb::Exec => url.segment("exec"),
+        SessionVerb::Attach => url.segment("attach"),
     };
     if let Some(container) = &options.container {
         url = url.query("container", container);

@@ -102,7 +102,7 @@ fn what_is_in_effect() {
     let base = ("500m", "64Mi");
     check_effect(base, base, false, ["500m", "500m", "64Mi"]);
     check_effect(base, ("1", "64Mi"), false, ["500m", "500m", "64Mi"]);
-    check_effect(base, ("500m", "128Mi"), true, ["500m", "500m", "67108864"]);
+    check_effect(base, ("500m", "128Mi"), true, ["500m", "500m", "64Mi"]);
     check_effect(("100m", "64Mi"), base, false, ["100m", "100m", "64Mi"]);
 }
 

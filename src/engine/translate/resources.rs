@@ -57,7 +57,11 @@ fn quadratic_weight(shares: u64) -> u64 {
 
 /// Values of the container's own cgroup.
 pub(in crate::engine) fn container_limits(spec: &PodSpec, container: &Container) -> ResourceLimits {
-    let cpu_limit = container_limit(container, "cpu").map(ParsedQuantity::milli_value);
+    // The limit of the pod is that of a container without one (kubelet `getCPULimit`).
+    let cpu_limit = container_limit(container, "cpu")
+        .or_else(|| pod_level_amount(spec, "cpu", |resources| resources.limits.as_ref()))
+        .map(ParsedQuantity::milli_value)
+        .filter(|limit| *limit > 0);
     let request = match container_request(container, "cpu").milli_value() {
         0 => cpu_limit.unwrap_or(0),
         request => request,

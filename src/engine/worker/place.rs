@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod, PodCondition, PodStatus};
+use tokio::time::Instant;
 
 use super::task::{End, PodWorker};
 use crate::base::chain;
@@ -15,6 +16,8 @@ use crate::model::{Kind, ObjectKey, Resource};
 /// Pods that found no place are looked at again after this even when nothing seems to have changed
 /// (scheduler `unschedulableQ` flush).
 const FLUSH: Duration = Duration::from_secs(300);
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
 /// What becomes of a pod that has no place yet.
@@ -31,9 +34,33 @@ enum Place {
     Rejected(Rejection),
 }
 
+/// What was told of failed tries. A pod is tried with every change that may help it, at once; the same answer
+/// is told no more often than the scheduler would try (`podInitialBackoff`, `podMaxBackoff`).
+#[derive(Default)]
+struct Failures {
+    told: Option<(String, Instant)>,
+    tries: u32,
+}
+
+impl Failures {
+    fn is_news(&mut self, message: &str) -> bool {
+        let now = Instant::now();
+        let pause = SHORTEST_PAUSE * 2_u32.pow(self.tries.saturating_sub(1).min(8));
+        let is_news = self.told.as_ref().is_none_or(|(told, at)| {
+            told != message || now.duration_since(*at) >= pause.min(LONGEST_PAUSE)
+        });
+        if is_news {
+            self.told = Some((message.to_owned(), now));
+            self.tries += 1;
+        }
+        is_news
+    }
+}
+
 impl PodWorker {
     /// Waits until the pod has its place on the node. `Some` when it comes to its end before.
     pub(super) async fn find_place(&mut self) -> Option<End> {
+        let mut failures = Failures::default();
         loop {
             if let Some(end) = self.take_desired() {
                 return Some(end);
@@ -51,14 +78,16 @@ impl PodWorker {
                     self.not_scheduled("SchedulingGated", message).await;
                 }
                 Place::Unfit(message) => {
-                    self.machine.recorder.pod(
-                        SCHEDULER,
-                        &self.pod,
-                        None,
-                        Level::Warning,
-                        "FailedScheduling",
-                        message.clone(),
-                    );
+                    if failures.is_news(&message) {
+                        self.machine.recorder.pod(
+                            SCHEDULER,
+                            &self.pod,
+                            None,
+                            Level::Warning,
+                            "FailedScheduling",
+                            message.clone(),
+                        );
+                    }
                     self.not_scheduled("Unschedulable", message).await;
                 }
                 Place::NotOurs => {}
@@ -210,4 +239,25 @@ fn with_condition(old: &PodStatus, condition: PodCondition) -> Vec<PodCondition>
     let kept = old.conditions.iter().flatten();
     let kept = kept.filter(|other| other.type_ != condition.type_).cloned();
     kept.chain([condition.clone()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_failure_is_told_ever_more_seldom() {
+        let mut failures = Failures::default();
+        let mut told = Vec::new();
+        for second in 0..40 {
+            for _ in 0..5 {
+                if failures.is_news("0/1 nodes are available") {
+                    told.push(second);
+                }
+            }
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(told, [0, 1, 3, 7, 15, 25, 35]);
+        assert!(failures.is_news("another reason"));
+    }
 }

@@ -13,7 +13,7 @@ use crate::engine::resize::{
 use crate::engine::status::is_terminal;
 use crate::engine::translate::{container_limits, qos_limits, qos_totals};
 use crate::model::Resource;
-use crate::model::pod::{all_containers, qos_class};
+use crate::model::pod::{all_containers, node_name, qos_class};
 use crate::runtime::RuntimeError;
 use crate::wire::{CgroupLevel, ResourceLimits};
 
@@ -69,6 +69,8 @@ impl PodWorker {
         let (pods, _) = self.machine.store.list::<Pod>(None);
         pods.iter()
             .filter(|pod| pod.uid() != self.uid)
+            // What has no place yet takes none.
+            .filter(|pod| node_name(pod).is_some())
             .filter(|pod| {
                 let status = pod.status.as_ref();
                 !is_terminal(status.and_then(|status| status.phase.as_deref()))

@@ -224,6 +224,8 @@ impl PodWorker {
                 }
             }
             End::Deletion => {
+                // Tells that the deletion has been seen.
+                self.publish();
                 self.delete().await;
                 self.remove_object().await;
             }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::text::{Text, clean};
 use crate::model::applied::{APPLIED_TEXT, LAST_APPLIED};
@@ -119,4 +120,37 @@ fn toleration_text(toleration: &Toleration) -> String {
         line.push_str(&format!(" for {seconds}s"));
     }
     line
+}
+
+/// As `metav1.FormatLabelSelector` writes it: `app=web,tier in (a,b),!old`.
+pub(super) fn selector_text(selector: &LabelSelector) -> String {
+    let equal = selector.match_labels.iter().flatten();
+    let mut parts: Vec<(&str, String)> = equal
+        .map(|(key, value)| (key.as_str(), format!("{key}={value}")))
+        .collect();
+    for expression in selector.match_expressions.iter().flatten() {
+        let key = expression.key.as_str();
+        let mut values: Vec<&str> = expression
+            .values
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        values.sort_unstable();
+        let values = values.join(",");
+        let text = match expression.operator.as_str() {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "Exists" => key.to_owned(),
+            "DoesNotExist" => format!("!{key}"),
+            other => format!("{key} {other} ({values})"),
+        };
+        parts.push((key, text));
+    }
+    if parts.is_empty() {
+        return "<none>".to_owned();
+    }
+    parts.sort();
+    let texts: Vec<String> = parts.into_iter().map(|(_, text)| text).collect();
+    texts.join(",")
 }

@@ -98,12 +98,6 @@ fn describe_service_account(
         "Image pull secrets",
         names(pulls.map(|secret| secret.name.as_str()).collect()),
     );
-    let mounted = account.secrets.iter().flatten();
-    let mounted = mounted
-        .filter_map(|secret| secret.name.as_deref())
-        .collect();
-    text.pair("Mountable secrets", names(mounted));
-    text.pair("Tokens", "<none>");
     events(&mut text, &related.events, moment);
     text.finish()
 }

@@ -1,6 +1,6 @@
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodStatus};
 
-use super::common::{annotations, labels, resources, tolerations};
+use super::common::{annotations, labels, resources, selector_text, tolerations};
 use super::container::containers;
 use super::events::events;
 use super::others::Related;
@@ -194,8 +194,17 @@ fn topology(text: &mut Text, spec: &PodSpec) {
         text.line(
             0,
             format_args!(
-                "{title}\t{}:{} when max skew {} is exceeded",
-                constraint.topology_key, constraint.when_unsatisfiable, constraint.max_skew
+                "{title}\t{}:{} when max skew {} is exceeded{}",
+                constraint.topology_key,
+                constraint.when_unsatisfiable,
+                constraint.max_skew,
+                constraint
+                    .label_selector
+                    .as_ref()
+                    .map_or_else(String::new, |selector| format!(
+                        " for selector {}",
+                        selector_text(selector)
+                    ))
             ),
         );
         title = "";

@@ -104,6 +104,11 @@ fn walk<'a>(
         let mut next = Vec::new();
         if *step == Step::Root {
             next.push(root);
+        } else if let Step::Union(paths) = step {
+            // All of the first, then all of the second.
+            for path in paths {
+                next.extend(walk(path, root, values.clone())?);
+            }
         } else {
             for value in values {
                 take(step, root, value, &mut next)?;
@@ -123,6 +128,13 @@ fn take<'a>(
     match step {
         Step::Root => out.push(root),
         Step::Field(name) => out.extend(value.get(name.as_str())),
+        Step::Quoted(name) => match value.get(name.as_str()) {
+            Some(found) => out.push(found),
+            None => out.extend(
+                name.split('.')
+                    .try_fold(value, |value, name| value.get(name)),
+            ),
+        },
         Step::Wildcard => out.extend(children(value)),
         Step::Recursive => descend(value, out),
         Step::Index(index) => {
@@ -143,15 +155,9 @@ fn take<'a>(
         }
         Step::Slice { from, to, step } => {
             if let Some(items) = array(value)? {
-                let count = length(items);
-                let bound = |given: Option<i64>, default: i64| {
-                    let given = given.unwrap_or(default);
-                    let given = if given < 0 { given + count } else { given };
-                    usize::try_from(given.clamp(0, count)).unwrap_or(0)
-                };
-                let (from, to) = (bound(*from, 0), bound(*to, count));
+                let range = bounds(*from, *to, items.len())?;
                 let step = usize::try_from(*step).unwrap_or(1).max(1);
-                out.extend(items.get(from..to).unwrap_or_default().iter().step_by(step));
+                out.extend(items.get(range).unwrap_or_default().iter().step_by(step));
             }
         }
         Step::Union(paths) => {
@@ -168,6 +174,33 @@ fn take<'a>(
         }
     }
     Ok(())
+}
+
+/// The elements from `from` up to `to`, negative numbers counted from the end. An empty slice may lie anywhere,
+/// any other must lie inside (client-go `util/jsonpath`, `evalArray`).
+fn bounds(
+    from: Option<i64>,
+    to: Option<i64>,
+    length: usize,
+) -> Result<std::ops::Range<usize>, JsonPathError> {
+    let count = i64::try_from(length).unwrap_or(i64::MAX);
+    let absolute = |index: i64| if index < 0 { index + count } else { index };
+    let (from, to) = (absolute(from.unwrap_or(0)), absolute(to.unwrap_or(count)));
+    if from == to {
+        return Ok(0..0);
+    }
+    let out_of_bounds = |index| JsonPathError::OutOfBounds { index, length };
+    if from < 0 || from >= count {
+        return Err(out_of_bounds(from));
+    }
+    if to < 0 || to > count {
+        return Err(out_of_bounds(to - 1));
+    }
+    if from > to {
+        return Err(JsonPathError::Backwards { from, to });
+    }
+    let position = |index: i64| usize::try_from(index).map_err(|_| out_of_bounds(index));
+    Ok(position(from)?..position(to)?)
 }
 
 fn length(items: &[Value]) -> i64 {
@@ -314,6 +347,19 @@ mod tests {
         check_error(
             "{.numbers[9]}",
             "array index out of bounds: index 9, length 6",
+        );
+        check(
+            "{.items[*]['kind','metadata.name']}",
+            "Node Node 127.0.0.1 127.0.0.2",
+        );
+        check("{.users[].name} {.users[0:0]}", "myself ");
+        check_error(
+            "{.users[0:3]}",
+            "array index out of bounds: index 2, length 2",
+        );
+        check_error(
+            "{.numbers[3:1]}",
+            "starting index 3 is greater than ending index 1",
         );
         check_error("{.kind[0]}", "List is not array or slice");
     }

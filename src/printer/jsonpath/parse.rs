@@ -29,6 +29,8 @@ pub(crate) enum JsonPathError {
     OutOfBounds { index: i64, length: usize },
     #[error("{0} is not array or slice")]
     NotAnArray(String),
+    #[error("starting index {from} is greater than ending index {to}")]
+    Backwards { from: i64, to: i64 },
     #[error("step must be > 0")]
     InvalidStep,
     #[error("can only compare one element at a time")]
@@ -56,6 +58,8 @@ pub(super) enum Expression {
 pub(super) enum Step {
     Root,
     Field(String),
+    /// `['a.b']`: a field of that name; where there is none, the path `.a.b`, as kubectl takes it.
+    Quoted(String),
     Wildcard,
     /// The object and all objects and arrays below it.
     Recursive,
@@ -340,7 +344,7 @@ impl Parser<'_> {
                 Some(quote @ ('"' | '\'')) => {
                     self.rest = &self.rest[1..];
                     let name = self.string(quote)?;
-                    parts.push(vec![Step::Field(name)]);
+                    parts.push(vec![Step::Quoted(name)]);
                 }
                 _ => {
                     let length = self
@@ -360,7 +364,7 @@ impl Parser<'_> {
                 return Err(JsonPathError::UnterminatedArray);
             }
         }
-        // A single part is the step itself; a quoted name may be a path of several steps.
+        // A single part is the step itself.
         if parts.len() == 1 && parts[0].len() == 1 {
             return parts
                 .pop()
@@ -411,7 +415,15 @@ fn index_step(text: &str) -> Result<Step, JsonPathError> {
     };
     let parts: Vec<&str> = text.split(':').collect();
     match parts.as_slice() {
-        [index] => parse(index)?.map(Step::Index).ok_or_else(invalid),
+        // kubectl reads empty brackets as the slice of the first element.
+        [index] => Ok(parse(index)?.map_or(
+            Step::Slice {
+                from: Some(0),
+                to: Some(1),
+                step: 1,
+            },
+            Step::Index,
+        )),
         [from, to] => Ok(Step::Slice {
             from: parse(from)?,
             to: parse(to)?,
