@@ -1,5 +1,6 @@
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 use super::field::{Errors, by_rule, text};
@@ -162,15 +163,28 @@ fn by_type(errors: &mut Errors, secret: &Secret, data: &BTreeMap<String, ByteStr
     }
 }
 
+/// The value must be a JSON object, or `null`, as Go reads it into a map.
 fn json(errors: &mut Errors, data: &BTreeMap<String, ByteString>, key: &str) {
     let Some(value) = data.get(key) else { return };
-    if let Err(error) = serde_json::from_slice::<serde_json::Value>(&value.0) {
-        errors.push(FieldError::invalid_string(
-            format!("data[{key}]"),
-            "<secret contents redacted>",
-            error.to_string(),
-        ));
-    }
+    let kind = match serde_json::from_slice::<Value>(&value.0) {
+        Ok(Value::Object(_) | Value::Null) => return,
+        Ok(Value::Array(_)) => Ok("array"),
+        Ok(Value::String(_)) => Ok("string"),
+        Ok(Value::Number(_)) => Ok("number"),
+        Ok(Value::Bool(_)) => Ok("bool"),
+        Err(error) => Err(error.to_string()),
+    };
+    let detail = kind.map_or_else(
+        |error| error,
+        |kind| {
+            format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")
+        },
+    );
+    errors.push(FieldError::invalid_string(
+        format!("data[{key}]"),
+        "<secret contents redacted>",
+        detail,
+    ));
 }
 
 pub(super) fn config_map_update(old: &ConfigMap, new: &ConfigMap) -> Errors {

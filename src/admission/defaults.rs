@@ -1,5 +1,6 @@
 //! What the API server fills in before it looks for errors.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::ByteString;
@@ -11,7 +12,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::core::v1::{HTTPGetAction, LifecycleHandler, PodStatus};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::storage;
+use super::{foreign, storage};
 use crate::model::{Object, PodPreset, pod};
 
 /// 0644.
@@ -70,7 +71,41 @@ fn default_spec(spec: &mut PodSpec) {
     for volume in spec.volumes.iter_mut().flatten() {
         default_volume(volume);
     }
+    huge_pages_of_the_pod(spec);
     requests_of_the_pod(spec);
+}
+
+/// What initialisation and containers have of their own, without what the pod says itself.
+fn without_pod_level(spec: &PodSpec) -> PodSpec {
+    PodSpec {
+        init_containers: spec.init_containers.clone(),
+        containers: spec.containers.clone(),
+        ..PodSpec::default()
+    }
+}
+
+/// A pod with resources of its own is limited to the huge pages of its containers, unless it says otherwise
+/// (`defaultHugePagePodLimits`).
+fn huge_pages_of_the_pod(spec: &mut PodSpec) {
+    let of_containers = pod::pod_limits(&without_pod_level(spec));
+    let Some(resources) = &mut spec.resources else {
+        return;
+    };
+    let is_empty = |amounts: &Option<BTreeMap<String, Quantity>>| {
+        amounts.as_ref().is_none_or(BTreeMap::is_empty)
+    };
+    if is_empty(&resources.limits) && is_empty(&resources.requests) {
+        return;
+    }
+    for (name, amount) in &of_containers {
+        let is_asked = |amounts: &BTreeMap<String, Quantity>| amounts.contains_key(name);
+        if name.starts_with("hugepages-") && !resources.requests.as_ref().is_some_and(is_asked) {
+            let limits = resources.limits.get_or_insert_default();
+            limits
+                .entry(name.clone())
+                .or_insert_with(|| Quantity(amount.to_string()));
+        }
+    }
 }
 
 /// A pod with limits of its own asks for what its containers ask for together, and for its limits where they ask for
@@ -81,11 +116,7 @@ fn requests_of_the_pod(spec: &mut PodSpec) {
     if !is_limited {
         return;
     }
-    let of_containers = pod::pod_requests(&PodSpec {
-        init_containers: spec.init_containers.clone(),
-        containers: spec.containers.clone(),
-        ..PodSpec::default()
-    });
+    let of_containers = pod::pod_requests(&without_pod_level(spec));
     if let Some(resources) = &mut spec.resources {
         let requests = resources.requests.get_or_insert_default();
         for name in ["cpu", "memory"] {
@@ -282,6 +313,7 @@ fn default_volume(volume: &mut Volume) {
             item.field_ref.iter_mut().for_each(default_field_ref);
         }
     }
+    foreign::default_pod(volume);
     if let Some(image) = &mut volume.image {
         let policy = pull_policy(image.reference.as_deref().unwrap_or_default());
         fill(&mut image.pull_policy, policy);

@@ -101,11 +101,21 @@ fn source_names(volume: &Volume) -> Vec<&'static str> {
 fn source(errors: &mut Errors, path: &str, volume: &Volume) {
     let sources = source_names(volume);
     match sources.first() {
-        Some(first) => contents(errors, &format!("{path}.{first}"), first, volume),
+        Some(first) => {
+            // Only where there is one too many, the API writes this one otherwise.
+            let field = if *first == "cephFS" { "cephfs" } else { first };
+            contents(errors, &format!("{path}.{field}"), first, volume);
+        }
         None => errors.push(FieldError::required(path, "must specify a volume type")),
     }
     for other in sources.iter().skip(1) {
         let detail = "may not specify more than 1 volume type";
+        // The API's own spelling.
+        let other = if *other == "downwardAPI" {
+            "downwarAPI"
+        } else {
+            other
+        };
         errors.push(FieldError::forbidden(format!("{path}.{other}"), detail));
     }
 }
@@ -147,9 +157,8 @@ fn contents(errors: &mut Errors, path: &str, name: &str, volume: &Volume) {
     }
     if FOREIGN.contains(&name) {
         let fields = serde_json::to_value(volume).unwrap_or_default();
-        // The path of one of them is written otherwise than its field.
         let field = if name == "cephFS" { "cephfs" } else { name };
-        foreign::source(errors, path, field, &fields[field]);
+        foreign::source(errors, path, foreign::Place::Pod, field, &fields[field]);
     }
     if let ("gitRepo", Some(source)) = (name, &volume.git_repo) {
         required(errors, format!("{path}.repository"), &source.repository);

@@ -69,11 +69,12 @@ pub(crate) fn dns_label(text: &str) -> Vec<String> {
         problems.push(max_length(LABEL_MAX));
     }
     if !is_label(text) {
-        problems.push(regex_error(
-            LABEL_TEXT,
-            LABEL_FORMAT,
-            &["my-name", "123-abc"],
-        ));
+        // A good subdomain that is no label has dots.
+        problems.push(if text.split('.').all(is_label) {
+            "must not contain dots".to_owned()
+        } else {
+            regex_error(LABEL_TEXT, LABEL_FORMAT, &["my-name", "123-abc"])
+        });
     }
     problems
 }

@@ -3,14 +3,14 @@
 use super::*;
 use crate::admission::refuse_growth;
 
-fn volume(spec: Value) -> Value {
+pub(super) fn volume(spec: Value) -> Value {
     let mut value = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"},
         "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"}}});
     json_patch::merge(&mut value["spec"], &spec);
     value
 }
 
-fn claim(spec: Value) -> Value {
+pub(super) fn claim(spec: Value) -> Value {
     let mut value = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "default"},
         "spec": {"resources": {"requests": {"storage": "1Gi"}}, "accessModes": ["ReadWriteOnce"]}});
     json_patch::merge(&mut value["spec"], &spec);
@@ -148,7 +148,7 @@ fn claims() {
 
 /// What becomes of a change to an object as it was stored; `bound` is the capacity of a claim that is.
 #[track_caller]
-fn check_change(before: Value, bound: Option<&str>, change: Value, expected: &[&str]) {
+pub(super) fn check_change(before: Value, bound: Option<&str>, change: Value, expected: &[&str]) {
     let mut old = created(before);
     if let Some(capacity) = bound {
         old["status"] = json!({"phase": "Bound", "capacity": {"storage": capacity}});
@@ -317,6 +317,7 @@ fn sources_of_other_machines() {
             "azureDisk.diskName: Required value",
             "azureDisk.diskURI: Required value",
             "azureDisk.kind: Unsupported value: \"x\": supported values: \"Dedicated\", \"Managed\", \"Shared\"",
+            "azureDisk.diskURI: Unsupported value: \"\": supported values: \"https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd\"",
         ],
     );
     bad(
@@ -327,7 +328,7 @@ fn sources_of_other_machines() {
     bad(
         "cephfs",
         json!({"monitors": []}),
-        &["cephFS.monitors: Required value"],
+        &["cephfs.monitors: Required value"],
     );
     bad(
         "azureFile",
@@ -358,7 +359,13 @@ fn sources_of_other_machines() {
     bad(
         "csi",
         json!({"driver": ""}),
-        &["csi.driver: Required value"],
+        &[
+            "csi.driver: Required value",
+            &format!(
+                "csi.driver: Invalid value: \"\": {}",
+                crate::model::names::dns_subdomain("")[0]
+            ),
+        ],
     );
     check(
         with(
