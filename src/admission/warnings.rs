@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::field::text;
 use crate::model::quantity::ParsedQuantity;
 use crate::model::restarts::{RESTARTED_AT, is_readable};
-use crate::model::storage::{FILESYSTEM, STORAGE, source_names, volume_mode};
+use crate::model::storage::{STORAGE, source_names};
 use crate::model::{Object, names, pod, unsupported};
 
 /// What is accepted and still worth a word: what the API server warns about, and fields that are not carried
@@ -53,12 +53,6 @@ fn of_volume(volume: &PersistentVolume, warnings: &mut Vec<String>) {
                  (FailedMount)"
             ));
         }
-    }
-    if volume_mode(spec) != FILESYSTEM {
-        warnings.push(
-            "spec.volumeMode: not supported yet: the device is not there, so a pod that uses it is held"
-                .to_owned(),
-        );
     }
 }
 

@@ -212,11 +212,6 @@ impl List {
 
     fn container(&mut self, path: &str, container: &Container) {
         self.container_resources(path, container);
-        self.blocks(
-            container.volume_devices.given(),
-            format!("{path}.volumeDevices"),
-            "the device is not there, so the pod is held",
-        );
         if let Some(context) = &container.security_context {
             self.container_security(&format!("{path}.securityContext"), context);
         }
@@ -300,13 +295,11 @@ mod tests {
                     "ports": [{"containerPort": 80, "hostPort": 80}],
                     "resources": {"limits": {"example.com/foo": "1"}, "requests": {"example.com/foo": "1", "ephemeral-storage": "1Gi"}},
                 }],
-                "initContainers": [{"name": "i", "volumeDevices": [{"devicePath": "/d", "name": "v"}]}],
                 "volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}],
                 "priorityClassName": "high",
             }),
             &[
                 ("spec.volumes[0].nfs", Support::Blocks),
-                ("spec.initContainers[0].volumeDevices", Support::Blocks),
                 ("spec.containers[0].ports[0].hostPort", Support::Ignored),
                 ("spec.priorityClassName", Support::Ignored),
             ],

@@ -14,7 +14,7 @@ use super::memory;
 use super::reactor::{Interest, Key, Reactor, Token};
 use super::sandbox::{self, Sandbox};
 use super::streams::{self, Got, Streams};
-use crate::linux::cgroup::{Cgroup, DEFAULT_DEVICES, OomWatch};
+use crate::linux::cgroup::{Cgroup, DEFAULT_DEVICES, DeviceRule, OomWatch, block_device};
 use crate::linux::clone::{self, Child, Namespaces, SingleThreaded};
 use crate::linux::mount::{self, Attributes, Context};
 use crate::linux::pidfd::{self, Exit};
@@ -187,7 +187,7 @@ impl Container {
             .ok_or_else(|| refuse(Stage::Request, "the sandbox is not ready"))?;
         if !spec.privileged {
             let restricted = cgroup
-                .restrict_devices(&DEFAULT_DEVICES)
+                .restrict_devices(&device_rules(spec))
                 .at(Stage::Cgroup, "restrict devices")?;
             notes.extend(restricted);
         }
@@ -569,6 +569,13 @@ pub(super) fn c_strings(texts: &[String], what: &str) -> Result<Vec<CString>, Fa
         .iter()
         .map(|text| init::c_string(text, what))
         .collect()
+}
+
+/// What every container may use, and the devices of its own volumes.
+fn device_rules(spec: &ContainerSpec) -> Vec<DeviceRule> {
+    let own = spec.devices.iter();
+    let own = own.map(|device| block_device(device.major, device.minor, device.writable));
+    DEFAULT_DEVICES.into_iter().chain(own).collect()
 }
 
 fn rlimits(spec: &ContainerSpec) -> Result<Vec<(u32, u64, u64)>, Fault> {

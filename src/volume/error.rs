@@ -22,6 +22,13 @@ pub(crate) enum VolumeError {
         name: String,
         reason: String,
     },
+    /// The device of a volume that is to be used as one; the text of a `FailedMapVolume` event.
+    #[error("MapVolume.SetUpDevice failed for volume \"{name}\" : {reason}")]
+    NoDevice {
+        volume: String,
+        name: String,
+        reason: SetUpError,
+    },
     /// A claim that nothing can be mounted of yet.
     #[error("error processing PVC {claim}: {reason}")]
     Claim {
@@ -69,6 +76,7 @@ impl VolumeError {
             Self::SetUp { volume, .. }
             | Self::Persistent { volume, .. }
             | Self::NoMounter { volume, .. }
+            | Self::NoDevice { volume, .. }
             | Self::Claim { volume, .. }
             | Self::UnknownVolume { volume, .. }
             | Self::SubPath { volume, .. }
@@ -109,6 +117,10 @@ pub(crate) enum SetUpError {
     ManyPageSizes,
     #[error("volume has no source")]
     NoSource,
+    #[error("path \"{0}\" is not absolute")]
+    Relative(PathBuf),
+    #[error("path \"{0}\" is not a block device")]
+    NotBlockDevice(PathBuf),
     #[error(transparent)]
     HostPath(#[from] HostPathError),
     #[error("{operation} {path}: {source}")]

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{Container, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, VolumeDevice, VolumeMount};
 
 use super::prepare::VolumeSource;
 use super::{Prepared, VolumeError, subpath};
-use crate::wire::{Mount, MountSource, Propagation};
+use crate::wire::{BlockDevice, Mount, MountSource, Propagation};
 
 impl Prepared {
     /// The volume mounts of this container, parents before children. `expand` replaces `$(NAME)` in a
@@ -44,6 +44,28 @@ impl Prepared {
         }
         mounts.sort_by_key(|mount| depth(&mount.destination));
         Ok(mounts)
+    }
+
+    /// The devices of this container. `Err`: one of them is no device.
+    pub(crate) fn devices_for(
+        &self,
+        container: &Container,
+    ) -> Result<Vec<BlockDevice>, VolumeError> {
+        let wanted = container.volume_devices.iter().flatten();
+        let device = |wanted: &VolumeDevice| {
+            let Some(VolumeSource::Device(device)) = self.volumes.get(&wanted.name) else {
+                return Err(VolumeError::UnknownVolume {
+                    volume: wanted.name.clone(),
+                    container: container.name.clone(),
+                });
+            };
+            Ok(BlockDevice {
+                path: wanted.device_path.clone(),
+                writable: device.writable && !self.read_only.contains(&wanted.name),
+                ..device.clone()
+            })
+        };
+        wanted.map(device).collect()
     }
 
     fn source_of(
@@ -99,6 +121,7 @@ impl Prepared {
                     .ok_or("the image of the volume is not there")?,
                 sub_path: checked()?,
             },
+            VolumeSource::Device(_) => return Err("it is a device, not a directory".to_owned()),
             VolumeSource::Own(path) if sub_path.is_empty() => bind(path, false),
             VolumeSource::Host { path, .. } if sub_path.is_empty() => bind(path, true),
             VolumeSource::Own(path) => bind(&within(path, false)?, false),

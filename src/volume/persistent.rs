@@ -1,11 +1,16 @@
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{PersistentVolumeSpec, Pod, Volume};
+use k8s_openapi::api::core::v1::{
+    Container, HostPathVolumeSource, PersistentVolumeSpec, Pod, Volume,
+};
 
 use super::error::SetUpError;
 use super::prepare::VolumeSource;
 use super::{Sources, VolumeError, content, host_path, ownership};
+use crate::model::pod::every_container;
 use crate::model::storage::{FILESYSTEM, claim_name, source_names, volume_mode};
+use crate::wire::BlockDevice;
 
 pub(super) const fn is_claim(volume: &Volume) -> bool {
     volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some()
@@ -37,11 +42,27 @@ pub(super) fn prepare(
     let empty = PersistentVolumeSpec::default();
     let spec = claimed.volume.spec.as_ref().unwrap_or(&empty);
     let mode = volume_mode(spec);
-    if mode != FILESYSTEM {
+    let wrong = match mode {
+        FILESYSTEM if is_used(pod, |container| names_device(container, &volume.name)) => {
+            Some("volumeDevices")
+        }
+        FILESYSTEM => None,
+        _ if is_used(pod, |container| names_mount(container, &volume.name)) => Some("volumeMounts"),
+        _ => None,
+    };
+    if let Some(list) = wrong {
         let volume = &volume.name;
         return Err(unprocessed(format!(
-            "volume {volume} has volumeMode {mode}, but is specified in volumeMounts"
+            "volume {volume} has volumeMode {mode}, but is specified in {list}"
         )));
+    }
+    if mode != FILESYSTEM {
+        let device = device(spec).map_err(|reason| VolumeError::NoDevice {
+            volume: volume.name.clone(),
+            name: name.clone(),
+            reason,
+        })?;
+        return Ok(VolumeSource::Device(device));
     }
     let fail = |reason: SetUpError| VolumeError::Persistent {
         volume: volume.name.clone(),
@@ -77,6 +98,61 @@ pub(super) fn prepare(
         })?;
     }
     Ok(VolumeSource::Host { path, resolved })
+}
+
+fn is_used(pod: &Pod, by: impl Fn(&Container) -> bool) -> bool {
+    let mut specs = pod.spec.iter();
+    specs.any(|spec| every_container(spec).any(|container| by(&container)))
+}
+
+fn names_device(container: &Container, volume: &str) -> bool {
+    let mut devices = container.volume_devices.iter().flatten();
+    devices.any(|device| device.name == volume)
+}
+
+fn names_mount(container: &Container, volume: &str) -> bool {
+    let mut mounts = container.volume_mounts.iter().flatten();
+    mounts.any(|mount| mount.name == volume)
+}
+
+/// The device behind a volume of mode Block. Host paths work as local ones do, though a cluster takes local ones
+/// only.
+fn device(spec: &PersistentVolumeSpec) -> Result<BlockDevice, SetUpError> {
+    let path = match (&spec.local, &spec.host_path) {
+        (Some(source), _) => PathBuf::from(&source.path),
+        (None, Some(source)) => {
+            host_path::prepare(&HostPathVolumeSource {
+                path: source.path.clone(),
+                // Nothing is made where a device should be.
+                type_: Some("BlockDevice".to_owned()),
+            })?
+            .0
+        }
+        (None, None) => {
+            let kind = source_names(spec).first().copied().unwrap_or_default();
+            return Err(SetUpError::UnsupportedType(kind.to_owned()));
+        }
+    };
+    if !path.is_absolute() {
+        return Err(SetUpError::Relative(path));
+    }
+    let found = std::fs::metadata(&path).map_err(|source| SetUpError::Io {
+        operation: "stat",
+        path: path.clone(),
+        source,
+    })?;
+    if !found.file_type().is_block_device() {
+        return Err(SetUpError::NotBlockDevice(path));
+    }
+    Ok(BlockDevice {
+        path: String::new(),
+        major: rustix::fs::major(found.rdev()),
+        minor: rustix::fs::minor(found.rdev()),
+        mode: found.mode() & 0o777,
+        uid: found.uid(),
+        gid: found.gid(),
+        writable: true,
+    })
 }
 
 fn changes_on_mismatch_only(pod: &Pod) -> bool {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::error::SetUpError;
 use super::{Sources, VolumeError, content, empty_dir, host_path, persistent};
+use crate::wire::BlockDevice;
 
 /// Most memory an `emptyDir` of medium Memory may take: the smaller of the pod's memory limit and the
 /// node's allocatable memory, in bytes.
@@ -34,6 +35,8 @@ pub(super) enum VolumeSource {
     Written,
     /// The files of an image, which is pulled before the containers that use it.
     Image,
+    /// A block device, which containers get as such; without its path.
+    Device(BlockDevice),
 }
 
 /// The volumes of one pod, ready to be mounted.
@@ -59,7 +62,8 @@ impl Prepared {
                 | VolumeSource::Memory { .. }
                 | VolumeSource::Huge { .. }
                 | VolumeSource::Written
-                | VolumeSource::Image => None,
+                | VolumeSource::Image
+                | VolumeSource::Device(_) => None,
             })
             .collect()
     }

@@ -31,7 +31,12 @@ impl Prepared {
             Some(VolumeSource::Memory { .. } | VolumeSource::Huge { .. }) => {
                 return Err(refused("the medium of the volume is Memory".to_owned()));
             }
-            Some(VolumeSource::Host { .. } | VolumeSource::Written | VolumeSource::Image)
+            Some(
+                VolumeSource::Host { .. }
+                | VolumeSource::Written
+                | VolumeSource::Image
+                | VolumeSource::Device(_),
+            )
             | None => {
                 return Err(refused("it is not an emptyDir of the pod".to_owned()));
             }

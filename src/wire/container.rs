@@ -31,6 +31,9 @@ pub(crate) struct ContainerSpec {
     pub(crate) rootfs: RootFs,
     /// Applied in this order, after `/proc`, `/sys`, `/dev`; parents before children.
     pub(crate) mounts: Vec<Mount>,
+    /// Made after the mounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) devices: Vec<BlockDevice>,
     /// Paths inside the container that are covered (masked) or made read-only; missing ones are skipped.
     pub(crate) masked_paths: Vec<String>,
     pub(crate) readonly_paths: Vec<String>,
@@ -126,6 +129,21 @@ pub(crate) enum MountSource {
         /// What of it is mounted, resolved beneath it; empty for all.
         sub_path: String,
     },
+}
+
+/// A block device of the machine, as a node in the container and a right to use it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BlockDevice {
+    /// Path inside the container, resolved as [`Mount::destination`].
+    pub(crate) path: String,
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+    /// Permission bits and owner of the node on the machine.
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Only read otherwise.
+    pub(crate) writable: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

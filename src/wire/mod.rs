@@ -23,8 +23,8 @@ mod state;
 mod volume;
 
 pub(crate) use container::{
-    CapabilitySets, ContainerSpec, ContainerUser, Mount, MountSource, Propagation, ResourceLimits,
-    Rlimit, RootFs,
+    BlockDevice, CapabilitySets, ContainerSpec, ContainerUser, Mount, MountSource, Propagation,
+    ResourceLimits, Rlimit, RootFs,
 };
 pub(crate) use message::{
     AttachSpec, ContainerStats, Event, EventKind, ExecSpec, Fault, Hello, NetworkStats, Reply,

@@ -489,3 +489,111 @@ fn huge_pages() {
     });
     podtui.delete_all();
 }
+
+/// A file of the test behind a loop device, which goes with it.
+struct Loop(String);
+
+impl Loop {
+    fn of(file: &std::path::Path) -> Self {
+        let done = std::process::Command::new("losetup")
+            .args(["--find", "--show"])
+            .arg(file)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+        Self(String::from_utf8(done.stdout).unwrap().trim().to_owned())
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let done = std::process::Command::new("losetup")
+            .args(["--detach", &self.0])
+            .status();
+        assert!(done.is_ok_and(|status| status.success()), "{}", self.0);
+    }
+}
+
+fn device_pod(name: &str, source: &str, device: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n  - name: c\n    image: localhost/toolbox\n    \
+         imagePullPolicy: IfNotPresent\n    command: [sh, -c, 'exec sleep 1000']\n    volumeDevices: [{{name: d, devicePath: {device}}}]\n  \
+         volumes: [{{name: d, {source}}}]\n  {spec}\n"
+    )
+}
+
+/// A volume of mode Block is a device in the container: read and written there, only read where the pod says so,
+/// and nobody else's.
+#[test]
+fn volumes_that_are_devices() {
+    require_root!();
+    if !std::path::Path::new("/dev/loop-control").exists() {
+        println!("skipped: the machine has no loop devices");
+        return;
+    }
+    let podtui = Podtui::start();
+    let file = podtui.path().join("disk");
+    fs::write(&file, vec![b'a'; 1 << 20]).unwrap();
+    let disk = Loop::of(&file);
+    let source = format!("hostPath: {{path: {}}}", disk.0);
+    podtui.apply(&volume("v", &source, "volumeMode: Block"));
+    // A claim for a file system waits for another volume.
+    podtui.apply(&claim("other", ""));
+    podtui.apply(&claim("mine", "volumeMode: Block"));
+    wait_phase(&podtui, "pvc", "mine", "Bound");
+    assert_eq!(get(&podtui, "pvc", "other")["status"]["phase"], "Pending");
+    podtui.apply(&device_pod("p", MINE, "/dev/xvda", ""));
+    podtui.wait_running("p");
+    assert_eq!(
+        inside(&podtui, "p", "dd if=/dev/xvda bs=4 count=1 2>/dev/null"),
+        "aaaa"
+    );
+    let kind = inside(&podtui, "p", "stat -c '%F %a' /dev/xvda");
+    let on_host = fs::metadata(&disk.0).unwrap().mode() & 0o777;
+    assert_eq!(kind, format!("block special file {on_host:o}\n"));
+    inside(
+        &podtui,
+        "p",
+        "printf hello | dd of=/dev/xvda conv=notrunc,fsync 2>/dev/null",
+    );
+    podtui.wait("what was written", || {
+        fs::read(&file)
+            .unwrap()
+            .starts_with(b"helloaaa")
+            .then_some(())
+    });
+    let shown = podtui.ok(&["describe", "pod", "p"]);
+    assert!(shown.contains("/dev/xvda from d"), "{shown}");
+    // Only this device: the node of its neighbour can be made, not opened.
+    let other = inside(
+        &podtui,
+        "p",
+        "mknod /tmp/zero-disk b 7 255; dd if=/tmp/zero-disk bs=1 count=1 2>&1 || true",
+    );
+    assert!(other.contains("Operation not permitted"), "{other}");
+    podtui.ok(&["delete", "pod", "p"]);
+    // Anywhere in the container, and only to be read.
+    let readonly = "persistentVolumeClaim: {claimName: mine, readOnly: true}";
+    podtui.apply(&device_pod("q", readonly, "/disks/first", ""));
+    podtui.wait_running("q");
+    assert_eq!(
+        inside(&podtui, "q", "dd if=/disks/first bs=5 count=1 2>/dev/null"),
+        "hello"
+    );
+    let refused = inside(
+        &podtui,
+        "q",
+        "printf x | dd of=/disks/first conv=notrunc 2>&1 || true",
+    );
+    assert!(refused.contains("Operation not permitted"), "{refused}");
+    podtui.ok(&["delete", "pod", "q"]);
+    // Neither is taken for the other.
+    podtui.apply(&pod("r", MINE, "", ""));
+    podtui.wait("the wrong use to be told", || {
+        podtui
+            .ok(&["events"])
+            .contains("volume d has volumeMode Block, but is specified in volumeMounts")
+            .then_some(())
+    });
+    podtui.delete_all();
+}

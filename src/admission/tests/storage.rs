@@ -417,7 +417,6 @@ fn what_is_taken_with_a_word() {
         ),
         &[
             "spec.nfs: not supported yet: this type of volume cannot be prepared, so a pod that uses it is held (FailedMount)",
-            "spec.volumeMode: not supported yet: the device is not there, so a pod that uses it is held",
         ],
     );
     warned(

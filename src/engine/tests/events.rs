@@ -155,6 +155,11 @@ const MOUNTS: &[Row] = &[
 ];
 
 #[rustfmt::skip]
+const DEVICES: &[Row] = &[
+    pod(WARNING, "FailedMapVolume", "MapVolume.SetUpDevice failed for volume \"disk\" : path \"/\" is not a block device", VOLUMES),
+];
+
+#[rustfmt::skip]
 const NAMES: &[Row] = &[
     pod(WARNING, "DNSConfigForming", "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: 192.0.2.1 192.0.2.2 192.0.2.3", "pkg/kubelet/network/dns/dns.go"),
 ];
@@ -205,6 +210,7 @@ const TABLES: &[&[Row]] = &[
     SANDBOXES,
     DIRECTORIES,
     MOUNTS,
+    DEVICES,
     NAMES,
     DEADLINE,
     EVICTION,
@@ -234,7 +240,6 @@ const ABSENT: &[(&str, &str)] = &[
         "FailedAttachVolume",
         "there is no volume that has to be attached to the node",
     ),
-    ("FailedMapVolume", "there are no block devices in pods"),
     (
         "AlreadyMountedVolume",
         "volumes of the cluster's storage are not mounted here",
@@ -561,6 +566,30 @@ async fn of_mounts() {
     let pod = world.apply(spec).await;
     tokio::time::sleep(Duration::from_secs(400)).await;
     expect(&world, MOUNTS, &uid(&pod)).await;
+    world.engine.shut_down(true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_devices() {
+    let world = World::new().await;
+    let mode = json!({"accessModes": ["ReadWriteOnce"], "volumeMode": "Block"});
+    let mut disk = json!({"metadata": {"name": "disk"}, "spec": mode});
+    disk["spec"]["capacity"] = json!({"storage": "1Gi"});
+    disk["spec"]["local"] = json!({"path": "/"});
+    let mut claim = json!({"metadata": {"name": "c", "namespace": "default"}, "spec": mode});
+    claim["spec"]["resources"] = json!({"requests": {"storage": "1Gi"}});
+    for (kind, value) in [
+        (Kind::PersistentVolume, disk),
+        (Kind::PersistentVolumeClaim, claim),
+    ] {
+        let object = Object::from_value(kind, value).unwrap();
+        world.spec.create(Admitted::for_test(object)).await.unwrap();
+    }
+    let mut spec = one(json!({"volumeDevices": [{"name": "v", "devicePath": "/dev/v"}]}));
+    spec["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]);
+    let pod = world.apply(spec).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    expect(&world, DEVICES, &uid(&pod)).await;
     world.engine.shut_down(true).await;
 }
 

@@ -11,7 +11,9 @@ use crate::base::ContainerId;
 use crate::image::ImageRecord;
 use crate::model::pod::QosClass;
 use crate::volume::Scratch;
-use crate::wire::{ContainerSpec, Mount, ResourceLimits, Rlimit, RootFs, SeccompProfile};
+use crate::wire::{
+    BlockDevice, ContainerSpec, Mount, ResourceLimits, Rlimit, RootFs, SeccompProfile,
+};
 
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
@@ -55,6 +57,7 @@ pub(in crate::engine) struct ContainerInputs<'a> {
     pub(in crate::engine) huge_pages: Vec<u64>,
     /// Volumes and the files below `/etc`.
     pub(in crate::engine) mounts: Vec<Mount>,
+    pub(in crate::engine) devices: Vec<BlockDevice>,
     pub(in crate::engine) scratch: Scratch,
     pub(in crate::engine) log_path: PathBuf,
     pub(in crate::engine) limits: &'a NodeLimits,
@@ -156,6 +159,7 @@ pub(in crate::engine) fn container_spec(
                 .unwrap_or(false),
         },
         mounts,
+        devices: inputs.devices,
         masked_paths: security::masked_paths(container, inputs.cpus),
         readonly_paths: security::readonly_paths(container),
         privileged: security::is_privileged(container),

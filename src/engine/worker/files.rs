@@ -20,7 +20,7 @@ use crate::network::{
     ClusterDns, EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf,
 };
 use crate::volume::{Prepared, ensure_scratch, remove_tree};
-use crate::wire::{Mount, SeccompProfile};
+use crate::wire::{BlockDevice, Mount, SeccompProfile};
 
 /// Most that a seccomp profile may have, bytes.
 const PROFILE_LIMIT: u64 = 1 << 20;
@@ -86,6 +86,7 @@ pub(super) struct FileWork {
 pub(super) struct Made {
     pub(super) variables: Variables,
     pub(super) mounts: Vec<Mount>,
+    pub(super) devices: Vec<BlockDevice>,
     pub(super) warnings: Vec<(&'static str, String)>,
     /// Of the container's `localhostProfile`.
     pub(super) seccomp: Option<SeccompProfile>,
@@ -111,6 +112,8 @@ impl FileWork {
                 expand_sub_path(&variables, text)
             })
             .map_err(|error| TranslateError::Config(chain(&error)))?;
+        let devices = self.prepared.devices_for(&self.container);
+        let devices = devices.map_err(|error| TranslateError::Config(chain(&error)))?;
         ensure_scratch(&self.pod_directory, &self.container.name, self.attempt)
             .map_err(|error| create(chain(&error)))?;
         std::fs::DirBuilder::new()
@@ -160,6 +163,7 @@ impl FileWork {
         Ok(Made {
             variables,
             mounts,
+            devices,
             warnings,
             seccomp: self.seccomp_profile()?,
         })

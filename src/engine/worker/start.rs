@@ -461,6 +461,7 @@ impl PodWorker {
             cpus: self.machine.node.cpus,
             huge_pages: self.machine.node.huge_pages.keys().copied().collect(),
             mounts: made.mounts,
+            devices: made.devices,
             scratch: self.scratch(&container.name, attempt),
             log_path: self.log_path(&container.name, attempt),
             limits: &self.machine.limits,

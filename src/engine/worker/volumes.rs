@@ -98,7 +98,13 @@ impl PodWorker {
             self.event(Level::Warning, "FailedMount", text);
         }
         for error in others {
-            self.event(Level::Warning, "FailedMount", chain(error));
+            let is_device = matches!(error, VolumeError::NoDevice { .. });
+            let reason = if is_device {
+                "FailedMapVolume"
+            } else {
+                "FailedMount"
+            };
+            self.event(Level::Warning, reason, chain(error));
         }
         let now = self.machine.clock.now();
         let since = *self.volumes.waiting_since.get_or_insert(now);

@@ -29,7 +29,20 @@ pub(crate) struct DeviceRule {
     pub(crate) major: Option<u32>,
     pub(crate) minor: Option<u32>,
     pub(crate) mknod: bool,
-    pub(crate) read_write: bool,
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+/// One device of a volume: `mrw`, or `r` where it is only read (kubelet `makeBlockVolumes`).
+pub(crate) const fn block_device(major: u32, minor: u32, writable: bool) -> DeviceRule {
+    DeviceRule {
+        kind: DeviceKind::Block,
+        major: Some(major),
+        minor: Some(minor),
+        mknod: writable,
+        read: true,
+        write: writable,
+    }
 }
 
 const fn nodes(kind: DeviceKind) -> DeviceRule {
@@ -38,7 +51,8 @@ const fn nodes(kind: DeviceKind) -> DeviceRule {
         major: None,
         minor: None,
         mknod: true,
-        read_write: false,
+        read: false,
+        write: false,
     }
 }
 
@@ -48,7 +62,8 @@ const fn char_device(major: u32, minor: Option<u32>) -> DeviceRule {
         major: Some(major),
         minor,
         mknod: true,
-        read_write: true,
+        read: true,
+        write: true,
     }
 }
 
@@ -70,7 +85,8 @@ pub(crate) const DEFAULT_DEVICES: [DeviceRule; 11] = [
 
 /// Values of `access_type` in struct bpf_cgroup_dev_ctx (include/uapi/linux/bpf.h).
 const ACCESS_MKNOD: i32 = 1;
-const ACCESS_READ_WRITE: i32 = 2 | 4;
+const ACCESS_READ: i32 = 2;
+const ACCESS_WRITE: i32 = 4;
 const KIND_BLOCK: i32 = 1;
 const KIND_CHAR: i32 = 2;
 
@@ -87,11 +103,10 @@ fn v1_line(rule: DeviceRule) -> String {
         DeviceKind::Block => 'b',
     };
     let number = |n: Option<u32>| n.map_or_else(|| "*".to_owned(), |n| n.to_string());
-    let access = match (rule.read_write, rule.mknod) {
-        (true, true) => "rwm",
-        (true, false) => "rw",
-        (false, _) => "m",
-    };
+    let access: String = [(rule.read, 'r'), (rule.write, 'w'), (rule.mknod, 'm')]
+        .into_iter()
+        .filter_map(|(allowed, letter)| allowed.then_some(letter))
+        .collect();
     format!(
         "{kind} {}:{} {access}",
         number(rule.major),
@@ -184,8 +199,11 @@ fn rule_code(rule: DeviceRule) -> Vec<Instruction> {
     if rule.mknod {
         access |= ACCESS_MKNOD;
     }
-    if rule.read_write {
-        access |= ACCESS_READ_WRITE;
+    if rule.read {
+        access |= ACCESS_READ;
+    }
+    if rule.write {
+        access |= ACCESS_WRITE;
     }
     let mut tests = vec![
         instruction(JUMP_NOT_EQUAL32, 3, 0, 0, kind),
@@ -284,11 +302,14 @@ mod tests {
         assert_eq!(lines[1], "b *:* m");
         assert_eq!(lines[2], "c 1:3 rwm");
         assert_eq!(lines[10], "c 136:* rwm");
+        assert_eq!(v1_line(block_device(7, 3, true)), "b 7:3 rwm");
+        assert_eq!(v1_line(block_device(7, 3, false)), "b 7:3 r");
     }
 
     #[test]
     fn jumps_of_a_rule_lead_to_its_end() {
-        for rule in DEFAULT_DEVICES {
+        let volumes = [block_device(7, 3, true), block_device(7, 3, false)];
+        for rule in DEFAULT_DEVICES.into_iter().chain(volumes) {
             let code = rule_code(rule);
             for (index, instruction) in code.iter().enumerate() {
                 if instruction.offset != 0 {

@@ -35,7 +35,7 @@ mod v2;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use devices::DEFAULT_DEVICES;
+pub(crate) use devices::{DEFAULT_DEVICES, DeviceRule, block_device};
 pub(crate) use error::CgroupError;
 pub(crate) use group::Cgroup;
 pub(crate) use hierarchy::{Hierarchy, Version};

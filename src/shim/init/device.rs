@@ -15,7 +15,7 @@ use super::rootfs::{kernel_mount_point, open_host};
 use crate::linux::mount::{self, Attributes, Context, Propagation};
 use crate::linux::path::{self, Links};
 use crate::shim::fault::{At, refuse};
-use crate::wire::{Fault, Stage};
+use crate::wire::{BlockDevice, Fault, Stage};
 
 pub(super) struct Devices {
     /// Our own null node, verified.
@@ -125,6 +125,55 @@ fn check_null(null: BorrowedFd<'_>) -> Result<(), Fault> {
     } else {
         Err(refuse(Stage::Device, "/dev/null is not the null device"))
     }
+}
+
+/// The node of a volume, made in a directory that is opened beneath the root, once.
+pub(super) fn block_node(
+    plan: &Plan<'_>,
+    root: BorrowedFd<'_>,
+    wanted: &BlockDevice,
+) -> Result<(), Fault> {
+    let what = format!("make the device {}", wanted.path);
+    let path = Path::new(&wanted.path);
+    let Some(name) = path.file_name() else {
+        return Err(refuse(Stage::Device, format!("{what}: it has no name")));
+    };
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let directory =
+        path::ensure_directory(root, parent, 0o755, Links::InRoot).at(Stage::Device, &what)?;
+    // mknodat wants a descriptor that is not O_PATH only on paper; reopening keeps to the manual.
+    let directory = openat(
+        &directory,
+        ".",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .at(Stage::Device, &what)?;
+    let number = makedev(wanted.major, wanted.minor);
+    let mode = Mode::from_raw_mode(wanted.mode & 0o777);
+    match mknodat(&directory, name, FileType::BlockDevice, mode, number) {
+        Ok(()) => {}
+        // Made by an earlier instance, in a volume that outlives it.
+        Err(rustix::io::Errno::EXIST) if is_node(&directory, name, number) => return Ok(()),
+        Err(error) => return Err(error).at(Stage::Device, &what),
+    }
+    if plan.process.user_namespace.is_none() {
+        chownat(
+            &directory,
+            name,
+            Some(Uid::from_raw(wanted.uid)),
+            Some(Gid::from_raw(wanted.gid)),
+            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .at(Stage::Device, &what)?;
+    }
+    Ok(())
+}
+
+fn is_node(directory: &OwnedFd, name: &OsStr, number: rustix::fs::Dev) -> bool {
+    rustix::fs::statat(directory, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice && stat.st_rdev == number
+    })
 }
 
 /// A privileged container sees every device node of the machine, at the same place.

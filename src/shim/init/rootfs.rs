@@ -52,6 +52,9 @@ pub(super) fn build(plan: &Plan<'_>) -> Result<OwnedFd, Fault> {
         let propagating = plan.propagating.get(number).and_then(Option::as_ref);
         volume(plan, root.as_fd(), wanted, propagating)?;
     }
+    for wanted in &plan.spec.devices {
+        device::block_node(plan, root.as_fd(), wanted)?;
+    }
     mask(plan, root.as_fd(), &devices)?;
     make_read_only(plan, root.as_fd())?;
     if plan.spec.rootfs.readonly {
