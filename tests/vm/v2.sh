@@ -151,6 +151,51 @@ check "exec gives the exit code" exits 7 podtui exec calm -c second -- sh -c 'ex
 check "a device outside the list is denied" says "denied" podtui exec calm -c main -- \
     sh -c 'mknod /tmp/kmsg c 1 11; { head -c 1 </tmp/kmsg; } >/dev/null 2>&1 && echo open || echo denied'
 check "the usual devices work" says "1" podtui exec calm -c main -- sh -c 'head -c 1 /dev/urandom | wc -c'
+cat >/tmp/disks.yaml <<END
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: disk}
+spec:
+  capacity: {storage: 1Mi}
+  accessModes: [ReadWriteOnce]
+  volumeMode: Block
+  hostPath: {path: /dev/loop0}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: disk}
+spec: {accessModes: [ReadWriteOnce], volumeMode: Block, resources: {requests: {storage: 1Mi}}}
+END
+device_pod() { # NAME READONLY
+    cat <<END
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: $1}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: $image
+    imagePullPolicy: Never
+    command: [sleep, "100000"]
+    volumeDevices: [{name: d, devicePath: /dev/xvda}]
+  volumes: [{name: d, persistentVolumeClaim: {claimName: disk, readOnly: $2}}]
+END
+}
+device_pod writer false >>/tmp/disks.yaml
+device_pod reader true >>/tmp/disks.yaml
+dd if=/dev/zero of=/tmp/disk bs=1024 count=64 2>/dev/null
+check "a file becomes a disk" losetup /dev/loop0 /tmp/disk
+check "apply two pods with the disk" podtui apply -f /tmp/disks.yaml
+check "both are ready" podtui wait --for=condition=Ready pod/writer pod/reader --timeout=60s
+check "one writes to it" podtui exec writer -- sh -c 'printf hello | dd of=/dev/xvda conv=notrunc,fsync'
+check "the disk has it" says "hello" head -c 5 /dev/loop0
+check "the other reads it" says "hello" podtui exec reader -- head -c 5 /dev/xvda
+check "and cannot write" says "denied" podtui exec reader -- \
+    sh -c '{ echo >>/dev/xvda; } 2>/dev/null && echo open || echo denied'
+check "another disk is denied" says "denied" podtui exec writer -- \
+    sh -c 'mknod /tmp/other b 7 1; { head -c 1 </tmp/other; } >/dev/null 2>&1 && echo open || echo denied'
 check "hog is killed for its child's memory" within 30 field_is hog \
     '{.status.containerStatuses[0].state.terminated.reason}' OOMKilled
 check "with exit code 137" field_is hog '{.status.containerStatuses[0].state.terminated.exitCode}' 137
@@ -166,7 +211,7 @@ check "the next one finds calm running" says "calm:0" podtui get pod calm -o \
     'jsonpath={.metadata.name}:{.status.containerStatuses[0].restartCount}'
 check "and enters it" says "calm" podtui exec calm -c main -- hostname
 podtui get pods -o wide
-check "delete all" podtui delete pod calm again hog --grace-period=0 --force
+check "delete all" podtui delete pod calm again hog writer reader --grace-period=0 --force
 check "stop the engine" podtui engine stop
 check "nothing is left" nothing_left
 [ $failures = 0 ] || tail -n 40 /var/lib/podtui/log/* 2>/dev/null
