@@ -18,6 +18,9 @@
 //! * The owner of what is in a persistent volume of type local is changed (`fsGroup`) on directory handles,
 //!   without following a link and without leaving the file system.
 //!
+//! * A volume of mode Block is a device number and never opened here: the shim makes its node and lets the container
+//!   use it.
+//!
 //! Volumes survive container restarts and new sandboxes; they go with the pod.
 //!
 //! Deliberately absent: mounting (the shim does it), binding of claims (the engine does it).

@@ -246,4 +246,38 @@ mod tests {
              its volume through a symlink"
         );
     }
+
+    #[test]
+    fn devices_are_as_the_claim_is() {
+        let disk = BlockDevice {
+            path: String::new(),
+            major: 7,
+            minor: 3,
+            mode: 0o660,
+            uid: 0,
+            gid: 6,
+            writable: true,
+        };
+        let container: Container = serde_json::from_value(json!({"name": "c", "volumeDevices": [
+            {"name": "d", "devicePath": "/dev/xvda"}, {"name": "r", "devicePath": "disks/b"}]}))
+        .unwrap();
+        let source = || VolumeSource::Device(disk.clone());
+        let mut prepared = Prepared {
+            volumes: [("d".to_owned(), source()), ("r".to_owned(), source())].into(),
+            read_only: ["r".to_owned()].into(),
+        };
+        let found = prepared.devices_for(&container).unwrap();
+        let at = |path: &str, writable: bool| BlockDevice {
+            path: path.to_owned(),
+            writable,
+            ..disk.clone()
+        };
+        assert_eq!(found, [at("/dev/xvda", true), at("disks/b", false)]);
+        prepared.volumes.remove("r");
+        let error = prepared.devices_for(&container).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "volume \"r\" of container \"c\" is not defined by the pod"
+        );
+    }
 }

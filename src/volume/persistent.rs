@@ -184,3 +184,128 @@ fn local(text: &str) -> Result<(PathBuf, PathBuf), String> {
     }
     Ok((path.to_owned(), resolved))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, Secret};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::downward::Allocatable;
+    use crate::volume::{Claimed, MemoryCeiling, Objects, Prepared};
+
+    /// Every claim is bound to this volume.
+    struct Bound(Arc<PersistentVolume>);
+
+    impl Objects for Bound {
+        fn config_map(&self, _namespace: &str, _name: &str) -> Option<Arc<ConfigMap>> {
+            None
+        }
+
+        fn secret(&self, _namespace: &str, _name: &str) -> Option<Arc<Secret>> {
+            None
+        }
+
+        fn claimed(&self, _pod: &Pod, _volume: &Volume) -> Result<Claimed, String> {
+            Ok(Claimed {
+                volume: Arc::clone(&self.0),
+                is_shared: false,
+            })
+        }
+
+        fn token(&self, _pod: &Pod, _audience: &str, _seconds: i64) -> Result<String, String> {
+            Err("there are no tokens".to_owned())
+        }
+    }
+
+    fn prepared(volume: Value, container: Value) -> Result<Prepared, String> {
+        let mut container = container;
+        container["name"] = json!("c");
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "p", "namespace": "ns"},
+            "spec": {"containers": [container], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]},
+        }))
+        .unwrap();
+        let volume = json!({"metadata": {"name": "disk"}, "spec": volume});
+        let sources = Sources {
+            objects: &Bound(Arc::new(serde_json::from_value(volume).unwrap())),
+            allocatable: Allocatable::default(),
+        };
+        let directory = tempfile::tempdir().unwrap();
+        crate::volume::prepare(&pod, directory.path(), MemoryCeiling(None), &sources)
+            .map_err(|errors| errors[0].to_string())
+    }
+
+    #[track_caller]
+    fn refused(volume: Value, container: Value, expected: &str) {
+        assert_eq!(prepared(volume, container).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn each_mode_has_its_use() {
+        let mounts = || json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]});
+        let devices = || json!({"volumeDevices": [{"name": "v", "devicePath": "/dev/v"}]});
+        refused(
+            json!({"hostPath": {"path": "/"}, "volumeMode": "Block"}),
+            mounts(),
+            "error processing PVC ns/c: volume v has volumeMode Block, but is specified in volumeMounts",
+        );
+        for mode in [json!("Filesystem"), Value::Null] {
+            refused(
+                json!({"hostPath": {"path": "/"}, "volumeMode": mode}),
+                devices(),
+                "error processing PVC ns/c: volume v has volumeMode Filesystem, but is specified in volumeDevices",
+            );
+            let good = prepared(
+                json!({"hostPath": {"path": "/"}, "volumeMode": mode}),
+                mounts(),
+            );
+            assert!(good.is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_device_is_one() {
+        let block = |source: Value| {
+            let mut volume = json!({"volumeMode": "Block"});
+            json_patch::merge(&mut volume, &source);
+            volume
+        };
+        let devices = || json!({"volumeDevices": [{"name": "v", "devicePath": "/dev/v"}]});
+        let failed =
+            |reason: &str| format!("MapVolume.SetUpDevice failed for volume \"disk\" : {reason}");
+        refused(
+            block(json!({"local": {"path": "/"}})),
+            devices(),
+            &failed("path \"/\" is not a block device"),
+        );
+        refused(
+            block(json!({"local": {"path": "/dev/null"}})),
+            devices(),
+            &failed("path \"/dev/null\" is not a block device"),
+        );
+        refused(
+            block(json!({"local": {"path": "dev/sda"}})),
+            devices(),
+            &failed("path \"dev/sda\" is not absolute"),
+        );
+        refused(
+            block(json!({"local": {"path": "/nowhere"}})),
+            devices(),
+            &failed("stat /nowhere: No such file or directory (os error 2)"),
+        );
+        // Nothing is made in its place.
+        refused(
+            block(json!({"hostPath": {"path": "/nowhere", "type": "DirectoryOrCreate"}})),
+            devices(),
+            &failed("hostPath type check failed: /nowhere is not a block device"),
+        );
+        refused(
+            block(json!({"nfs": {"server": "s", "path": "/"}})),
+            devices(),
+            &failed("volume type nfs is not supported by this version of podtui"),
+        );
+    }
+}

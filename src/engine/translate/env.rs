@@ -286,10 +286,14 @@ mod tests {
 
         fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Secret>> {
             // "pw" and two bytes that are not text.
-            (namespace == "ns" && name == "s").then(|| {
-                let data = json!({"data": {"k": "cHc=", "raw": "//4="}});
-                Arc::new(serde_json::from_value(data).unwrap())
-            })
+            let data = match (namespace, name) {
+                ("ns", "s") => json!({"k": "cHc=", "raw": "//4="}),
+                ("ns", "t") => json!({"a": "cHc="}),
+                _ => return None,
+            };
+            Some(Arc::new(
+                serde_json::from_value(json!({"data": data})).unwrap(),
+            ))
         }
     }
 
@@ -361,6 +365,70 @@ mod tests {
         check(
             json!({"envFrom": [{"configMapRef": {"name": "c"}}, {"configMapRef": {"name": "d"}}]}),
             Ok(&["a=2", "b=$(A)", "dotted.key=x"]),
+        );
+    }
+
+    /// Situations of the kubelet's `TestMakeEnvironmentVariables`, but for services, which there are none of.
+    #[test]
+    fn variables_of_variables() {
+        check(
+            json!({"env": [
+                {"name": "TEST_LITERAL", "value": "test-test-test"},
+                {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                {"name": "OUT_OF_ORDER_TEST", "value": "$(OUT_OF_ORDER_TARGET)"},
+                {"name": "OUT_OF_ORDER_TARGET", "value": "FOO"}, {"name": "EMPTY_VAR"},
+                {"name": "EMPTY_TEST", "value": "foo-$(EMPTY_VAR)"},
+                {"name": "POD_NAME_TEST2", "value": "test2-$(POD_NAME)"},
+                {"name": "POD_NAME_TEST3", "value": "$(POD_NAME_TEST2)-3"},
+                {"name": "LITERAL_TEST", "value": "literal-$(TEST_LITERAL)"},
+                {"name": "TEST_UNDEFINED", "value": "$(UNDEFINED_VAR)"}, {"name": "ESCAPED", "value": "$$(POD_NAME)"},
+            ]}),
+            Ok(&[
+                "TEST_LITERAL=test-test-test",
+                "POD_NAME=p",
+                "OUT_OF_ORDER_TEST=$(OUT_OF_ORDER_TARGET)",
+                "OUT_OF_ORDER_TARGET=FOO",
+                "EMPTY_VAR=",
+                "EMPTY_TEST=foo-",
+                "POD_NAME_TEST2=test2-p",
+                "POD_NAME_TEST3=test2-p-3",
+                "LITERAL_TEST=literal-test-test-test",
+                "TEST_UNDEFINED=$(UNDEFINED_VAR)",
+                "ESCAPED=$(POD_NAME)",
+            ]),
+        );
+        // All keys, under any prefix; what the container says itself wins, in the place of the first.
+        for (kind, name, k) in [("configMapRef", "c", "1"), ("secretRef", "t", "pw")] {
+            let (plain, prefixed, digit) =
+                (format!("a={k}"), format!("p_a={k}"), format!("1_a={k}"));
+            let expanded = format!("EXPANSION_TEST={k}-{k}");
+            let mut wanted = vec![plain.as_str()];
+            if name == "c" {
+                wanted.extend(["b=ENV_VAR", "dotted.key=x"]);
+            }
+            wanted.push(&prefixed);
+            if name == "c" {
+                wanted.extend(["p_b=$(A)", "p_dotted.key=x"]);
+            }
+            wanted.push(&digit);
+            if name == "c" {
+                wanted.extend(["1_b=$(A)", "1_dotted.key=x"]);
+            }
+            wanted.push(&expanded);
+            if name != "c" {
+                wanted.push("b=ENV_VAR");
+            }
+            let from = |prefix: &str| json!({"prefix": prefix, kind: {"name": name}});
+            check(
+                json!({"envFrom": [from(""), from("p_"), from("1_")], "env": [
+                    {"name": "EXPANSION_TEST", "value": "$(a)-$(p_a)"}, {"name": "b", "value": "ENV_VAR"}]}),
+                Ok(&wanted),
+            );
+        }
+        check(
+            json!({"env": [{"name": "IPS", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIPs"}}},
+                {"name": "NS", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}]}),
+            Ok(&["IPS=192.0.2.1", "NS=ns"]),
         );
     }
 
