@@ -131,6 +131,14 @@ impl NodeFacts {
 }
 
 impl NodeFacts {
+    /// Sizes of the huge pages that pods are limited in. Beside v1 trees a controller would be switched on for it in
+    /// the whole cgroup2 tree: not for a pool that is empty.
+    pub(super) fn limited_huge_pages(&self) -> Vec<u64> {
+        let pools = self.huge_pages.iter();
+        let limited = pools.filter(|(_, bytes)| self.cgroup == "v2" || **bytes > 0);
+        limited.map(|(page, _)| *page).collect()
+    }
+
     /// Bytes that are set aside for huge pages; nothing else can have them.
     fn huge_memory(&self) -> i64 {
         let bytes = self

@@ -143,7 +143,7 @@ pub(in crate::engine) fn container_spec(
         cgroup_leaf: container.name.clone(),
         pid_of: inputs.pid_of,
         limits: ResourceLimits {
-            huge_pages: resources::huge_page_limits(container, &inputs.huge_pages),
+            huge_pages: resources::huge_page_limits(spec, container, &inputs.huge_pages),
             ..resources::container_limits(spec, container)
         },
         oom_score_adj: resources::oom_score(spec, container, inputs.qos, inputs.node_memory),

@@ -87,14 +87,35 @@ pub(in crate::engine) fn container_limits(spec: &PodSpec, container: &Container)
     }
 }
 
-/// What the container may take of the huge pages of each size that the machine has: nothing, unless it says so.
-pub(super) fn huge_page_limits(container: &Container, sizes: &[u64]) -> BTreeMap<u64, u64> {
+/// What the container may take of the huge pages of each size that the machine has: nothing, unless it or its pod
+/// says so.
+pub(super) fn huge_page_limits(
+    spec: &PodSpec,
+    container: &Container,
+    sizes: &[u64],
+) -> BTreeMap<u64, u64> {
+    let limits_of = |resources: &ResourceRequirements| resources.limits.clone();
+    let pod = spec.resources.as_ref().and_then(limits_of);
+    let own = container.resources.as_ref().and_then(limits_of);
+    let all = [pod, own].into_iter().flatten().flatten();
+    let all = all.map(|(name, limit)| (name, ParsedQuantity::of(&limit)));
+    with_huge_pages(sizes, all)
+}
+
+/// The same for the pod: the sum of its containers.
+pub(super) fn pod_huge_page_limits(spec: &PodSpec, sizes: &[u64]) -> BTreeMap<u64, u64> {
+    with_huge_pages(sizes, pod_limits(spec).into_iter())
+}
+
+/// Later amounts hold; a size that nobody names is 0.
+fn with_huge_pages(
+    sizes: &[u64],
+    amounts: impl Iterator<Item = (String, ParsedQuantity)>,
+) -> BTreeMap<u64, u64> {
     let mut limits: BTreeMap<u64, u64> = sizes.iter().map(|size| (*size, 0)).collect();
-    let resources = container.resources.as_ref();
-    for (name, limit) in resources.iter().flat_map(|all| all.limits.iter().flatten()) {
-        if let Some(page) = ParsedQuantity::huge_page(name) {
-            let bytes = u64::try_from(ParsedQuantity::of(limit).value()).unwrap_or(0);
-            limits.insert(page, bytes);
+    for (name, amount) in amounts {
+        if let Some(page) = ParsedQuantity::huge_page(&name) {
+            limits.insert(page, u64::try_from(amount.value()).unwrap_or(0));
         }
     }
     limits
@@ -348,6 +369,44 @@ mod tests {
             container_limits(&spec, &spec.containers[0]).cpu_shares,
             Some(1024)
         );
+    }
+
+    /// Amounts of pages of 2 MiB and 1 GiB for two containers and the pod, in MiB; 0: nothing said.
+    #[track_caller]
+    fn check_huge(containers: [[u64; 2]; 2], pod: [u64; 2], expected: [[u64; 2]; 3]) {
+        let resources = |amounts: [u64; 2]| {
+            let named = ["hugepages-2Mi", "hugepages-1Gi"].into_iter().zip(amounts);
+            let limits = named.filter(|(_, amount)| *amount > 0);
+            let limits =
+                limits.map(|(name, amount)| (name.to_owned(), Quantity(format!("{amount}Mi"))));
+            ResourceRequirements {
+                limits: Some(limits.collect()),
+                ..ResourceRequirements::default()
+            }
+        };
+        let container = |amounts| Container {
+            resources: Some(resources(amounts)),
+            ..Container::default()
+        };
+        let spec = PodSpec {
+            containers: containers.map(container).into(),
+            resources: (pod != [0, 0]).then(|| resources(pod)),
+            ..PodSpec::default()
+        };
+        let sizes = [2 << 20, 1 << 30];
+        let [first, second] =
+            [0, 1].map(|at| huge_page_limits(&spec, &spec.containers[at], &sizes));
+        let found = [first, second, pod_huge_page_limits(&spec, &sizes)];
+        let found = found.map(|limits| sizes.map(|size| limits[&size] >> 20));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn huge_pages_of_containers_and_their_pod() {
+        check_huge([[0, 0], [0, 0]], [0, 0], [[0, 0], [0, 0], [0, 0]]);
+        check_huge([[4, 0], [2, 1024]], [0, 0], [[4, 0], [2, 1024], [6, 1024]]);
+        // The pod's own amount is for whoever says nothing.
+        check_huge([[4, 0], [0, 0]], [8, 0], [[4, 0], [8, 0], [8, 0]]);
     }
 
     #[track_caller]

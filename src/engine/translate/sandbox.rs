@@ -4,7 +4,9 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
 use super::super::observe::label;
 use super::container::pod_labels;
-use super::resources::{QosTotals, SANDBOX_OOM_SCORE, limits_of_pod, qos_limits};
+use super::resources::{
+    QosTotals, SANDBOX_OOM_SCORE, limits_of_pod, pod_huge_page_limits, qos_limits,
+};
 use crate::base::SandboxId;
 use crate::model::pod::QosClass;
 use crate::wire::{
@@ -30,6 +32,8 @@ pub(in crate::engine) struct SandboxInputs<'a> {
     pub(in crate::engine) totals: QosTotals,
     /// Of the whole pod.
     pub(in crate::engine) pids_limit: Option<i64>,
+    /// Sizes of the huge pages that are limited, bytes.
+    pub(in crate::engine) huge_pages: Vec<u64>,
     /// With `hostUsers: false`.
     pub(in crate::engine) user: Option<IdRange>,
 }
@@ -82,6 +86,7 @@ pub(in crate::engine) fn sandbox_spec(inputs: SandboxInputs<'_>) -> SandboxSpec 
 fn cgroup(inputs: &SandboxInputs<'_>, spec: &PodSpec, uid: &str) -> Vec<CgroupLevel> {
     let mut pod = limits_of_pod(spec, inputs.qos == QosClass::BestEffort);
     pod.pids_limit = inputs.pids_limit;
+    pod.huge_pages = pod_huge_page_limits(spec, &inputs.huge_pages);
     let own = [
         CgroupLevel {
             name: inputs.qos.as_str().to_ascii_lowercase(),

@@ -139,6 +139,7 @@ impl PodWorker {
             qos: qos_class(&spec),
             totals,
             pids_limit: self.machine.limits.pod_pids,
+            huge_pages: self.machine.node.limited_huge_pages(),
             user,
         });
         self.next_sandbox = self.next_sandbox.saturating_add(1);
@@ -459,7 +460,7 @@ impl PodWorker {
             qos: qos_class(&spec),
             node_memory: self.machine.node.memory,
             cpus: self.machine.node.cpus,
-            huge_pages: self.machine.node.huge_pages.keys().copied().collect(),
+            huge_pages: self.machine.node.limited_huge_pages(),
             mounts: made.mounts,
             devices: made.devices,
             scratch: self.scratch(&container.name, attempt),

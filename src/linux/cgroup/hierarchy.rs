@@ -19,7 +19,7 @@ const KILL_SECONDS: u64 = 10;
 pub(crate) enum Version {
     V1,
     V2,
-    /// v1 trees for the controllers beside a cgroup2 tree without any.
+    /// v1 trees for the controllers beside a cgroup2 tree, which has none or what no v1 tree has (hugetlb).
     Hybrid,
 }
 
@@ -106,7 +106,14 @@ impl Hierarchy {
     /// do this at once. Returns notes on what this machine cannot do.
     pub(crate) fn ensure(&self, levels: &[Level<'_>]) -> Result<Vec<String>, CgroupError> {
         let names: Vec<&str> = levels.iter().map(|level| level.name).collect();
-        let mut notes = self.make(&names)?;
+        let mut limits = levels.iter().filter_map(|level| level.limits);
+        let controllers = match self.version {
+            Version::V2 => true,
+            // There only huge pages can be limited by the cgroup2 tree, which nobody else may have use for.
+            Version::Hybrid => limits.any(|limits| !limits.huge_pages.is_empty()),
+            Version::V1 => false,
+        };
+        let mut notes = self.make(&names, controllers)?;
         for (depth, level) in levels.iter().enumerate() {
             if let Some(limits) = level.limits {
                 notes.extend(self.apply(&names[..=depth], limits)?);
@@ -210,13 +217,14 @@ impl Hierarchy {
 
     /// Another shim removes an outer level at the moment it is empty, which may be just before our next
     /// level is made in it; then the path is made anew from its top.
-    fn make(&self, names: &[&str]) -> Result<Vec<String>, CgroupError> {
+    /// `controllers`: those of the cgroup2 tree are switched on for what will be below.
+    fn make(&self, names: &[&str], controllers: bool) -> Result<Vec<String>, CgroupError> {
         relative(names)?;
         let mut notes = Vec::new();
         for tree in &self.trees {
             let mut attempts = 0;
             let made = loop {
-                match self.make_in(tree, names) {
+                match Self::make_in(tree, names, controllers && tree.unified) {
                     Err(error) if error.is_missing() && attempts < MAKE_ATTEMPTS => attempts += 1,
                     other => break other?,
                 }
@@ -226,10 +234,9 @@ impl Hierarchy {
         Ok(notes)
     }
 
-    fn make_in(&self, tree: &Tree, names: &[&str]) -> Result<Vec<String>, CgroupError> {
+    fn make_in(tree: &Tree, names: &[&str], controllers: bool) -> Result<Vec<String>, CgroupError> {
         let mut notes = Vec::new();
-        let switches_controllers = tree.unified && self.version == Version::V2;
-        if !switches_controllers {
+        if !controllers {
             // Mostly the outer levels are there already, made for another pod.
             match Self::make_one(tree, &tree.mount.join(relative(names)?)) {
                 Err(error) if error.is_missing() => {}
@@ -241,7 +248,7 @@ impl Hierarchy {
             if depth > 0 {
                 Self::make_one(tree, &directory)?;
             }
-            if switches_controllers {
+            if controllers {
                 notes.extend(v2::enable(&directory)?);
             }
         }
@@ -280,13 +287,18 @@ impl Hierarchy {
             return Ok(notes);
         }
         // Memory first, so that a group refused for its memory has no other trace.
-        let is_memory = |tree: &&Tree| tree.controllers.iter().any(|name| name == "memory");
+        let is_memory = |tree: &&Tree| tree.has("memory");
         let memory = trees.iter().filter(is_memory);
         let others = trees.iter().filter(|tree| !is_memory(tree));
         for tree in memory.chain(others).filter(|tree| !tree.unified) {
             v1::apply(tree, &tree.mount.join(path), limits)?;
         }
-        Ok(v1::missing(trees, limits))
+        let mut notes = v1::missing(trees, limits);
+        let is_unified = |tree: &&Tree| tree.unified && tree.has("hugetlb");
+        if let Some(tree) = trees.iter().find(is_unified) {
+            notes.extend(v2::apply_huge_pages(&tree.mount.join(path), limits)?);
+        }
+        Ok(notes)
     }
 
     fn apply(&self, names: &[&str], limits: &Limits) -> Result<Vec<String>, CgroupError> {

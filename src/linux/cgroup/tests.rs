@@ -501,7 +501,11 @@ fn levels_are_made_while_others_remove_them() {
 fn huge_pages_are_limited_by_their_size() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name);
-    for name in ["hugetlb.2MB.max", "hugetlb.64KB.max"] {
+    for name in [
+        "hugetlb.2MB.max",
+        "hugetlb.2MB.rsvd.max",
+        "hugetlb.64KB.max",
+    ] {
         std::fs::write(file(name), "").unwrap();
     }
     let limits = Limits {
@@ -512,6 +516,7 @@ fn huge_pages_are_limited_by_their_size() {
     let value = |name: &str| std::fs::read_to_string(file(name)).unwrap();
     assert_eq!(value("hugetlb.2MB.max"), (4 << 20).to_string());
     assert_eq!(value("hugetlb.64KB.max"), "0");
+    assert_eq!(value("hugetlb.2MB.rsvd.max"), (4 << 20).to_string());
     let [note] = notes.as_slice() else {
         panic!("{notes:?}")
     };
@@ -531,4 +536,45 @@ fn huge_pages_are_limited_by_their_size() {
         super::v1::missing(&[], &limits),
         ["limit of huge pages is not enforced: no cgroup tree for hugetlb"]
     );
+}
+
+/// Beside v1 trees the controllers of the cgroup2 tree are left alone until huge pages are to be limited there.
+#[test]
+fn a_hybrid_machine_limits_huge_pages_in_its_cgroup2_tree() {
+    let root = tempfile::tempdir().unwrap();
+    let file = |name: &str| root.path().join(name);
+    touch(&file("memory/cgroup.procs"), "");
+    for group in ["unified", "unified/a", "unified/a/b"] {
+        touch(&file(&format!("{group}/cgroup.procs")), "");
+        touch(&file(&format!("{group}/cgroup.controllers")), "hugetlb\n");
+        touch(&file(&format!("{group}/cgroup.subtree_control")), "");
+    }
+    touch(&file("unified/a/b/hugetlb.2MB.max"), "max");
+    let hierarchy = Hierarchy::detect(root.path()).unwrap();
+    assert_eq!(hierarchy.version(), Version::Hybrid);
+    let ensure = |pages: &[(u64, u64)]| {
+        let limits = Limits {
+            huge_pages: pages.iter().copied().collect(),
+            ..Limits::default()
+        };
+        let level = |name, limits| Level { name, limits };
+        hierarchy
+            .ensure(&[level("a", None), level("b", Some(&limits))])
+            .unwrap()
+    };
+    let value = |name: &str| fs::read_to_string(file(name)).unwrap();
+    assert_eq!(ensure(&[]), [] as [&str; 0]);
+    assert_eq!(value("unified/cgroup.subtree_control"), "");
+    assert_eq!(ensure(&[(2 << 20, 6 << 20)]), [] as [&str; 0]);
+    for group in ["unified", "unified/a", "unified/a/b"] {
+        assert_eq!(
+            value(&format!("{group}/cgroup.subtree_control")),
+            "+hugetlb"
+        );
+    }
+    assert_eq!(value("unified/a/b/hugetlb.2MB.max"), (6 << 20).to_string());
+    let [note] = &ensure(&[(1 << 30, 1 << 30)])[..] else {
+        panic!("nobody limits pages of 1 GiB")
+    };
+    assert!(note.contains("hugetlb.1GB.max"), "{note}");
 }

@@ -20,6 +20,12 @@ pub(super) struct Tree {
     pub(super) unified: bool,
 }
 
+impl Tree {
+    pub(super) fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|name| name == controller)
+    }
+}
+
 /// The sub-directories (child groups) of a group; empty when it is gone.
 fn children(directory: &Path) -> Result<Vec<PathBuf>, CgroupError> {
     let fail = |source| CgroupError::Read {

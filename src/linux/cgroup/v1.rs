@@ -52,9 +52,11 @@ pub(super) fn apply(tree: &Tree, directory: &Path, limits: &Limits) -> Result<()
             }
             "hugetlb" => {
                 for (file, bytes) in limits.huge_page_files() {
-                    let path = directory.join(format!("{file}.limit_in_bytes"));
-                    if path.exists() {
-                        files::write(&path, &bytes.to_string())?;
+                    for what in ["limit_in_bytes", "rsvd.limit_in_bytes"] {
+                        let path = directory.join(format!("{file}.{what}"));
+                        if path.exists() {
+                            files::write(&path, &bytes.to_string())?;
+                        }
                     }
                 }
             }
@@ -66,11 +68,7 @@ pub(super) fn apply(tree: &Tree, directory: &Path, limits: &Limits) -> Result<()
 
 /// What was asked for but has no tree.
 pub(super) fn missing(trees: &[Tree], limits: &Limits) -> Vec<String> {
-    let has = |name: &str| {
-        trees
-            .iter()
-            .any(|tree| tree.controllers.iter().any(|other| other == name))
-    };
+    let has = |name: &str| trees.iter().any(|tree| tree.has(name));
     let asked = [
         ("memory", limits.memory_limit.is_some(), "memory limit"),
         (

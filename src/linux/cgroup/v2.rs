@@ -76,15 +76,20 @@ pub(super) fn apply(directory: &Path, limits: &Limits) -> Result<Vec<String>, Cg
     if let Some(limit) = limits.pids_limit {
         writer.write("pids.max", &or_max(limit), "limit of processes")?;
     }
-    for (file, bytes) in limits.huge_page_files() {
-        let (file, value) = (format!("{file}.max"), bytes.to_string());
-        if bytes > 0 {
-            writer.write(&file, &value, "limit of huge pages")?;
-        } else {
-            // Nobody asked for any; that there are none to be had is no news.
-            writer.write_optional(&file, &value)?;
-        }
-    }
+    writer.huge_pages(limits)?;
+    Ok(writer.notes)
+}
+
+/// Writes the limits of huge pages alone: on a hybrid machine the others belong to v1 trees.
+pub(super) fn apply_huge_pages(
+    directory: &Path,
+    limits: &Limits,
+) -> Result<Vec<String>, CgroupError> {
+    let mut writer = Writer {
+        directory,
+        notes: Vec::new(),
+    };
+    writer.huge_pages(limits)?;
     Ok(writer.notes)
 }
 
@@ -122,6 +127,22 @@ impl Writer<'_> {
                 "{what} {value} is not enforced: {} has no {file}",
                 self.directory.display()
             ));
+        }
+        Ok(())
+    }
+
+    fn huge_pages(&mut self, limits: &Limits) -> Result<(), CgroupError> {
+        for (file, bytes) in limits.huge_page_files() {
+            let value = bytes.to_string();
+            let used = format!("{file}.max");
+            if bytes > 0 {
+                self.write(&used, &value, "limit of huge pages")?;
+            } else {
+                // Nobody asked for any; that there are none to be had is no news.
+                self.write_optional(&used, &value)?;
+            }
+            // So that mmap(2) is refused, not the first touch (Linux 5.7).
+            self.write_optional(&format!("{file}.rsvd.max"), &value)?;
         }
         Ok(())
     }

@@ -107,6 +107,13 @@ fn cgroups(machine: &Machine) -> Vec<Finding> {
         )
     });
     if version == "v1" {
+    if !v1.contains(&"hugetlb") && !v2.contains(&"hugetlb") && machine.has_huge_pages() {
+        findings.push(Finding::limited(
+            "huge pages",
+            "there are some, but no hugetlb controller: such limits of pods have no effect",
+            "use a kernel with CONFIG_CGROUP_HUGETLB",
+        ));
+    }
         findings.push(Finding::limited(
             "cgroup kill",
             "cgroup v1 has no cgroup.kill and no memory.oom.group",

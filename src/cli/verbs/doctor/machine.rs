@@ -93,6 +93,15 @@ impl Machine {
         lines.any(|line| line.split_whitespace().nth(2) == Some(function))
     }
 
+    /// Whether any pool of huge pages has pages (hugetlbpage.rst).
+    pub(super) fn has_huge_pages(&self) -> bool {
+        let pools = std::fs::read_dir(self.path("/sys/kernel/mm/hugepages"));
+        let counts = pools.into_iter().flatten().flatten();
+        counts
+            .filter_map(|pool| std::fs::read_to_string(pool.path().join("nr_hugepages")).ok())
+            .any(|count| count.trim() != "0")
+    }
+
     pub(super) fn mounts(&self) -> Vec<Mount> {
         let text = self.read("/proc/self/mountinfo").unwrap_or_default();
         let parse = |line: &str| {
