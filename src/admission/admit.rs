@@ -3,7 +3,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{data, defaults, metadata, part, pod, preset, storage, update, warnings};
+use super::{apparmor, data, defaults, metadata, part, pod, preset, storage, update, warnings};
 use crate::base::Uid;
 use crate::model::{FieldError, Object, Subresource};
 
@@ -49,6 +49,10 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
     drop_status(&mut object);
     storage::protect(&mut object);
     defaults::apply(&mut object);
+    let deprecated = match &mut object {
+        Object::Pod(pod) => apparmor::take_annotations(Arc::make_mut(pod)),
+        _ => Vec::new(),
+    };
     let mut errors = metadata::validate(&object);
     errors.extend(match &object {
         Object::Pod(pod) => pod::validate(pod),
@@ -61,7 +65,10 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
         Object::PersistentVolumeClaim(claim) => storage::claim(claim),
         Object::ServiceAccount(_) | Object::Node(_) => Vec::new(),
     });
-    finish(object, errors)
+    finish(object, errors).map(|(object, mut warnings)| {
+        warnings.extend(deprecated);
+        (object, warnings)
+    })
 }
 
 /// Makes the successor of `old` of what a user sent: server-owned metadata and the status are kept, the

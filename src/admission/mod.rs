@@ -12,6 +12,7 @@
 //! namespace exists, or the name is taken, is for the caller to see.
 
 mod admit;
+mod apparmor;
 mod container;
 mod data;
 mod defaults;

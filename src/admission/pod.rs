@@ -1,7 +1,7 @@
 use k8s_openapi::api::core::v1::{Pod, PodDNSConfig, PodSpec};
 
 use super::field::{Errors, by_rule, one_of, text};
-use super::{container, os, resources, scheduling, security, volume};
+use super::{apparmor, container, os, resources, scheduling, security, volume};
 use crate::model::{FieldError, names};
 
 /// All errors of a defaulted pod, in the order in which the API server finds them.
@@ -10,6 +10,7 @@ pub(super) fn validate(pod: &Pod) -> Errors {
     match &pod.spec {
         Some(spec) => {
             annotations(&mut errors, pod, spec);
+            apparmor::annotations(&mut errors, pod, spec);
             self::spec(&mut errors, spec, text(&pod.metadata.name));
             container::of_pods_only(&mut errors, spec);
             let gated = spec

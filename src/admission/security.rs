@@ -1,7 +1,6 @@
-use k8s_openapi::api::core::v1::{
-    AppArmorProfile, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext,
-};
+use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, SeccompProfile, SecurityContext};
 
+use super::apparmor;
 use super::field::{Errors, descending, id, text};
 use crate::model::FieldError;
 
@@ -42,7 +41,8 @@ pub(super) fn container(
             );
         }
     }
-    app_armor(errors, path, context.app_armor_profile.as_ref());
+    let armor = context.app_armor_profile.as_ref();
+    apparmor::profile(errors, &format!("{path}.appArmorProfile"), armor);
 }
 
 fn proc_mount(errors: &mut Errors, path: &str, context: &SecurityContext, host_users: bool) {
@@ -64,50 +64,26 @@ fn proc_mount(errors: &mut Errors, path: &str, context: &SecurityContext, host_u
 }
 
 fn seccomp(errors: &mut Errors, path: &str, profile: Option<&SeccompProfile>) {
-    if let Some(profile) = profile {
-        let local = profile.localhost_profile.as_deref();
-        security_profile(
-            errors,
-            &format!("{path}.seccompProfile"),
-            "seccomp",
-            &profile.type_,
-            local,
-        );
-    }
-}
-
-fn app_armor(errors: &mut Errors, path: &str, profile: Option<&AppArmorProfile>) {
-    if let Some(profile) = profile {
-        let local = profile.localhost_profile.as_deref();
-        security_profile(
-            errors,
-            &format!("{path}.appArmorProfile"),
-            "AppArmor",
-            &profile.type_,
-            local,
-        );
-    }
-}
-
-fn security_profile(errors: &mut Errors, path: &str, what: &str, type_: &str, local: Option<&str>) {
-    let type_path = format!("{path}.type");
-    let local_path = format!("{path}.localhostProfile");
+    let Some(profile) = profile else { return };
+    let path = format!("{path}.seccompProfile");
+    let (type_path, local_path) = (format!("{path}.type"), format!("{path}.localhostProfile"));
+    let local = profile.localhost_profile.as_deref();
+    let type_ = profile.type_.as_str();
     if type_.is_empty() {
-        let field = path.rsplit('.').next().unwrap_or_default();
-        let detail = format!("type is required when {field} is set");
+        let detail = "type is required when seccompProfile is set";
         errors.push(FieldError::required(type_path, detail));
     } else if !PROFILES.contains(&type_) {
         errors.push(FieldError::not_supported(type_path, type_, &PROFILES));
     } else if type_ == "Localhost" {
         match local {
             None | Some("") => {
-                let detail = format!("must be set when {what} type is Localhost");
+                let detail = "must be set when seccomp type is Localhost";
                 errors.push(FieldError::required(local_path, detail));
             }
             Some(local) => descending(errors, &local_path, local),
         }
     } else if let Some(local) = local {
-        let detail = format!("can only be set when {what} type is Localhost");
+        let detail = "can only be set when seccomp type is Localhost";
         errors.push(FieldError::invalid_string(local_path, local, detail));
     }
 }
@@ -143,7 +119,8 @@ pub(super) fn pod(errors: &mut Errors, spec: &PodSpec) {
         &["Always", "OnRootMismatch"],
     );
     seccomp(errors, path, context.seccomp_profile.as_ref());
-    app_armor(errors, path, context.app_armor_profile.as_ref());
+    let armor = context.app_armor_profile.as_ref();
+    apparmor::profile(errors, &format!("{path}.appArmorProfile"), armor);
     optional(
         errors,
         format!("{path}.supplementalGroupsPolicy"),

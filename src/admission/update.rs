@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::field::Errors;
-use super::{container, pod, scheduling};
+use super::{apparmor, container, pod, scheduling};
 use crate::model::FieldError;
 
 const ONLY: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,\
@@ -60,6 +60,7 @@ fn new_finalizers(errors: &mut Errors, old: &ObjectMeta, new: &ObjectMeta) {
 /// What may change in the spec of a pod: images, the deadline downwards, more tolerations.
 pub(super) fn pod(old: &Pod, new: &Pod) -> Errors {
     let mut errors = Errors::new();
+    apparmor::unchanged(&mut errors, old, new);
     let (Some(old), Some(new)) = (&old.spec, &new.spec) else {
         if old.spec != new.spec {
             errors.push(FieldError::forbidden("spec", ONLY));

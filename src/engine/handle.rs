@@ -16,6 +16,7 @@ use super::api::{
     AttachRequest, ContainerUsage, EngineApi, EngineError, EngineStatus, ExecRequest, ImageView,
     PodProcessView, PodProcessesView, PodUsage, PullLayerView, PullView,
 };
+use super::apparmor::AppArmor;
 use super::authority::Authority;
 use super::eviction::{Evictions, keep_room};
 use super::id_ranges::IdRanges;
@@ -107,6 +108,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         evictions: Evictions::default(),
         placements: Placements::default(),
         ids,
+        apparmor: AppArmor::default(),
         removals: TaskTracker::new(),
         started_at: now,
     });

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use super::apparmor::AppArmor;
 use super::eviction::{Evictions, Thresholds};
 use super::id_ranges::IdRanges;
 use super::node::NodeFacts;
@@ -39,6 +40,7 @@ pub(super) struct Machine {
     pub(super) evictions: Evictions,
     pub(super) placements: Placements,
     pub(super) ids: IdRanges,
+    pub(super) apparmor: AppArmor,
     /// Removals that nobody waits for before the engine ends.
     pub(super) removals: TaskTracker,
     pub(super) started_at: Timestamp,

@@ -17,6 +17,7 @@
 //!   `node` the one Node, `machine` what all workers share.
 //! * `incidents` remembers the ends of a pod's containers and kills for lack of memory, beside its logs.
 //!
+//! * `apparmor` knows the profiles of the machine and loads the one of podtui.
 //! * `id_ranges` keeps the ids of pods with a user namespace of their own apart.
 //! * `eviction` ends pods that use more of the disk than they may, and others when the machine runs short.
 //! * `placement` says whether a pod fits on the one node, and keeps what each holds of it; who fits is bound.
@@ -31,6 +32,7 @@
 
 mod accounts;
 mod api;
+mod apparmor;
 mod authority;
 mod claims;
 mod conditions;

@@ -10,6 +10,7 @@
 //!
 //! Deliberately absent: policy, Kubernetes types, the wire protocol, logging.
 
+pub(crate) mod apparmor;
 pub(crate) mod caps;
 pub(crate) mod cgroup;
 pub(crate) mod clone;

@@ -207,6 +207,7 @@ impl Container {
                 capabilities: spec.capabilities,
                 no_new_privileges: spec.no_new_privileges,
                 filter: filter.as_ref(),
+                apparmor: spec.apparmor.as_deref(),
                 stdin: ends.stdin(),
                 stdout: ends.output(0),
                 stderr: ends.output(1),

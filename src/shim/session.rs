@@ -79,6 +79,7 @@ impl Session {
                 capabilities: of.capabilities,
                 no_new_privileges: of.no_new_privileges,
                 filter: running.filter.as_ref(),
+                apparmor: of.apparmor.as_deref(),
                 stdin: ends.stdin(),
                 stdout: ends.output(0),
                 stderr: ends.output(1),

@@ -43,6 +43,9 @@ pub(crate) struct ContainerSpec {
     pub(crate) capabilities: CapabilitySets,
     pub(crate) no_new_privileges: bool,
     pub(crate) seccomp: Seccomp,
+    /// Name of a loaded AppArmor profile, for the first process and for exec sessions; `None`: unconfined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) apparmor: Option<String>,
     pub(crate) rlimits: Vec<Rlimit>,
 
     pub(crate) tty: bool,

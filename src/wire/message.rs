@@ -154,6 +154,8 @@ pub(crate) enum Stage {
     State,
     /// A `subPath` that does not exist or leads out of its volume.
     SubPath,
+    /// The AppArmor profile.
+    AppArmor,
 }
 
 /// Numbered from 1 per shim; a gap tells the engine to ask for the whole state.

@@ -4,81 +4,11 @@
 #
 #   tests/vm/run-v2 target/debug/podtui tests/vm/v2.sh
 
-failures=0
-image=localhost/busybox:v2
-group=/sys/fs/cgroup
+. /lib.sh
 
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >/tmp/output 2>&1; then
-        echo "ok      $what"
-    else
-        echo "FAILED  $what"
-        sed 's/^/        /' /tmp/output | tail -n 20
-        failures=$((failures + 1))
-    fi
-}
-
-# Tries a command once a tenth of a second until it succeeds, at most SECONDS.
-within() { # SECONDS COMMAND...
-    tries=$(($1 * 10))
-    shift
-    while ! "$@"; do
-        tries=$((tries - 1))
-        [ $tries -gt 0 ] || return 1
-        sleep 0.1
-    done
-}
-
-# The value of a file in the group of one container of a pod.
-value() { # POD CONTAINER FILE
-    uid=$(podtui get pod "$1" -o 'jsonpath={.metadata.uid}')
-    cat $group/podtui-*/*/pod"$uid"/"$2"*/"$3" || cat $group/podtui-*/pod"$uid"/"$2"*/"$3"
-}
-has_value() { # POD CONTAINER FILE EXPECTED
-    found=$(value "$1" "$2" "$3")
-    [ "$found" = "$4" ] || { echo "$3 is '$found', not '$4'"; return 1; }
-}
-field_is() { # POD JSONPATH EXPECTED
-    found=$(podtui get pod "$1" -o "jsonpath=$2")
-    [ "$found" = "$3" ] || { echo "$2 is '$found', not '$3'"; return 1; }
-}
-says() { # EXPECTED COMMAND...
-    expected=$1
-    shift
-    found=$("$@" 2>/tmp/complaint)
-    [ "$found" = "$expected" ] || { echo "'$found', not '$expected'"; cat /tmp/complaint; return 1; }
-}
-exits() { # CODE COMMAND...
-    expected=$1
-    shift
-    "$@"
-    code=$?
-    [ $code = "$expected" ] || { echo "exit code $code, not $expected"; return 1; }
-}
-kill_engine() {
-    pid=$(ps -o pid,args | awk '/podtui serve/ && !/awk/ { print $1 }')
-    [ -n "$pid" ] && kill -9 "$pid"
-}
-nothing_left() {
-    left=$(
-        find $group -mindepth 1 -maxdepth 1 -name 'podtui*'
-        ip -o link | grep -v ': lo:'
-        grep -E 'overlay|/run/podtui|/var/lib/podtui' /proc/mounts
-        ps -o args | grep -E '^/pause|__shim' | grep -v grep
-        find /run/podtui/pods /var/lib/podtui/pods -mindepth 1 2>/dev/null
-    )
-    [ -z "$left" ] || { echo "$left"; return 1; }
-}
-
-mkdir -p /tmp/image/bin /tmp/image/etc /tmp/image/tmp
-cp /bin/busybox /tmp/image/bin/
-for applet in $(busybox --list); do
-    [ "$applet" = busybox ] || ln -s busybox "/tmp/image/bin/$applet"
-done
-echo 'root:x:0:0:root:/:/bin/sh' >/tmp/image/etc/passwd
-tar -C /tmp/image -cf /tmp/image.tar .
+# Eight pages of 2 MiB, before the engine looks.
+echo 8 >/proc/sys/vm/nr_hugepages
+make_image
 check "import an image" podtui image import /tmp/image.tar $image
 
 cat >/tmp/pods.yaml <<END
@@ -137,6 +67,44 @@ check "and its own limit" says $((64 * 1024 * 1024)) \
     podtui exec calm -c main -- cat /sys/fs/cgroup/memory.max
 check "but cannot lift it" says "denied" podtui exec calm -c main -- \
     sh -c '{ echo max >/sys/fs/cgroup/memory.max; } 2>/dev/null && echo lifted || echo denied'
+check "who asks for no huge pages gets none" has_value calm second hugetlb.2MB.max 0
+cat >/tmp/pages.yaml <<END
+apiVersion: v1
+kind: Pod
+metadata: {name: pages}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: $image
+    imagePullPolicy: Never
+    command: [sleep, "100000"]
+    resources: {limits: {cpu: 100m, memory: 32Mi, hugepages-2Mi: 4Mi}}
+    volumeMounts: [{name: huge, mountPath: /huge}]
+  - name: second
+    image: $image
+    imagePullPolicy: Never
+    command: [sleep, "100000"]
+    resources: {limits: {cpu: 100m, memory: 32Mi, hugepages-2Mi: 2Mi}}
+    volumeMounts: [{name: huge, mountPath: /huge}]
+  volumes:
+  - {name: huge, emptyDir: {medium: HugePages}}
+END
+pod_value() { # POD FILE
+    uid=$(podtui get pod "$1" -o 'jsonpath={.metadata.uid}')
+    cat $group/podtui-*/*/pod"$uid"/"$2" 2>/dev/null || cat $group/podtui-*/pod"$uid"/"$2"
+}
+check "apply a pod with huge pages" podtui apply -f /tmp/pages.yaml
+check "it is ready" podtui wait --for=condition=Ready pod/pages --timeout=60s
+check "hugetlb.2MB.max is the limit" has_value pages main hugetlb.2MB.max $((4 * 1024 * 1024))
+check "also for what is reserved" has_value pages second hugetlb.2MB.rsvd.max $((2 * 1024 * 1024))
+check "that of the pod is the sum" says $((6 * 1024 * 1024)) pod_value pages hugetlb.2MB.max
+check "and nothing for who asks for none" says 0 pod_value calm hugetlb.2MB.max
+check "so many pages can be had" podtui exec pages -c main -- fallocate -l 4M /huge/a
+check "but not one more" exits 1 podtui exec pages -c main -- fallocate -l 2M /huge/b
+check "the other container has less of them" exits 1 podtui exec pages -c second -- fallocate -l 4M /huge/c
+check "but what is its own" podtui exec pages -c second -- fallocate -l 2M /huge/d
+check "delete it" podtui delete pod pages --grace-period=0 --force
 patch='{"spec":{"containers":[{"name":"main","resources":{"requests":{"cpu":"500m"},"limits":{"cpu":"1","memory":"96Mi"}}}]}}'
 check "its resources are changed" podtui patch pod calm --subresource resize -p "$patch"
 check "memory.max follows" within 20 has_value calm main memory.max $((96 * 1024 * 1024))
@@ -214,6 +182,4 @@ podtui get pods -o wide
 check "delete all" podtui delete pod calm again hog writer reader --grace-period=0 --force
 check "stop the engine" podtui engine stop
 check "nothing is left" nothing_left
-[ $failures = 0 ] || tail -n 40 /var/lib/podtui/log/* 2>/dev/null
-echo "$failures checks failed"
-[ $failures = 0 ]
+finish

@@ -63,6 +63,8 @@ pub(in crate::engine) struct ContainerInputs<'a> {
     pub(in crate::engine) limits: &'a NodeLimits,
     /// Read from the container's `localhostProfile`.
     pub(in crate::engine) seccomp: Option<SeccompProfile>,
+    /// The profile that was found for it.
+    pub(in crate::engine) apparmor: Option<String>,
 }
 
 /// Changes exactly when the container must be replaced (kubelet: name and image only).
@@ -166,6 +168,7 @@ pub(in crate::engine) fn container_spec(
         capabilities: security::capabilities(container)?,
         no_new_privileges: security::no_new_privileges(container),
         seccomp: security::seccomp(spec, container, inputs.seccomp)?,
+        apparmor: inputs.apparmor,
         // A core dump of a container would land wherever the host's core_pattern says.
         rlimits: vec![Rlimit {
             name: "RLIMIT_CORE".to_owned(),

@@ -3,7 +3,7 @@
 //!
 //! * `command` — `$(VAR)` expansion and the command matrix; `env`, `env_file` — the variables of a container.
 //! * `resources` — cgroup values, cgroup levels, OOM score.
-//! * `security` — user, capabilities, masks, seccomp; `seccomp` reads the profiles of users.
+//! * `security` — user, capabilities, masks, seccomp, AppArmor; `seccomp` reads the profiles of users.
 //! * `container`, `sandbox` — the two specs.
 
 mod command;
@@ -22,4 +22,4 @@ pub(super) use env::{EnvInputs, Variables, variables};
 pub(super) use resources::{container_limits, limits_of_pod, qos_limits, qos_totals};
 pub(super) use sandbox::{SandboxInputs, sandbox_spec};
 pub(super) use seccomp::{ProfileContext, load_error, parse_profile};
-pub(super) use security::{capabilities, localhost_profile};
+pub(super) use security::{capabilities, confinement, localhost_profile};

@@ -2,6 +2,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::container::TranslateError;
 use crate::base::CAPABILITIES;
+use crate::engine::apparmor::Confinement;
 use crate::image::ImageConfig;
 use crate::wire::{CapabilitySets, ContainerUser, Seccomp, SeccompProfile};
 
@@ -173,6 +174,29 @@ fn seccomp_field<'a>(
         })
 }
 
+/// A privileged container does without the default, but not without a profile that is named for it.
+pub(in crate::engine) fn confinement(spec: &PodSpec, container: &Container) -> Confinement {
+    let own = container.security_context.as_ref();
+    let shared = spec.security_context.as_ref();
+    let profile = own
+        .and_then(|context| context.app_armor_profile.as_ref())
+        .or_else(|| shared.and_then(|context| context.app_armor_profile.as_ref()));
+    let wanted = match profile {
+        None => Confinement::IfPossible,
+        Some(profile) => match (profile.type_.as_str(), &profile.localhost_profile) {
+            ("Unconfined", _) => Confinement::Unconfined,
+            ("Localhost", name) => Confinement::Localhost(name.clone().unwrap_or_default()),
+            _ => Confinement::RuntimeDefault,
+        },
+    };
+    match wanted {
+        Confinement::IfPossible | Confinement::RuntimeDefault if is_privileged(container) => {
+            Confinement::Unconfined
+        }
+        wanted => wanted,
+    }
+}
+
 /// Identity of the container, with the checks of `runAsNonRoot`.
 pub(super) fn user(
     pod: &Pod,
@@ -298,6 +322,36 @@ mod tests {
         check(&["all"], &["all"], 0);
         check(&["ALL", "CHOWN"], &["ALL"], 1);
         assert_eq!(DEFAULT.count_ones(), 14);
+    }
+
+    #[track_caller]
+    fn check_confinement(pod: &str, container: &str, privileged: bool, expected: Confinement) {
+        let context = |type_: &str| match type_ {
+            "" => serde_json::json!({}),
+            _ => serde_json::json!({"appArmorProfile": {"type": type_, "localhostProfile": "p"}}),
+        };
+        let spec = serde_json::json!({"containers": [], "securityContext": context(pod)});
+        let mut own = context(container);
+        own["privileged"] = privileged.into();
+        let container = serde_json::json!({"name": "c", "securityContext": own});
+        let found = confinement(
+            &serde_json::from_value(spec).unwrap(),
+            &serde_json::from_value(container).unwrap(),
+        );
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_profile_of_the_container_before_that_of_the_pod() {
+        let local = || Confinement::Localhost("p".to_owned());
+        check_confinement("", "", false, Confinement::IfPossible);
+        check_confinement("", "RuntimeDefault", false, Confinement::RuntimeDefault);
+        check_confinement("RuntimeDefault", "", false, Confinement::RuntimeDefault);
+        check_confinement("Localhost", "Unconfined", false, Confinement::Unconfined);
+        check_confinement("Unconfined", "Localhost", false, local());
+        check_confinement("", "", true, Confinement::Unconfined);
+        check_confinement("", "RuntimeDefault", true, Confinement::Unconfined);
+        check_confinement("Localhost", "", true, local());
     }
 
     #[track_caller]

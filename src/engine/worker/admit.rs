@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
 use super::task::{End, PodWorker};
+use crate::engine::apparmor::AppArmor;
 use crate::engine::eviction::{Eviction, Pressures};
 use crate::engine::recorder::Level;
 use crate::engine::status::Why;
@@ -26,8 +27,6 @@ const SAFE_SYSCTLS: [&str; 12] = [
 /// Pods of this priority and above are admitted under pressure.
 const CRITICAL: i32 = 2_000_000_000;
 const MEMORY_TAINT: &str = "node.kubernetes.io/memory-pressure";
-/// There when the kernel enforces AppArmor (apparmor(7)).
-const APPARMOR: &str = "/sys/module/apparmor/parameters/enabled";
 
 /// What the decision depends on beside the pod.
 struct NodeState<'a> {
@@ -51,7 +50,7 @@ impl PodWorker {
         let node = NodeState {
             unsafe_sysctls: &self.machine.limits.unsafe_sysctls,
             pressures: self.machine.evictions.pressures(),
-            apparmor: std::fs::read_to_string(APPARMOR).is_ok_and(|text| text.starts_with('Y')),
+            apparmor: AppArmor::is_enabled(),
         };
         let Some(why) = rejection(&self.pod, &node) else {
             return false;
@@ -98,13 +97,8 @@ fn rejection(pod: &Pod, node: &NodeState<'_>) -> Option<Why> {
             Some(why("SysctlForbidden", text))
         })
         .or_else(|| {
-            let text = if node.apparmor {
-                "this version of podtui cannot load profiles"
-            } else {
-                "AppArmor is not enabled on the host"
-            };
-            wants_apparmor(spec)
-                .then(|| why("AppArmor", format!("Cannot enforce AppArmor: {text}")))
+            let text = "Cannot enforce AppArmor: AppArmor is not enabled on the host";
+            (!node.apparmor && wants_apparmor(spec)).then(|| why("AppArmor", text.to_owned()))
         })
 }
 
@@ -177,12 +171,17 @@ mod tests {
 
     #[track_caller]
     fn check(spec: Value, allowed: &[&str], expected: &str) {
+        check_on(spec, allowed, false, expected);
+    }
+
+    #[track_caller]
+    fn check_on(spec: Value, allowed: &[&str], apparmor: bool, expected: &str) {
         let pod: Pod = serde_json::from_value(json!({ "spec": spec })).unwrap();
         let allowed: Vec<String> = allowed.iter().map(|&name| name.to_owned()).collect();
         let node = NodeState {
             unsafe_sysctls: &allowed,
             pressures: Pressures::default(),
-            apparmor: false,
+            apparmor,
         };
         let found = rejection(&pod, &node).map(|why| format!("{}: {}", why.reason, why.message));
         assert_eq!(found.unwrap_or_default(), expected);
@@ -217,6 +216,8 @@ mod tests {
         let text = "AppArmor: Cannot enforce AppArmor: AppArmor is not enabled on the host";
         check(spec("RuntimeDefault"), &[], text);
         check(spec("Unconfined"), &[], "");
+        check_on(spec("RuntimeDefault"), &[], true, "");
+        check_on(spec("Localhost"), &[], true, "");
     }
 
     #[track_caller]

@@ -13,8 +13,8 @@ use crate::base::{ContainerId, chain};
 use crate::engine::machine::Machine;
 use crate::engine::node::architecture;
 use crate::engine::translate::{
-    EnvInputs, ProfileContext, TranslateError, Variables, capabilities, expand_sub_path,
-    load_error, localhost_profile, parse_profile, variables,
+    EnvInputs, ProfileContext, TranslateError, Variables, capabilities, confinement,
+    expand_sub_path, load_error, localhost_profile, parse_profile, variables,
 };
 use crate::network::{
     ClusterDns, EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf,
@@ -90,6 +90,8 @@ pub(super) struct Made {
     pub(super) warnings: Vec<(&'static str, String)>,
     /// Of the container's `localhostProfile`.
     pub(super) seccomp: Option<SeccompProfile>,
+    /// Its AppArmor profile, loaded.
+    pub(super) apparmor: Option<String>,
 }
 
 impl FileWork {
@@ -166,6 +168,20 @@ impl FileWork {
             devices,
             warnings,
             seccomp: self.seccomp_profile()?,
+            apparmor: self.apparmor_profile()?,
+        })
+    }
+
+    fn apparmor_profile(&self) -> Result<Option<String>, TranslateError> {
+        let empty = k8s_openapi::api::core::v1::PodSpec::default();
+        let wanted = confinement(self.pod.spec.as_ref().unwrap_or(&empty), &self.container);
+        let found = self.machine.apparmor.resolve(wanted);
+        // In the words in which containerd tells it.
+        found.map_err(|error| {
+            TranslateError::Create(format!(
+                "failed to get container spec opts: failed to generate apparmor spec opts: {}",
+                chain(&error)
+            ))
         })
     }
 

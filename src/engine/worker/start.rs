@@ -467,6 +467,7 @@ impl PodWorker {
             log_path: self.log_path(&container.name, attempt),
             limits: &self.machine.limits,
             seccomp: made.seccomp,
+            apparmor: made.apparmor,
         })
         .map_err(|error| refuse(self, error))
     }

@@ -14,7 +14,7 @@ use crate::linux::clone::Namespaces;
 use crate::linux::mount::{self, Attributes, Context};
 use crate::linux::proc::{self, CStringArray};
 use crate::linux::seccomp::Program;
-use crate::linux::{ns, signal};
+use crate::linux::{apparmor, ns, signal};
 use crate::shim::fault::{At, error_text, refuse};
 use crate::wire::{CapabilitySets, ContainerSpec, EffectiveUser, Fault, Stage};
 
@@ -28,6 +28,8 @@ pub(in crate::shim) struct Process<'a> {
     pub(in crate::shim) capabilities: CapabilitySets,
     pub(in crate::shim) no_new_privileges: bool,
     pub(in crate::shim) filter: Option<&'a Program>,
+    /// AppArmor profile.
+    pub(in crate::shim) apparmor: Option<&'a str>,
     pub(in crate::shim) stdin: BorrowedFd<'a>,
     pub(in crate::shim) stdout: BorrowedFd<'a>,
     pub(in crate::shim) stderr: BorrowedFd<'a>,
@@ -77,6 +79,7 @@ pub(in crate::shim) fn container(plan: &Plan<'_>, mut reporter: Reporter) -> u8 
 
 fn become_container(plan: &Plan<'_>, reporter: &mut Reporter) -> Result<Infallible, Fault> {
     common_start(reporter, Some(plan.spec.oom_score_adj))?;
+    confine(&plan.process)?;
     join_cgroup(plan.cgroup)?;
     if !plan.spec.privileged {
         ns::unshare(Namespaces::CGROUP).at(Stage::Namespaces, "make a cgroup namespace")?;
@@ -156,6 +159,17 @@ fn common_start(reporter: &mut Reporter, oom_score_adj: Option<i32>) -> Result<(
     Ok(())
 }
 
+/// From execve(2) on.
+fn confine(process: &Process<'_>) -> Result<(), Fault> {
+    match process.apparmor {
+        Some(profile) => apparmor::change_on_exec(profile).at(
+            Stage::AppArmor,
+            format_args!("apply the AppArmor profile {profile:?}"),
+        ),
+        None => Ok(()),
+    }
+}
+
 /// The child was born in the cgroup2 group, if there is one; it goes to the others by itself.
 fn join_cgroup(cgroup: &Cgroup) -> Result<(), Fault> {
     cgroup.join_v1().at(Stage::Cgroup, "join the cgroup")
@@ -186,6 +200,7 @@ pub(in crate::shim) fn session(plan: &Session<'_>, mut reporter: Reporter) -> u8
 
 fn become_session(plan: &Session<'_>, reporter: &mut Reporter) -> Result<Infallible, Fault> {
     common_start(reporter, Some(plan.oom_score_adj))?;
+    confine(&plan.process)?;
     join_cgroup(plan.cgroup)?;
     // The root and working directory become those of the joined mount namespace (setns(2)).
     ns::enter(plan.target, plan.join)

@@ -18,6 +18,7 @@ pub(super) fn all(machine: &Machine) -> Vec<Finding> {
     findings.push(overlay(machine));
     findings.extend(capabilities(machine));
     findings.push(seccomp(machine));
+    findings.push(apparmor(machine));
     findings.extend(network(machine));
     findings.push(user_namespaces(machine));
     findings
@@ -106,7 +107,6 @@ fn cgroups(machine: &Machine) -> Vec<Finding> {
             ),
         )
     });
-    if version == "v1" {
     if !v1.contains(&"hugetlb") && !v2.contains(&"hugetlb") && machine.has_huge_pages() {
         findings.push(Finding::limited(
             "huge pages",
@@ -114,6 +114,7 @@ fn cgroups(machine: &Machine) -> Vec<Finding> {
             "use a kernel with CONFIG_CGROUP_HUGETLB",
         ));
     }
+    if version == "v1" {
         findings.push(Finding::limited(
             "cgroup kill",
             "cgroup v1 has no cgroup.kill and no memory.oom.group",
@@ -188,6 +189,33 @@ fn seccomp(machine: &Machine) -> Finding {
         "no filters in this kernel: containers run without the default profile",
         "use a kernel with CONFIG_SECCOMP_FILTER",
     )
+}
+
+/// A machine without it, like one with another security module, is no trouble.
+fn apparmor(machine: &Machine) -> Finding {
+    let subject = "AppArmor";
+    let enabled = machine.read("/sys/module/apparmor/parameters/enabled");
+    if enabled.is_none_or(|text| !text.starts_with('Y')) {
+        return Finding::ok(
+            subject,
+            "not in use: containers run without it, pods that ask for a profile are refused",
+        );
+    }
+    if !machine.exists("/sys/kernel/security/apparmor") {
+        return Finding::limited(
+            subject,
+            "in use, but securityfs is not mounted: as if it were not",
+            "mount -t securityfs securityfs /sys/kernel/security",
+        );
+    }
+    match machine.program("apparmor_parser") {
+        Some(_) => Finding::ok(subject, "containers get the profile podtui-default"),
+        None => Finding::limited(
+            subject,
+            "apparmor_parser is not installed: containers run without a profile, and RuntimeDefault cannot be had",
+            "install apparmor",
+        ),
+    }
 }
 
 fn network(machine: &Machine) -> Vec<Finding> {
@@ -405,6 +433,40 @@ mod tests {
             ("user namespaces", Level::Limited),
         ];
         assert_eq!(troubles(&machine), expected);
+    }
+
+    #[test]
+    fn huge_pages_need_a_controller() {
+        let (directory, machine) = machine();
+        let pool = directory
+            .path()
+            .join("sys/kernel/mm/hugepages/hugepages-2048kB");
+        fs::create_dir_all(&pool).unwrap();
+        fs::write(pool.join("nr_hugepages"), "0\n").unwrap();
+        assert_eq!(troubles(&machine), []);
+        fs::write(pool.join("nr_hugepages"), "4\n").unwrap();
+        assert_eq!(troubles(&machine), [("huge pages", Level::Limited)]);
+        let file = directory.path().join("sys/fs/cgroup/cgroup.controllers");
+        fs::write(file, "cpu memory pids hugetlb\n").unwrap();
+        assert_eq!(troubles(&machine), []);
+    }
+
+    #[test]
+    fn profiles_need_a_parser_and_securityfs() {
+        let (directory, machine) = machine();
+        let make = |path: &str, text: &str| {
+            let path = directory.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        assert_eq!(troubles(&machine), []);
+        make("sys/module/apparmor/parameters/enabled", "Y\n");
+        assert!(apparmor(&machine).found.contains("securityfs"));
+        make("sys/kernel/security/apparmor/profiles", "");
+        assert!(apparmor(&machine).found.contains("apparmor_parser"));
+        assert_eq!(troubles(&machine), [("AppArmor", Level::Limited)]);
+        make("usr/sbin/apparmor_parser", "");
+        assert_eq!(troubles(&machine), []);
     }
 
     #[test]
