@@ -615,6 +615,11 @@ pub fn cpu_milliseconds(pid: u32) -> u64 {
     (stat_field(pid, 14).unwrap_or(0) + stat_field(pid, 15).unwrap_or(0)) * 10
 }
 
+/// The same of its children that have ended and were waited for.
+pub fn reaped_milliseconds(pid: u32) -> u64 {
+    (stat_field(pid, 16).unwrap_or(0) + stat_field(pid, 17).unwrap_or(0)) * 10
+}
+
 /// Voluntary switches by thread: how often each went to sleep again after waking. Threads come and go, so two
 /// readings are compared thread by thread.
 pub fn context_switches(pids: &[u32]) -> HashMap<PathBuf, u64> {

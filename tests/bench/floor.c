@@ -4,6 +4,9 @@
  *                         containers in it, up to exec; prints microseconds per pod, then tears it down
  * floor exec ROOTFS N     N times: enter a running container and run /bin/true there
  * floor restart ROOTFS N  N times: SIGKILL the container, notice, start its replacement
+ * floor probe KIND PID N  N times, 100 in a second: what a probe of KIND (tcpSocket, httpGet, exec) does to the
+ *                         container of PID; prints microseconds of processor time per probe, of this program and
+ *                         of all (the command that a probe of kind exec runs)
  * floor log LINE BYTES    copies BYTES of LINE-byte lines from a pipe into a file, in 64 KiB pieces
  *
  * Overlay and scratch directories lie below $FLOOR_DIR and are left for the caller to remove. Needs root. */
@@ -23,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -391,6 +395,95 @@ static void restarts(int count) {
     drop_groups(first + count);
 }
 
+/* ---- probes ---- */
+
+static void once_connected(int talks) {
+    static const char ask[] = "GET /hostname HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: floor\r\n"
+                              "Accept: */*\r\nConnection: close\r\n\r\n";
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(8080), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char answer[10240];
+    int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (s < 0 || connect(s, (struct sockaddr *)&to, sizeof to)) die("connect");
+    if (talks) {
+        if (write(s, ask, sizeof ask - 1) < 0) die("write");
+        for (ssize_t n; (n = read(s, answer, sizeof answer));)
+            if (n < 0) die("read");
+    }
+    close(s);
+}
+
+static int entered;
+static char tasks[32][1024];
+static int task_count;
+
+/* The groups of a process: in every v1 tree, or in the cgroup2 tree if that is the only one. */
+static void find_tasks(const char *pid) {
+    char line[1024], path[64];
+    snprintf(path, sizeof path, "/proc/%s/cgroup", pid);
+    FILE *groups = fopen(path, "re");
+    if (!groups) die(path);
+    while (fgets(line, sizeof line, groups) && task_count < 32) {
+        char *names = strchr(line, ':') + 1, *group = strchr(names, ':');
+        *group++ = 0;
+        group[strcspn(group, "\n")] = 0;
+        if (!*names ? hierarchy_count > 1 : !strncmp(names, "name=", 5) || !strcmp(names, "cpuset")) continue;
+        snprintf(tasks[task_count++], sizeof tasks[0], "%s/%s%s/%s", "/sys/fs/cgroup", names, group,
+                 *names ? "tasks" : "cgroup.procs");
+    }
+    fclose(groups);
+}
+
+static int enter_and_execute(void *unused) {
+    static char *const argv[] = {"true", 0}, *const none[] = {0};
+    (void)unused;
+    for (int i = 0; i < task_count; i++) {
+        int fd = open(tasks[i], O_WRONLY | O_CLOEXEC);
+        if (write(fd, "0", 1) < 0) _exit(99);
+        close(fd);
+    }
+    if (setns(entered, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)) _exit(98);
+    execve("/usr/bin/true", argv, none);
+    execve("/bin/true", argv, none);
+    _exit(97);
+}
+
+static void once_executed(int own_pids) {
+    static char stack[65536] __attribute__((aligned(16)));
+    int status;
+    if (setns(entered, CLONE_NEWPID)) die("setns");
+    pid_t pid = clone(enter_and_execute, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, 0);
+    if (pid < 0 || setns(own_pids, CLONE_NEWPID)) die("clone");
+    if (waitpid(pid, &status, 0) != pid || status) {
+        fprintf(stderr, "floor: the command of a probe ended with %d\n", status);
+        exit(1);
+    }
+}
+
+static double used_us(int who) {
+    struct rusage used;
+    getrusage(who, &used);
+    return (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 + used.ru_utime.tv_usec + used.ru_stime.tv_usec;
+}
+
+static void probes(const char *kind, const char *pid, int count) {
+    int own_pids = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+    entered = syscall(SYS_pidfd_open, atoi(pid), 0);
+    if (entered < 0) die(pid);
+    find_tasks(pid);
+    int runs = !strcmp(kind, "exec"), talks = !strcmp(kind, "httpGet");
+    if (!runs && setns(entered, CLONE_NEWNET)) die("setns");
+    double own = used_us(RUSAGE_SELF), theirs = used_us(RUSAGE_CHILDREN);
+    for (int i = 0; i < count; i++) {
+        if (runs) once_executed(own_pids);
+        else once_connected(talks);
+        /* As the engine does: the probes of a pod come together. */
+        if (i % 10 == 9) usleep(100000);
+    }
+    own = (used_us(RUSAGE_SELF) - own) / count;
+    theirs = (used_us(RUSAGE_CHILDREN) - theirs) / count;
+    printf("%.0f\n%.0f\n", own, own + theirs);
+}
+
 static void logs(size_t line, size_t total) {
     int fds[2];
     if (pipe2(fds, O_CLOEXEC)) die("pipe");
@@ -422,7 +515,12 @@ static void logs(size_t line, size_t total) {
 
 int main(int argc, char **argv) {
     dir = getenv("FLOOR_DIR");
-    if (argc != 4 || !dir) return fprintf(stderr, "usage: FLOOR_DIR=DIR floor pod|exec|restart ROOTFS N | log LINE BYTES\n"), 2;
+    if (argc >= 5 && !strcmp(argv[1], "probe")) {
+        find_hierarchies();
+        return probes(argv[2], argv[3], atoi(argv[4])), 0;
+    }
+    if (argc != 4 || !dir)
+        return fprintf(stderr, "usage: FLOOR_DIR=DIR floor pod|exec|restart ROOTFS N | probe KIND PID N | log LINE BYTES\n"), 2;
     first = getpid() % 100000 * 10000;
     find_hierarchies();
     /* The overlays of this program must not reach the machine's mount table. */

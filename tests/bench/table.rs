@@ -63,6 +63,11 @@ impl Table {
         self.push(what, text, "", "");
     }
 
+    /// As [`Self::plain`], with what the floor program needs for the same.
+    pub fn beside_floor(&mut self, what: &str, text: &str, floor: &str) {
+        self.push(what, text, floor, "");
+    }
+
     /// Times of the screen beside those of one peer; the ratio is that of the medians.
     pub fn screen(&mut self, what: &str, own: &[Duration], peer: &[Duration], name: &str) {
         let words = |times: &[Duration]| {
