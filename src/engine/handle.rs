@@ -280,6 +280,7 @@ impl EngineApi for EngineHandle {
             stdin: request.stdin,
             size: request.size,
             kill_with_client: false,
+            brief: false,
         };
         self.machine
             .runtime

@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::io;
+use std::sync::LazyLock;
 
 use crate::base::CAPABILITIES;
 
@@ -61,8 +62,14 @@ fn name_of(number: usize) -> String {
         .map_or_else(|| number.to_string(), |name| (*name).to_owned())
 }
 
-/// The mask of every capability the running kernel has.
+/// The mask of every capability the running kernel has. Read once: it does not change, and children of a process
+/// that has asked need not open anything.
 pub(crate) fn kernel_mask() -> u64 {
+    static MASK: LazyLock<u64> = LazyLock::new(read_kernel_mask);
+    *MASK
+}
+
+fn read_kernel_mask() -> u64 {
     let last = fs::read_to_string("/proc/sys/kernel/cap_last_cap")
         .ok()
         .and_then(|text| text.trim().parse::<u32>().ok())

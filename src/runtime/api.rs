@@ -1,9 +1,8 @@
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::base::{ContainerId, SandboxId, SessionStream};
@@ -172,7 +171,7 @@ pub(crate) trait ContainerRuntime: Send + Sync + 'static {
         command: Vec<String>,
         timeout: Option<Duration>,
     ) -> Result<ExecResult, RuntimeError>;
-    /// Connects to `address` from inside the sandbox's network.
+    /// Connects to `address` from inside the sandbox's network. The stream does not block, and nobody waits for it yet.
     /// [`RuntimeError::Dial`] when nobody answers there; the caller bounds the time.
     async fn dial(
         &self,

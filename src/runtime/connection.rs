@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
@@ -25,8 +25,8 @@ pub(super) const SOCKET: &str = "shim.sock";
 const LONGEST_SOCKET_PATH: usize = 107;
 
 /// Frames off a stream.
-pub(super) struct FrameReader {
-    stream: OwnedReadHalf,
+pub(super) struct FrameReader<R = OwnedReadHalf> {
+    stream: R,
     buffer: BytesMut,
     /// What the shim speaks; known once it has said `Hello`.
     protocol: u32,
@@ -38,12 +38,26 @@ impl FrameReader {
         let stream = self.stream.reunite(write).map_err(io::Error::other)?;
         Ok((stream, self.buffer))
     }
+}
+
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    fn new(stream: R, capacity: usize) -> Self {
+        Self {
+            stream,
+            buffer: BytesMut::with_capacity(capacity),
+            protocol: OLDEST_PROTOCOL,
+        }
+    }
 
     /// `None` at the end of the stream. Cancel-safe: what was read stays in the buffer.
     pub(super) async fn next(&mut self) -> io::Result<Option<(Kind, bytes::Bytes)>> {
         loop {
             if let Some(found) = frame::take(&mut self.buffer).map_err(io::Error::other)? {
                 return Ok(Some(found));
+            }
+            // A buffer that was filled grows by a few bytes only.
+            if self.buffer.capacity() == self.buffer.len() {
+                self.buffer.reserve(16 << 10);
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Ok(None);
@@ -65,14 +79,48 @@ pub(super) async fn connect(
         .await
         .map_err(unreachable)?
         .into_split();
-    let mut reader = FrameReader {
-        stream: read,
-        buffer: BytesMut::with_capacity(16 << 10),
-        protocol: OLDEST_PROTOCOL,
-    };
+    let mut reader = FrameReader::new(read, 16 << 10);
     send(&mut write, &Hello { protocol: PROTOCOL })
         .await
         .map_err(unreachable)?;
+    greeted(sandbox, &mut reader).await?;
+    Ok((reader, write))
+}
+
+/// Connects and asks at once: a shim handles the frames of a connection in order, and this one is known to speak
+/// a protocol of ours. What it says is to be read behind its `Hello`.
+pub(super) async fn connect_asking(
+    sandbox: &SandboxId,
+    directory: &Path,
+    request: Request,
+) -> Result<FrameReader<UnixStream>, RuntimeError> {
+    let ask = async {
+        let mut stream = open_socket(directory).await?;
+        let mut bytes = Vec::with_capacity(512);
+        let hello = Hello { protocol: PROTOCOL };
+        frame::put_json(&mut bytes, Kind::Control, &hello).map_err(io::Error::other)?;
+        let request = ToShim { id: 1, request };
+        frame::put_json(&mut bytes, Kind::Control, &request).map_err(io::Error::other)?;
+        stream.write_all(&bytes).await?;
+        Ok(FrameReader::new(stream, 1 << 10))
+    };
+    let mut reader = ask.await.map_err(|source| RuntimeError::Unreachable {
+        sandbox: sandbox.clone(),
+        source,
+    })?;
+    greeted(sandbox, &mut reader).await?;
+    Ok(reader)
+}
+
+/// Takes the shim's `Hello`.
+async fn greeted<R: AsyncRead + Unpin>(
+    sandbox: &SandboxId,
+    reader: &mut FrameReader<R>,
+) -> Result<(), RuntimeError> {
+    let unreachable = |source| RuntimeError::Unreachable {
+        sandbox: sandbox.clone(),
+        source,
+    };
     let hello: Hello = match reader.next().await.map_err(unreachable)? {
         Some((Kind::Control, payload)) => {
             serde_json::from_slice(&payload).map_err(|error| unreachable(error.into()))?
@@ -88,7 +136,7 @@ pub(super) async fn connect(
         });
     }
     reader.protocol = hello.protocol;
-    Ok((reader, write))
+    Ok(())
 }
 
 async fn open_socket(directory: &Path) -> io::Result<UnixStream> {

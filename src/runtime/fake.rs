@@ -1,12 +1,11 @@
 //! A runtime in memory for tests of the engine: containers behave as they are told, on tokio's clock.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::{ContainerRuntime, Discovered, ExecResult, RuntimeError, RuntimeEvent};
@@ -594,8 +593,9 @@ impl ContainerRuntime for FakeRuntime {
         _sandbox: &SandboxId,
         address: SocketAddr,
     ) -> Result<TcpStream, RuntimeError> {
-        TcpStream::connect(address)
-            .await
+        let connected = tokio::net::TcpStream::connect(address).await;
+        connected
+            .and_then(tokio::net::TcpStream::into_std)
             .map_err(|source| RuntimeError::Dial { address, source })
     }
 

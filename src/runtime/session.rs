@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc;
 
@@ -29,23 +30,9 @@ pub(super) async fn open(
     send(&mut write, &ToShim { id: 1, request })
         .await
         .map_err(&unreachable)?;
-    let reply = match reader.next().await.map_err(&unreachable)? {
-        Some((Kind::Control, payload)) => serde_json::from_slice::<ToEngine>(&payload)
-            .map_err(|error| unreachable(error.into()))?,
+    match reader.next().await.map_err(&unreachable)? {
+        Some((Kind::Control, payload)) => begun(&payload, &unreachable)?,
         _ => return Err(unreachable(std::io::ErrorKind::UnexpectedEof.into())),
-    };
-    match reply {
-        ToEngine::Reply {
-            reply: Reply::SessionStarted,
-            ..
-        } => {}
-        ToEngine::Reply {
-            reply: Reply::Fault(fault),
-            ..
-        } => return Err(RuntimeError::Fault(fault)),
-        ToEngine::Reply { .. } | ToEngine::Event(_) => {
-            return Err(unreachable(std::io::ErrorKind::InvalidData.into()));
-        }
     }
     let (stdin, stdin_rx) = mpsc::channel(CHUNKS);
     let (resize, resize_rx) = mpsc::channel(1);
@@ -63,26 +50,35 @@ pub(super) async fn open(
     })
 }
 
-/// Runs a session without input to its end and keeps the beginning of its output. Dropping the session,
-/// as the end of `timeout` does, kills a process that is to end with its client.
+/// Reads a brief session to its end and keeps the beginning of its output. Dropping the connection, as the end of
+/// `timeout` does, kills a process that is to end with its client.
+///
+/// Nothing is spawned: a probe is over after one read, as a rule.
 pub(super) async fn run_to_end(
-    session: impl Future<Output = Result<SessionStream, RuntimeError>>,
+    connected: impl Future<Output = Result<FrameReader<UnixStream>, RuntimeError>>,
     timeout: Option<Duration>,
+    unreachable: impl Fn(std::io::Error) -> RuntimeError,
 ) -> Result<ExecResult, RuntimeError> {
     let mut kept = Vec::new();
     let run = async {
-        let mut session = session.await?;
-        while let Some(output) = session.output.recv().await {
-            match output {
-                SessionOutput::Stdout(bytes) | SessionOutput::Stderr(bytes) => {
+        let mut reader = connected.await?;
+        while let Some((kind, payload)) = reader.next().await.map_err(&unreachable)? {
+            match kind {
+                Kind::Stdout | Kind::Stderr => {
                     let room = EXEC_OUTPUT_LIMIT - kept.len();
-                    kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
+                    kept.extend_from_slice(&payload[..room.min(payload.len())]);
                 }
-                SessionOutput::End(SessionEnd::Exited(code)) => return Ok(Some(code)),
-                SessionOutput::End(SessionEnd::Failed(text)) => {
-                    return Err(RuntimeError::Exec(text));
-                }
-                SessionOutput::End(SessionEnd::Closed) => break,
+                Kind::Control => begun(&payload, &unreachable)?,
+                Kind::End => match serde_json::from_slice(&payload) {
+                    Ok(SessionEnd::Exited(code)) => return Ok(Some(code)),
+                    Ok(SessionEnd::Failed(text)) => return Err(RuntimeError::Exec(text)),
+                    Ok(SessionEnd::Closed) => break,
+                    Err(error) => {
+                        let text = format!("the end of the session cannot be read: {error}");
+                        return Err(RuntimeError::Exec(text));
+                    }
+                },
+                Kind::Stdin | Kind::Resize => {}
             }
         }
         let text = "the session ended without an exit code";
@@ -96,6 +92,26 @@ pub(super) async fn run_to_end(
         exit_code: ended?,
         output: kept,
     })
+}
+
+/// The answer to the request for a session.
+fn begun(
+    payload: &[u8],
+    unreachable: impl Fn(std::io::Error) -> RuntimeError,
+) -> Result<(), RuntimeError> {
+    match serde_json::from_slice(payload).map_err(|error| unreachable(error.into()))? {
+        ToEngine::Reply {
+            reply: Reply::SessionStarted,
+            ..
+        } => Ok(()),
+        ToEngine::Reply {
+            reply: Reply::Fault(fault),
+            ..
+        } => Err(RuntimeError::Fault(fault)),
+        ToEngine::Reply { .. } | ToEngine::Event(_) => {
+            Err(unreachable(std::io::ErrorKind::InvalidData.into()))
+        }
+    }
 }
 
 async fn pump_input(

@@ -1,17 +1,17 @@
 use std::collections::HashMap;
 use std::fs::DirBuilder;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{RwLock, mpsc};
 
-use super::connection::{Connection, connect};
-use super::dial::SocketSource;
+use super::connection::{Connection, connect, connect_asking};
+use super::dial::{self, SocketSource};
 use super::discover::read_state;
 use super::launcher::{Launcher, ShimProgram};
 use super::{ContainerRuntime, Discovered, ExecResult, RuntimeError, RuntimeEvent, session};
@@ -140,6 +140,20 @@ impl ShimRuntime {
         owner.ok_or_else(|| RuntimeError::UnknownContainer(container.clone()))
     }
 
+    /// The sandbox of the container and where its shim listens.
+    fn place(&self, container: &ContainerId) -> Result<(SandboxId, PathBuf), RuntimeError> {
+        let sandbox = self.owner(container)?;
+        let directory = self
+            .known()
+            .sandboxes
+            .get(&sandbox)
+            .map(|found| found.directory.clone());
+        match directory {
+            Some(directory) => Ok((sandbox, directory)),
+            None => Err(RuntimeError::UnknownSandbox(sandbox)),
+        }
+    }
+
     async fn ask(&self, sandbox: &SandboxId, request: Request) -> Result<Reply, RuntimeError> {
         self.connection(sandbox).await?.request(request).await
     }
@@ -169,7 +183,7 @@ impl ShimRuntime {
         &self,
         sandbox: &SandboxId,
         address: SocketAddr,
-    ) -> Result<TcpSocket, RuntimeError> {
+    ) -> Result<OwnedFd, RuntimeError> {
         let found = self.known().sandboxes.get(sandbox).cloned();
         let found = found.ok_or_else(|| RuntimeError::UnknownSandbox(sandbox.clone()))?;
         let mut kept = found.sockets.lock().await;
@@ -201,13 +215,7 @@ impl ShimRuntime {
         request: Request,
         stdin: bool,
     ) -> Result<SessionStream, RuntimeError> {
-        let sandbox = self.owner(container)?;
-        let directory = self
-            .known()
-            .sandboxes
-            .get(&sandbox)
-            .map(|found| found.directory.clone())
-            .ok_or_else(|| RuntimeError::UnknownSandbox(sandbox.clone()))?;
+        let (sandbox, directory) = self.place(container)?;
         let (reader, write) = connect(&sandbox, &directory).await?;
         let unreachable = |source| RuntimeError::Unreachable {
             sandbox: sandbox.clone(),
@@ -465,8 +473,16 @@ impl ContainerRuntime for ShimRuntime {
             stdin: false,
             size: None,
             kill_with_client: true,
+            brief: true,
         };
-        session::run_to_end(self.exec(spec), timeout).await
+        let (sandbox, directory) = self.place(container)?;
+        let request = Request::Exec(Box::new(spec));
+        let connected = connect_asking(&sandbox, &directory, request);
+        let unreachable = |source| RuntimeError::Unreachable {
+            sandbox: sandbox.clone(),
+            source,
+        };
+        session::run_to_end(connected, timeout, unreachable).await
     }
 
     async fn dial(
@@ -475,7 +491,7 @@ impl ContainerRuntime for ShimRuntime {
         address: SocketAddr,
     ) -> Result<TcpStream, RuntimeError> {
         let socket = self.socket(sandbox, address).await?;
-        let connected = socket.connect(address).await;
+        let connected = dial::establish(socket, address).await;
         connected.map_err(|source| RuntimeError::Dial { address, source })
     }
 

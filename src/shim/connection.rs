@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::reactor::{Interest, Key, Reactor, Token};
 use super::viewer::Attach;
+use crate::wire::MOST_SOCKETS;
 use crate::wire::frame::{self, FrameError, Kind};
 
 /// What a connection without back-pressure may have waiting before it is closed: replies and events.
@@ -100,6 +101,16 @@ impl Connection {
         self.sending.len() - self.sent
     }
 
+    /// Whether the client has sent more than was taken: an answer will follow, and what waits goes with it.
+    pub(super) fn has_sent_more(&self) -> bool {
+        !self.received.is_empty()
+    }
+
+    /// As [`Self::send_message`], but it may wait for the next thing that is sent.
+    pub(super) fn put_message<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
+        frame::put_json(&mut self.sending, Kind::Control, message).map_err(io::Error::other)
+    }
+
     /// A control frame. An error means that the client does not read and is to be dropped.
     pub(super) fn send_message<T: Serialize>(
         &mut self,
@@ -122,22 +133,23 @@ impl Connection {
         self.flush(reactor)
     }
 
-    /// A control frame with a descriptor beside it, at once or not at all: a client that is behind with
-    /// reading is in error.
-    pub(super) fn send_descriptor<T: Serialize>(
+    /// A control frame with descriptors beside it, [`MOST_SOCKETS`] at most, at once or not at all: a client that is
+    /// behind with reading is in error.
+    pub(super) fn send_descriptors<T: Serialize>(
         &mut self,
         message: &T,
-        descriptor: BorrowedFd<'_>,
+        descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
         if self.waiting() > 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut bytes = Vec::with_capacity(64);
         frame::put_json(&mut bytes, Kind::Control, message).map_err(io::Error::other)?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [descriptor];
-        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        if !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let sent = sendmsg(
             &self.socket,
             &[IoSlice::new(&bytes)],

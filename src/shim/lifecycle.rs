@@ -101,7 +101,10 @@ impl Shim {
         let Some(reports) = session.reports.take() else {
             return;
         };
-        self.reactor.remove(reports.as_fd());
+        let brief = session.brief;
+        if !brief {
+            self.reactor.remove(reports.as_fd());
+        }
         let told = reports.told();
         let watched = session.started(&self.reactor);
         let Some(connection) = session.connection else {
@@ -129,12 +132,17 @@ impl Shim {
         } else {
             Role::Exec(key)
         };
-        let reply = fault.map_or(Reply::SessionStarted, Reply::Fault);
         if let Some(client) = self.connections.get_mut(&connection) {
             client.role = role;
         }
-        self.reply(waiter, reply);
-        self.pause(connection, false);
+        match fault {
+            None if brief => self.reply_later(waiter, Reply::SessionStarted),
+            None => self.reply(waiter, Reply::SessionStarted),
+            Some(fault) => self.reply(waiter, Reply::Fault(fault)),
+        }
+        if !brief {
+            self.pause(connection, false);
+        }
         self.finish_sessions();
     }
 

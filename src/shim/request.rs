@@ -17,8 +17,8 @@ use crate::linux::signal::Signal;
 use crate::wire::frame::Kind;
 use crate::wire::{
     AttachSpec, ContainerPhase, ContainerSpec, ContainerStats, ExecSpec, Fault, Hello,
-    OLDEST_PROTOCOL, PROTOCOL, PidNamespace, Reply, Request, ResourceLimits, SandboxPhase,
-    SandboxStats, Stage, ToEngine, ToShim,
+    MOST_SOCKETS, OLDEST_PROTOCOL, PROTOCOL, PidNamespace, Reply, Request, ResourceLimits,
+    SandboxPhase, SandboxStats, Stage, ToEngine, ToShim,
 };
 
 impl Shim {
@@ -66,7 +66,12 @@ impl Shim {
         };
         client.role = Role::Control { subscribed: false };
         let hello = Hello { protocol: PROTOCOL };
-        let sent = client.send_message(&hello, &self.reactor);
+        // Who has asked already reads both answers at once.
+        let sent = if client.has_sent_more() {
+            client.put_message(&hello)
+        } else {
+            client.send_message(&hello, &self.reactor)
+        };
         // A newer engine decides itself whether it can speak to an old shim.
         sent.is_ok() && protocol >= OLDEST_PROTOCOL
     }
@@ -115,7 +120,10 @@ impl Shim {
             Request::Attach(spec) => Some(fault_or(self.attach(waiter, &spec), |()| {
                 Reply::SessionStarted
             })),
-            Request::Socket { ipv6 } => self.socket(waiter, ipv6).err().map(Reply::Fault),
+            Request::Socket { ipv6, count } => {
+                let count = usize::from(count).clamp(1, MOST_SOCKETS);
+                self.sockets(waiter, ipv6, count).err().map(Reply::Fault)
+            }
             Request::StopSandbox => {
                 self.waiters.sandbox.push(waiter);
                 self.stop_sandbox();
@@ -323,14 +331,17 @@ impl Shim {
         if let Some(client) = self.connections.get_mut(&waiter.connection) {
             client.role = Role::ExecStarting;
         }
-        // What the client sends from now on is for the process.
-        self.pause(waiter.connection, true);
+        // What the client sends from now on is for the process; a brief one sends nothing.
+        if !spec.brief {
+            self.pause(waiter.connection, true);
+        }
         Ok(())
     }
 
-    /// Makes the socket and sends it.
-    fn socket(&mut self, waiter: Waiter, ipv6: bool) -> Result<(), Fault> {
-        let socket = self.sandbox.socket(ipv6)?;
+    /// Makes the sockets and sends them.
+    fn sockets(&mut self, waiter: Waiter, ipv6: bool, count: usize) -> Result<(), Fault> {
+        let sockets = self.sandbox.sockets(ipv6, count)?;
+        let descriptors: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
         let message = ToEngine::Reply {
             id: waiter.request,
             reply: Reply::Socket,
@@ -338,7 +349,7 @@ impl Shim {
         let Some(client) = self.connections.get_mut(&waiter.connection) else {
             return Ok(());
         };
-        if client.send_descriptor(&message, socket.as_fd()).is_err() {
+        if client.send_descriptors(&message, &descriptors).is_err() {
             self.disconnect(waiter.connection);
         }
         Ok(())

@@ -286,9 +286,9 @@ impl Sandbox {
         Ok(())
     }
 
-    /// A TCP socket of the sandbox's network, for the engine to connect: it belongs to the namespace that it
-    /// is made in (network_namespaces(7)), wherever its descriptor goes.
-    pub(super) fn socket(&self, ipv6: bool) -> Result<OwnedFd, Fault> {
+    /// TCP sockets of the sandbox's network, for the engine to connect: they belong to the namespace that they
+    /// are made in (network_namespaces(7)), wherever their descriptors go.
+    pub(super) fn sockets(&self, ipv6: bool, count: usize) -> Result<Vec<OwnedFd>, Fault> {
         let family = if ipv6 {
             AddressFamily::INET6
         } else {
@@ -296,7 +296,8 @@ impl Sandbox {
         };
         let make = || {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            socket_with(family, SocketType::STREAM, flags, None)
+            let one = |_| socket_with(family, SocketType::STREAM, flags, None);
+            (0..count).map(one).collect::<Result<_, _>>()
         };
         let Some(pause) = &self.pause else {
             return Err(refuse(Stage::Request, "the sandbox is not ready"));
@@ -309,7 +310,7 @@ impl Sandbox {
         } else {
             make()
         };
-        made.at(Stage::Network, "make a socket")
+        made.at(Stage::Network, "make sockets")
     }
 
     /// The pod's `/dev/shm`, in the shim's mount namespace: it lives as long as that.

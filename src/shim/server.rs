@@ -258,6 +258,19 @@ impl Shim {
         );
     }
 
+    /// The answer goes with what is sent next, which is not far.
+    pub(super) fn reply_later(&mut self, to: Waiter, reply: Reply) {
+        let message = ToEngine::Reply {
+            id: to.request,
+            reply,
+        };
+        if let Some(client) = self.connections.get_mut(&to.connection)
+            && client.put_message(&message).is_err()
+        {
+            self.disconnect(to.connection);
+        }
+    }
+
     pub(super) fn container(&self, key: Key) -> Option<&Container> {
         self.containers.iter().find(|found| found.key == key)
     }
@@ -288,6 +301,13 @@ impl Shim {
             let key = self.reactor.new_key();
             if let Ok(client) = Connection::new(key, socket, &self.reactor) {
                 self.connections.insert(key, client);
+                // Most have asked for something already.
+                let asked = Ready {
+                    token: Token::Connection(key),
+                    hung_up: false,
+                    readable: true,
+                };
+                self.connection_ready(key, asked);
             }
         }
     }
@@ -441,6 +461,14 @@ impl Shim {
     }
 
     fn session_output(&mut self, key: Key, stream: u8) {
+        // Only what was executed writes, so what a brief session reports is complete.
+        if self
+            .sessions
+            .get(&key)
+            .is_some_and(|session| session.brief && session.reports.is_some())
+        {
+            self.reports_ready(key);
+        }
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };

@@ -33,6 +33,8 @@ pub(super) struct Session {
     drain_until: Option<Instant>,
     /// The process does not outlive its client.
     kill_with_client: bool,
+    /// See [`ExecSpec::brief`]: the outputs are watched from the beginning, the reports never.
+    pub(super) brief: bool,
     /// The client reads too slowly; the output waits in the kernel and stalls only this session.
     pub(super) blocked: bool,
 }
@@ -69,8 +71,17 @@ impl Session {
         environment.extend(spec.env.iter().cloned());
         let environment = c_strings(&environment, "an environment variable")?;
         let arguments = CStringArray::new(c_strings(&spec.argv, "an argument")?);
-        let (streams, ends) =
-            streams::make(running.devpts.as_fd(), spec.tty, spec.stdin, spec.size)?;
+        let brief = spec.brief && !spec.tty && !spec.stdin;
+        let (streams, ends) = if brief {
+            // Whoever asks in this way asks again.
+            running
+                .cgroup
+                .keep_open()
+                .at(Stage::Cgroup, "open the cgroup of the container")?;
+            streams::make_brief()?
+        } else {
+            streams::make(running.devpts.as_fd(), spec.tty, spec.stdin, spec.size)?
+        };
         let path = init::path_of(&environment).map(<[u8]>::to_vec);
         let plan = init::Session {
             process: init::Process {
@@ -123,9 +134,13 @@ impl Session {
                 )?
         };
         let child = child.at(Stage::Clone, "make the process")?;
-        reactor
-            .add(reports.as_fd(), Token::Reports(key), Interest::READ)
-            .at(Stage::State, "watch the session")?;
+        let watched = if brief {
+            // What it reports is read when it writes or ends.
+            streams.watch_outputs(key, reactor)
+        } else {
+            reactor.add(reports.as_fd(), Token::Reports(key), Interest::READ)
+        };
+        watched.at(Stage::State, "watch the session")?;
         Ok(Self {
             key,
             connection: Some(client.connection),
@@ -136,12 +151,16 @@ impl Session {
             exit: None,
             drain_until: None,
             kill_with_client: spec.kill_with_client,
+            brief,
             blocked: false,
         })
     }
 
     /// Exec succeeded.
     pub(super) fn started(&mut self, reactor: &Reactor) -> io::Result<()> {
+        if self.brief {
+            return Ok(());
+        }
         self.streams.watch_outputs(self.key, reactor)
     }
 

@@ -20,9 +20,16 @@ const PIPE_SIZE: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct ChildEnds {
     stdin: OwnedFd,
-    /// Absent with a terminal, which is all three.
-    outputs: Option<[OwnedFd; 2]>,
-    terminal: bool,
+    outputs: Outputs,
+}
+
+#[derive(Debug)]
+enum Outputs {
+    /// Standard input is a terminal, which is all three.
+    Terminal,
+    /// Both are this pipe.
+    One(OwnedFd),
+    Two([OwnedFd; 2]),
 }
 
 impl ChildEnds {
@@ -32,13 +39,14 @@ impl ChildEnds {
 
     pub(super) fn output(&self, number: usize) -> BorrowedFd<'_> {
         match &self.outputs {
-            Some(outputs) => outputs[number.min(1)].as_fd(),
-            None => self.stdin.as_fd(),
+            Outputs::Two(outputs) => outputs[number.min(1)].as_fd(),
+            Outputs::One(output) => output.as_fd(),
+            Outputs::Terminal => self.stdin.as_fd(),
         }
     }
 
     pub(super) fn terminal(&self) -> Option<BorrowedFd<'_>> {
-        self.terminal.then(|| self.stdin.as_fd())
+        matches!(self.outputs, Outputs::Terminal).then(|| self.stdin.as_fd())
     }
 }
 
@@ -81,8 +89,7 @@ fn make_terminal(
     };
     let ends = ChildEnds {
         stdin: pair.slave,
-        outputs: None,
-        terminal: true,
+        outputs: Outputs::Terminal,
     };
     Ok((streams, ends))
 }
@@ -114,10 +121,28 @@ fn make_pipes(stdin: bool) -> io::Result<(Streams, ChildEnds)> {
     };
     let ends = ChildEnds {
         stdin: theirs,
-        outputs: Some([child_stdout, child_stderr]),
-        terminal: false,
+        outputs: Outputs::Two([child_stdout, child_stderr]),
     };
     Ok((streams, ends))
+}
+
+/// No input, and one pipe of the usual size for both outputs: for a process that is only asked how it ends.
+pub(super) fn make_brief() -> Result<(Streams, ChildEnds), Fault> {
+    let make = || -> io::Result<_> {
+        let null = OpenOptions::new().read(true).open("/dev/null")?;
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        proc::set_nonblocking(reader.as_fd())?;
+        let streams = Streams {
+            outputs: [Some(reader), None],
+            ..Streams::default()
+        };
+        let ends = ChildEnds {
+            stdin: null.into(),
+            outputs: Outputs::One(writer),
+        };
+        Ok((streams, ends))
+    };
+    make().at(Stage::Exec, "make the standard streams")
 }
 
 /// What reading an output once gave.

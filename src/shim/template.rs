@@ -24,6 +24,8 @@ pub(super) struct Template {
 
 impl Template {
     pub(super) fn new() -> Result<Self, Fault> {
+        // Read here, so that no child of a shim has to.
+        caps::kernel_mask();
         let pause = pause::sealed().at(Stage::Exec, "prepare pause")?;
         let hierarchy = Hierarchy::detect(Path::new(init::CGROUP_ROOT))
             .at(Stage::Cgroup, "find the control groups")?;

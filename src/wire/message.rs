@@ -9,6 +9,9 @@ use super::state::{EffectiveUser, ExitRecord, SandboxState};
 use super::volume::VolumeContent;
 use crate::base::{ContainerId, Pid, ProcessInfo, TerminalSize};
 
+/// Sockets that one [`Request::Socket`] may ask for.
+pub(crate) const MOST_SOCKETS: usize = 8;
+
 /// First frame of either side on every connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
@@ -76,10 +79,13 @@ pub(crate) enum Request {
     Exec(Box<ExecSpec>),
     /// Turns this connection into a session stream.
     Attach(AttachSpec),
-    /// A TCP socket made in the network namespace of the sandbox, not connected yet. Its descriptor comes
+    /// TCP sockets made in the network namespace of the sandbox, not connected yet. Their descriptors come
     /// with the frame of [`Reply::Socket`] (SCM_RIGHTS, unix(7)); the connection is for nothing else.
     Socket {
         ipv6: bool,
+        /// How many, up to [`MOST_SOCKETS`]; 0 is one, and a shim that does not know this sends one.
+        #[serde(default)]
+        count: u8,
     },
     /// Kill every container and pause. The shim stays to answer for their exit records.
     StopSandbox,
@@ -105,7 +111,7 @@ pub(crate) enum Reply {
     Processes(SandboxProcesses),
     /// The session runs; raw session frames follow on this connection.
     SessionStarted,
-    /// The descriptor travels beside this frame.
+    /// The descriptors travel beside this frame.
     Socket,
     Fault(Fault),
 }
@@ -206,6 +212,11 @@ pub(crate) struct ExecSpec {
     /// Without it they only lose their streams.
     #[serde(default)]
     pub(crate) kill_with_client: bool,
+    /// The client only wants to know how it ends: both outputs are one pipe and come as standard output, and
+    /// [`Reply::SessionStarted`] comes no earlier than the first of them or the end. Not with `tty` or `stdin`,
+    /// and the client sends nothing more. A shim that does not know this tells more, and sooner.
+    #[serde(default)]
+    pub(crate) brief: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

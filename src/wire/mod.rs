@@ -27,8 +27,9 @@ pub(crate) use container::{
     ResourceLimits, Rlimit, RootFs,
 };
 pub(crate) use message::{
-    AttachSpec, ContainerStats, Event, EventKind, ExecSpec, Fault, Hello, NetworkStats, Reply,
-    Request, SandboxProcess, SandboxProcesses, SandboxStats, Stage, ToEngine, ToShim,
+    AttachSpec, ContainerStats, Event, EventKind, ExecSpec, Fault, Hello, MOST_SOCKETS,
+    NetworkStats, Reply, Request, SandboxProcess, SandboxProcesses, SandboxStats, Stage, ToEngine,
+    ToShim,
 };
 pub(crate) use sandbox::{
     BridgePlan, CgroupLevel, Cleanup, IdRange, Namespace, NetworkPlan, PidNamespace,

@@ -128,3 +128,47 @@ fn a_command_that_is_too_slow_is_killed_with_its_group() {
     let count = String::from_utf8_lossy(&listed).lines().count();
     assert!(count <= 2, "{count} processes are left of the attempts");
 }
+
+#[test]
+fn what_a_command_wrote_and_why_it_could_not_run_is_told() {
+    require_root!();
+    let podtui = Podtui::start();
+    // Both outputs in turns, and more than a pipe holds.
+    podtui.apply(&toolbox(
+        "talks",
+        "while :; do sleep 0.2; done",
+        "    readinessProbe: {exec: {command: [sh, -c, 'echo one; echo two >&2; echo three; seq 100000; exit 3']}, periodSeconds: 1, timeoutSeconds: 20}\n",
+    ));
+    podtui.apply(&toolbox(
+        "missing",
+        "while :; do sleep 0.2; done",
+        "    readinessProbe: {exec: {command: [no-such-program]}, periodSeconds: 1}\n",
+    ));
+    podtui.apply(&toolbox(
+        "quiet",
+        "while :; do sleep 0.2; done",
+        "    readinessProbe: {exec: {command: [sh, -c, 'exec >&- 2>&-; sleep 0.3; exit 4']}, periodSeconds: 1}\n",
+    ));
+    podtui.wait("what was written", || {
+        podtui
+            .ok(&["get", "events", "-o", "json"])
+            .contains(r"Readiness probe failed: one\ntwo\nthree\n1\n2\n")
+            .then_some(())
+    });
+    podtui.wait("why it could not run", || {
+        events(&podtui, "missing")
+            .contains("executable file not found in $PATH")
+            .then_some(())
+    });
+    // Its outputs end before it does.
+    podtui.wait("the end of a silent command", || {
+        events(&podtui, "quiet")
+            .contains("Readiness probe failed")
+            .then_some(())
+    });
+    for pod in ["talks", "missing", "quiet"] {
+        podtui.wait_running(pod);
+        assert!(!is_ready(&podtui, pod, "c"), "{pod}");
+        assert_eq!(restarts(&podtui, pod, "c"), 0, "{pod}");
+    }
+}

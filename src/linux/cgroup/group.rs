@@ -1,4 +1,6 @@
+use std::cell::OnceCell;
 use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,9 @@ pub(crate) struct Stats {
     pub(crate) processes: u64,
 }
 
+/// Where a v1 group takes threads.
+const TASKS: &str = "tasks";
+
 /// One group in every tree of a hierarchy.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
@@ -31,6 +36,8 @@ pub(crate) struct Cgroup {
     trees: Vec<Tree>,
     path: PathBuf,
     unified: Option<OwnedFd>,
+    /// The `tasks` files of the v1 trees, once [`Self::keep_open`] was called.
+    tasks: OnceCell<Vec<File>>,
 }
 
 impl Cgroup {
@@ -45,6 +52,7 @@ impl Cgroup {
             trees,
             path,
             unified,
+            tasks: OnceCell::new(),
         })
     }
 
@@ -76,9 +84,38 @@ impl Cgroup {
     /// period of RCU, 4 to 20 ms, whenever nobody has done so for a while (cgroup_procs_write_start() in
     /// kernel/cgroup/cgroup.c).
     pub(crate) fn join_v1(&self) -> Result<(), CgroupError> {
-        for tree in self.trees.iter().filter(|tree| !tree.unified) {
-            files::write(&self.directory(tree).join("tasks"), "0")?;
+        let legacy = self.trees.iter().filter(|tree| !tree.unified);
+        let Some(tasks) = self.tasks.get() else {
+            for tree in legacy {
+                files::write(&self.directory(tree).join(TASKS), "0")?;
+            }
+            return Ok(());
+        };
+        for (mut file, tree) in tasks.iter().zip(legacy) {
+            file.write_all(b"0").map_err(|source| CgroupError::Write {
+                path: self.directory(tree).join(TASKS),
+                value: "0".to_owned(),
+                source,
+            })?;
         }
+        Ok(())
+    }
+
+    /// Opens what [`Self::join_v1`] writes to, for a group that will be joined again and again: looking up a
+    /// path in every tree takes longer than joining. It is opened once; children inherit it.
+    pub(crate) fn keep_open(&self) -> Result<(), CgroupError> {
+        if self.tasks.get().is_some() {
+            return Ok(());
+        }
+        let open = |tree| {
+            let path = self.directory(tree).join(TASKS);
+            let opened = OpenOptions::new().write(true).open(&path);
+            opened.map_err(|source| CgroupError::Open { path, source })
+        };
+        let legacy = self.trees.iter().filter(|tree| !tree.unified);
+        let files = legacy.map(open).collect::<Result<_, _>>()?;
+        // It was empty a moment ago, and this process has one thread.
+        let _ = self.tasks.set(files);
         Ok(())
     }
 

@@ -1,10 +1,8 @@
 //! Connections to a pod, and the texts of Go's `net` package when there is none.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
-
-use tokio::net::TcpStream;
 
 use crate::base::chain;
 use crate::probe::PodNet;
@@ -20,7 +18,7 @@ pub(super) enum NoConnection {
     Broken(String),
 }
 
-/// `host`: as the probe names it; `None` is the pod itself.
+/// `host`: as the probe names it; `None` is the pod itself. The stream does not block.
 pub(super) async fn connect(
     runtime: &dyn ContainerRuntime,
     net: &PodNet,
@@ -39,8 +37,10 @@ pub(super) async fn connect(
         if host.is_none() && !net.host_network {
             return runtime.dial(&net.sandbox, address).await;
         }
-        let connected = TcpStream::connect(address).await;
-        connected.map_err(|source| RuntimeError::Dial { address, source })
+        let connected = tokio::net::TcpStream::connect(address).await;
+        connected
+            .and_then(tokio::net::TcpStream::into_std)
+            .map_err(|source| RuntimeError::Dial { address, source })
     };
     match tokio::time::timeout(timeout, stream).await {
         Err(_) => Err(NoConnection::TimedOut(format!(

@@ -1,5 +1,6 @@
 //! `grpc.health.v1.Health/Check` over HTTP/2 without TLS, by hand: one message of one field each way.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -95,7 +96,8 @@ impl GrpcCheck {
             let left = deadline.saturating_duration_since(Instant::now());
             match connect(runtime, net, None, self.port, left).await {
                 Ok(stream) => {
-                    if let Ok(connection) = Connection::open(stream).await {
+                    let opened = async { Connection::open(TcpStream::from_std(stream)?).await };
+                    if let Ok(connection) = opened.await {
                         return Ok(connection);
                     }
                 }
@@ -183,8 +185,10 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(stream: TcpStream) -> Result<Self, h2::Error> {
-        let (sender, mut connection) = h2::client::handshake(stream).await?;
+    async fn open(stream: TcpStream) -> io::Result<Self> {
+        let (sender, mut connection) = h2::client::handshake(stream)
+            .await
+            .map_err(io::Error::other)?;
         let mut pings = connection.ping_pong();
         let driver = tokio::spawn(async move {
             // What goes wrong is told to the stream of the call.
@@ -197,7 +201,7 @@ impl Connection {
             && let Err(error) = pings.ping(h2::Ping::opaque()).await
         {
             own.driver.abort();
-            return Err(error);
+            return Err(io::Error::other(error));
         }
         Ok(own)
     }

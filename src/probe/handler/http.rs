@@ -1,5 +1,7 @@
 //! One HTTP GET as the kubelet makes it, for probes and for lifecycle hooks.
 
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +19,7 @@ use super::connect::{NoConnection, connect, errno_text};
 use super::tls;
 use super::url::Url;
 use super::{Attempt, Outcome};
+use crate::base::chain;
 use crate::probe::PodNet;
 use crate::probe::settings::resolve_port;
 use crate::runtime::ContainerRuntime;
@@ -251,6 +254,8 @@ impl Exchange<'_> {
                 NoConnection::TimedOut(text) => self.failed(format_args!("{text} {TIMED_OUT}")),
                 NoConnection::Broken(text) => HttpError::Broken(text),
             })?;
+        let stream = tokio::net::TcpStream::from_std(stream)
+            .map_err(|error| HttpError::Broken(chain(&error)))?;
         if !self.url.https {
             return self.exchange(stream, headers).await;
         }
@@ -277,19 +282,14 @@ impl Exchange<'_> {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         headers: HeaderMap,
     ) -> Result<Answer, HttpError> {
-        let talk = async {
-            let (mut sender, connection) = http1::Builder::new()
-                .title_case_headers(true)
-                .handshake(TokioIo::new(stream))
-                .await?;
-            let driver = Driver(tokio::spawn(async move {
-                // What goes wrong is told to the sender.
-                let _ = connection.await;
-            }));
-            let answer = sender.send_request(self.request(headers)).await?;
-            Ok((driver, answer))
-        };
-        let (_driver, answer) = tokio::time::timeout_at(self.deadline, talk)
+        let (mut sender, connection) = http1::Builder::new()
+            .title_case_headers(true)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.failed(go_text(&error)))?;
+        let mut connection = Driven(Some(pin!(connection)));
+        let talk = connection.during(sender.send_request(self.request(headers)));
+        let answer = tokio::time::timeout_at(self.deadline, talk)
             .await
             .map_err(|_| self.timed_out())?
             .map_err(|error| self.failed(go_text(&error)))?;
@@ -304,7 +304,8 @@ impl Exchange<'_> {
         // The body of a redirect that is followed is of no interest, yet whether it is followed is not
         // known here.
         while kept.len() < BODY_LIMIT {
-            let frame = tokio::time::timeout_at(self.deadline, body.frame()).await;
+            let frame = connection.during(body.frame());
+            let frame = tokio::time::timeout_at(self.deadline, frame).await;
             match frame {
                 Err(_) => {
                     let text = "(Client.Timeout or context cancellation while reading body)";
@@ -348,12 +349,27 @@ impl Exchange<'_> {
     }
 }
 
-/// Ends the connection with the exchange.
-struct Driver(tokio::task::JoinHandle<()>);
+/// A connection that goes on while something is awaited that comes over it; a task of its own would have to be
+/// made and woken for every probe. `None` once it has ended.
+struct Driven<'a, C>(Option<Pin<&'a mut C>>);
 
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
+impl<C: Future> Driven<'_, C> {
+    async fn during<T>(&mut self, what: impl Future<Output = T>) -> T {
+        let mut what = pin!(what);
+        std::future::poll_fn(|context| {
+            // It is asked before, as a request has to be handed over first, and after, for what has come.
+            if let Poll::Ready(done) = what.as_mut().poll(context) {
+                return Poll::Ready(done);
+            }
+            if let Some(connection) = &mut self.0
+                && connection.as_mut().poll(context).is_ready()
+            {
+                // What went wrong is told to whoever waits.
+                self.0 = None;
+            }
+            what.as_mut().poll(context)
+        })
+        .await
     }
 }
 

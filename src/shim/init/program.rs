@@ -75,7 +75,8 @@ pub(super) fn connect_streams(process: &Process<'_>, user: &EffectiveUser) -> Re
         .enumerate()
     {
         let stat = rustix::fs::fstat(stream).at(Stage::Exec, "look at a standard stream")?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo {
+        let is_theirs = (stat.st_uid, stat.st_gid) == (user.uid, user.gid);
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo && !is_theirs {
             give_to(stream, user).at(Stage::Exec, "change the owner of a standard stream")?;
         }
         let number = i32::try_from(number).unwrap_or(0);
