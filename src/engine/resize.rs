@@ -73,6 +73,9 @@ pub(super) fn allocated(pod: &Pod) -> Pod {
         return pod;
     };
     let mut given = Allocation::of(spec);
+    if status.resources.is_some() {
+        given.pod.clone_from(&status.resources);
+    }
     for (name, resources) in &mut given.containers {
         if let Some(told) = container_status(&pod, name).and_then(|status| status.resources.clone())
         {

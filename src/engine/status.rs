@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::conditions;
 use super::observe::{ID_PREFIX, Instance, LOST_EXIT_CODE, Phase, PodObservation, Removed};
 use super::plan::{restarts_all, will_start};
-use super::resize::{Resizing, in_effect, is_behind};
+use super::resize::{Resizing, in_effect, is_behind, pod_is_behind};
 use super::restart::{Role, containers, init_role, restarts_after};
 use crate::base::Victim;
 use crate::model::pod::as_container;
@@ -176,6 +176,13 @@ pub(super) fn pod_status(
         })
         .or_else(|| old.pod_ip.clone());
 
+    // What the pod as a whole was given, and what is in effect of it.
+    let given = spec.resources.as_ref().filter(|_| !rejected);
+    let resources = match (given, &old.resources) {
+        (Some(_), Some(before)) if pod_is_behind(spec, observation) => Some(before.clone()),
+        (given, _) => given.cloned(),
+    };
+
     PodStatus {
         phase: Some(computed.to_owned()),
         reason: why.as_ref().map(|why| why.reason.clone()),
@@ -199,6 +206,8 @@ pub(super) fn pod_status(
         start_time: old.start_time.or_else(|| history.started_at.map(time)),
         qos_class: Some(history.qos_class.clone()),
         observed_generation: generation,
+        allocated_resources: given.and_then(|given| given.requests.clone()),
+        resources,
         ..PodStatus::default()
     }
 }

@@ -666,3 +666,30 @@ fn mounts_are_told_with_what_became_of_them() {
     check(read_only("IfPossible"), read_only("Enabled"));
     assert_eq!(volume_mounts(&container("a")), None);
 }
+
+#[test]
+fn the_resources_of_the_pod_are_told() {
+    let resources = |cpu: &str| -> k8s_openapi::api::core::v1::ResourceRequirements {
+        let list = serde_json::json!({"requests": {"cpu": cpu}, "limits": {"cpu": cpu}});
+        serde_json::from_value(list).unwrap()
+    };
+    let mut pod = pod("Always", vec![], &["a"]);
+    let told = |pod: &Pod| {
+        let seen = observation(Box::Ready, &[("a", &[Was::Running])]);
+        pod_status(pod, &seen, &Probes::default(), &History::default(), at(100))
+    };
+    let status = told(&pod);
+    assert!(status.resources.is_none() && status.allocated_resources.is_none());
+    pod.spec.as_mut().unwrap().resources = Some(resources("1"));
+    let status = told(&pod);
+    assert_eq!(status.resources, Some(resources("1")));
+    assert_eq!(status.allocated_resources, resources("1").requests);
+    // A pod that nobody was let in tells nothing.
+    let rejected = History {
+        rejected: true,
+        ..History::default()
+    };
+    let seen = observation(Box::None, &[]);
+    let status = pod_status(&pod, &seen, &Probes::default(), &rejected, at(100));
+    assert_eq!(status.resources, None);
+}
