@@ -3,7 +3,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{apparmor, data, defaults, metadata, part, pod, preset, storage, update, warnings};
+use super::{
+    annotations, data, defaults, metadata, part, pod, preset, resize, storage, update, warnings,
+};
 use crate::base::Uid;
 use crate::model::{FieldError, Object, Subresource};
 
@@ -48,11 +50,11 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
     metadata::prepare_create(object.meta_mut(), context);
     drop_status(&mut object);
     storage::protect(&mut object);
-    defaults::apply(&mut object);
-    let deprecated = match &mut object {
-        Object::Pod(pod) => apparmor::take_annotations(Arc::make_mut(pod)),
+    let told = match &mut object {
+        Object::Pod(pod) => annotations::take_app_armor(Arc::make_mut(pod)),
         _ => Vec::new(),
     };
+    defaults::apply(&mut object);
     let mut errors = metadata::validate(&object);
     errors.extend(match &object {
         Object::Pod(pod) => pod::validate(pod),
@@ -65,10 +67,7 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
         Object::PersistentVolumeClaim(claim) => storage::claim(claim),
         Object::ServiceAccount(_) | Object::Node(_) => Vec::new(),
     });
-    finish(object, errors).map(|(object, mut warnings)| {
-        warnings.extend(deprecated);
-        (object, warnings)
-    })
+    finish(object, told, errors)
 }
 
 /// Makes the successor of `old` of what a user sent: server-owned metadata and the status are kept, the
@@ -110,7 +109,7 @@ pub(crate) fn admit_update(old: &Object, mut new: Object, _context: &Context) ->
         _ => Vec::new(),
     });
     count_generation(old, &mut new);
-    finish(new, errors)
+    finish(new, Vec::new(), errors)
 }
 
 /// Makes the successor of `old` with one part of what a user sent.
@@ -128,7 +127,7 @@ pub(crate) fn admit_part(old: &Object, mut new: Object, part: Subresource) -> Ad
             (pod, errors, Vec::new())
         }
         Subresource::Resize => {
-            let (pod, errors) = part::resize(before, wanted);
+            let (pod, errors) = resize::resize(before, wanted);
             (pod, errors, Vec::new())
         }
     };
@@ -140,9 +139,9 @@ pub(crate) fn admit_part(old: &Object, mut new: Object, part: Subresource) -> Ad
     Ok((Admitted::new(object), warnings))
 }
 
-fn finish(object: Object, errors: Vec<FieldError>) -> Admission {
+fn finish(object: Object, told: Vec<String>, errors: Vec<FieldError>) -> Admission {
     if errors.is_empty() {
-        let warnings = warnings::of(&object);
+        let warnings = [told, warnings::of(&object)].concat();
         Ok((Admitted::new(object), warnings))
     } else {
         Err(errors)

@@ -4,17 +4,17 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use super::field::{Errors, one_of, port, required, required_by_rule, text};
 use super::volume::Volumes;
-use super::{env, probe, resources, security, volume};
+use super::{claims, env, ephemeral, probe, resources, restart, security, volume};
 use crate::model::{FieldError, names, pod};
 
-const MAX_RESTART_RULES: usize = 20;
-const MAX_RULE_VALUES: usize = 255;
-
 /// What the checks of one container need to know about its pod.
-struct Pod<'a> {
+pub(super) struct Pod<'a> {
     volumes: &'a Volumes<'a>,
+    claims: claims::Names<'a>,
     restart_policy: &'a str,
     host_users: bool,
+    /// Name of the operating system, where it is said.
+    os: Option<&'a str>,
     grace: i64,
 }
 
@@ -22,8 +22,10 @@ impl<'a> Pod<'a> {
     fn of(spec: &'a PodSpec, volumes: &'a Volumes<'a>) -> Self {
         Self {
             volumes,
+            claims: claims::names(spec),
             restart_policy: text(&spec.restart_policy),
             host_users: spec.host_users != Some(false),
+            os: spec.os.as_ref().map(|os| os.name.as_str()),
             grace: spec
                 .termination_grace_period_seconds
                 .unwrap_or(pod::DEFAULT_GRACE_SECONDS),
@@ -35,27 +37,7 @@ pub(super) fn containers(errors: &mut Errors, spec: &PodSpec, volumes: &Volumes<
     let pod = Pod::of(spec, volumes);
     app_containers(errors, spec, &pod);
     init_containers(errors, spec, &pod);
-}
-
-/// An ephemeral container, as far as it is like others.
-pub(super) fn ephemeral(
-    errors: &mut Errors,
-    path: &str,
-    container: &Container,
-    spec: &PodSpec,
-    volumes: &Volumes<'_>,
-) {
-    let pod = Pod::of(spec, volumes);
-    let plain = Container {
-        // Refused as a whole, so what is wrong inside is of no interest.
-        ports: None,
-        resources: None,
-        resize_policy: None,
-        restart_policy: None,
-        restart_policy_rules: None,
-        ..container.clone()
-    };
-    common(errors, path, &plain, &pod);
+    ephemeral::containers(errors, spec, &pod);
 }
 
 fn app_containers(errors: &mut Errors, spec: &PodSpec, pod: &Pod<'_>) {
@@ -74,7 +56,8 @@ fn app_containers(errors: &mut Errors, spec: &PodSpec, pod: &Pod<'_>) {
                 &container.name,
             ));
         }
-        probe::hooks_and_probes(errors, &path, container, pod.grace);
+        probe::hooks_and_probes(errors, &path, container, pod.grace, pod.os);
+        restart::policy_and_rules(errors, &path, container);
     }
     host_port_conflicts(errors, path, &spec.containers);
 }
@@ -88,6 +71,7 @@ fn init_containers(errors: &mut Errors, spec: &PodSpec, pod: &Pod<'_>) {
     for (index, container) in pod::init_containers(spec).iter().enumerate() {
         let path = format!("spec.initContainers[{index}]");
         common(errors, &path, container, pod);
+        restart::policy_and_rules(errors, &path, container);
         if !container.name.is_empty() && !seen.insert(&container.name) {
             errors.push(FieldError::duplicate(
                 format!("{path}.name"),
@@ -100,14 +84,29 @@ fn init_containers(errors: &mut Errors, spec: &PodSpec, pod: &Pod<'_>) {
             std::slice::from_ref(container),
         );
         if pod::is_sidecar(container) {
-            probe::hooks_and_probes(errors, &path, container, pod.grace);
+            probe::hooks_and_probes(errors, &path, container, pod.grace, pod.os);
         } else {
             probe::none_allowed(errors, &path, container);
+            no_restart_for_resources(errors, &path, container);
         }
     }
 }
 
-fn common(errors: &mut Errors, path: &str, container: &Container, pod: &Pod<'_>) {
+/// What runs to its end is not begun again because it is given more.
+fn no_restart_for_resources(errors: &mut Errors, path: &str, container: &Container) {
+    let policies = container.resize_policy.iter().flatten().enumerate();
+    let restarts = policies.filter(|(_, policy)| policy.restart_policy == "RestartContainer");
+    for (index, policy) in restarts {
+        errors.push(FieldError::invalid_string(
+            format!("{path}.resizePolicy[{index}].restartPolicy"),
+            &policy.restart_policy,
+            "must not be set to 'RestartContainer' for non-sidecar initContainers",
+        ));
+    }
+}
+
+/// What holds for containers of every kind.
+pub(super) fn common(errors: &mut Errors, path: &str, container: &Container, pod: &Pod<'_>) {
     required_by_rule(
         errors,
         &format!("{path}.name"),
@@ -121,7 +120,6 @@ fn common(errors: &mut Errors, path: &str, container: &Container, pod: &Pod<'_>)
         text(&container.termination_message_policy),
         &["File", "FallbackToLogsOnError"],
     );
-    restarts(errors, path, container);
     ports(errors, &format!("{path}.ports"), container);
     env::env(errors, &format!("{path}.env"), container);
     env::env_from(errors, &format!("{path}.envFrom"), container);
@@ -139,7 +137,7 @@ fn common(errors: &mut Errors, path: &str, container: &Container, pod: &Pod<'_>)
     );
     let policy = text(&container.image_pull_policy);
     pull_policy(errors, &format!("{path}.imagePullPolicy"), policy);
-    resources::container(errors, &format!("{path}.resources"), container);
+    resources::container(errors, &format!("{path}.resources"), container, &pod.claims);
     resources::resize_policy(
         errors,
         &format!("{path}.resizePolicy"),
@@ -156,58 +154,7 @@ fn common(errors: &mut Errors, path: &str, container: &Container, pod: &Pod<'_>)
     }
 }
 
-/// A policy of its own, and rules that go before it.
-fn restarts(errors: &mut Errors, path: &str, container: &Container) {
-    let rules = container
-        .restart_policy_rules
-        .as_deref()
-        .unwrap_or_default();
-    let own = format!("{path}.restartPolicy");
-    match container.restart_policy.as_deref() {
-        None if !rules.is_empty() => {
-            let detail = "must specify restartPolicy when restart rules are used";
-            errors.push(FieldError::required(own, detail));
-        }
-        None => {}
-        Some(policy) => one_of(errors, &own, policy, &["Always", "Never", "OnFailure"]),
-    }
-    let path = format!("{path}.restartPolicyRules");
-    if rules.len() > MAX_RESTART_RULES {
-        errors.push(FieldError::too_many(&path, rules.len(), MAX_RESTART_RULES));
-    }
-    for (index, rule) in rules.iter().enumerate() {
-        let path = format!("{path}[{index}]");
-        match &rule.exit_codes {
-            None => errors.push(FieldError::required(
-                format!("{path}.exitCodes"),
-                "must be specified",
-            )),
-            Some(codes) => {
-                let operator = format!("{path}.exitCodes.operator");
-                one_of(errors, &operator, &codes.operator, &["In", "NotIn"]);
-                let count = codes.values.as_ref().map_or(0, Vec::len);
-                if count > MAX_RULE_VALUES {
-                    let values = format!("{path}.exitCodes.values");
-                    errors.push(FieldError::too_many(values, count, MAX_RULE_VALUES));
-                }
-            }
-        }
-        let action = format!("{path}.action");
-        if rule.action.is_empty() {
-            errors.push(FieldError::required(action, "must be specified"));
-        } else {
-            let actions = ["Restart", "RestartAllContainers"];
-            one_of(errors, &action, &rule.action, &actions);
-        }
-    }
-}
-
-pub(super) fn image(errors: &mut Errors, path: &str, image: &str) {
-    required(errors, path.to_owned(), image);
-    untrimmed(errors, path, image);
-}
-
-fn untrimmed(errors: &mut Errors, path: &str, image: &str) {
+pub(super) fn untrimmed(errors: &mut Errors, path: &str, image: &str) {
     if image != image.trim() {
         let detail = "must not have leading or trailing whitespace";
         errors.push(FieldError::invalid_string(path, image, detail));
@@ -225,16 +172,6 @@ pub(super) fn of_pods_only(errors: &mut Errors, spec: &PodSpec) {
             let path = format!("{path}[{index}].image");
             untrimmed(errors, &path, text(&container.image));
         }
-    }
-    if spec
-        .ephemeral_containers
-        .as_ref()
-        .is_some_and(|list| !list.is_empty())
-    {
-        errors.push(FieldError::forbidden(
-            "spec.ephemeralContainers",
-            "cannot be set on create",
-        ));
     }
 }
 

@@ -62,6 +62,8 @@ fn default_spec(spec: &mut PodSpec) {
     let init = spec.init_containers.iter_mut().flatten();
     for container in init.chain(&mut spec.containers) {
         default_container(container, host_network);
+        requests_from_limits(container.resources.as_mut());
+        resize_policy(container);
     }
     for ephemeral in spec.ephemeral_containers.iter_mut().flatten() {
         let mut container = pod::as_container(ephemeral);
@@ -180,8 +182,6 @@ fn default_container(container: &mut Container, host_network: bool) {
         }
     }
     container.resources.get_or_insert_default();
-    requests_from_limits(container.resources.as_mut());
-    resize_policy(container);
     default_env(container.env.as_mut());
     for probe in [
         &mut container.liveness_probe,

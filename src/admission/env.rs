@@ -1,8 +1,9 @@
 use k8s_openapi::api::core::v1::{
-    Container, EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector, ResourceFieldSelector,
+    Container, EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec,
+    ResourceFieldSelector,
 };
 
-use super::field::{Errors, by_rule, required, required_by_rule, text};
+use super::field::{Errors, by_rule, containers_with_paths, required, required_by_rule, text};
 use crate::model::quantity::ParsedQuantity;
 use crate::model::{FieldError, names};
 
@@ -111,6 +112,30 @@ fn sources(errors: &mut Errors, path: &str, source: &EnvVarSource) -> usize {
         super::field::volume_file(errors, &format!("{path}.path"), &file.path);
     }
     count
+}
+
+/// The volumes of files that variables are read from are made for the pod.
+pub(super) fn files(errors: &mut Errors, spec: &PodSpec) {
+    let volumes = || spec.volumes.iter().flatten();
+    for (path, container) in containers_with_paths(spec) {
+        for (index, variable) in container.env.iter().flatten().enumerate() {
+            let source = variable.value_from.as_ref();
+            let Some(file) = source.and_then(|source| source.file_key_ref.as_ref()) else {
+                continue;
+            };
+            let path = format!("{path}.env[{index}].valueFrom.fileKeyRef.volumeName");
+            let name = &file.volume_name;
+            // The last one counts where several have the name.
+            match volumes().rfind(|volume| volume.name == *name) {
+                None => errors.push(FieldError::not_found(path, name)),
+                Some(volume) if volume.empty_dir.is_none() => {
+                    let detail = "referenced volume must be of type emptyDir";
+                    errors.push(FieldError::invalid_string(path, name, detail));
+                }
+                Some(_) => {}
+            }
+        }
+    }
 }
 
 fn key_ref(errors: &mut Errors, path: &str, name: &str, key: &str) {

@@ -1,6 +1,10 @@
 //! Checks that many fields share.
 
-use crate::model::{FieldError, names};
+use std::borrow::Cow;
+
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+
+use crate::model::{FieldError, names, pod};
 
 pub(super) type Errors = Vec<FieldError>;
 
@@ -41,6 +45,30 @@ pub(super) fn one_of(errors: &mut Errors, path: &str, value: &str, supported: &[
     } else if !supported.contains(&value) {
         errors.push(FieldError::not_supported(path, value, supported));
     }
+}
+
+/// As [`one_of`], but to say nothing is no better than to say something else.
+pub(super) fn supported(errors: &mut Errors, path: &str, value: &str, supported: &[&str]) {
+    if !supported.contains(&value) {
+        errors.push(FieldError::not_supported(path, value, supported));
+    }
+}
+
+/// Init containers, the others, then ephemeral ones: as the API goes through them.
+pub(super) fn containers_with_paths(
+    spec: &PodSpec,
+) -> impl Iterator<Item = (String, Cow<'_, Container>)> {
+    let path = |list: &str, index: usize| format!("spec.{list}[{index}]");
+    let init = pod::init_containers(spec).iter().enumerate();
+    let init = init.map(move |(index, one)| (path("initContainers", index), Cow::Borrowed(one)));
+    let app = spec.containers.iter().enumerate();
+    let app = app.map(move |(index, one)| (path("containers", index), Cow::Borrowed(one)));
+    let ephemeral = spec.ephemeral_containers.iter().flatten().enumerate();
+    let ephemeral = ephemeral.map(move |(index, one)| {
+        let path = path("ephemeralContainers", index);
+        (path, Cow::Owned(pod::as_container(one)))
+    });
+    init.chain(app).chain(ephemeral)
 }
 
 pub(super) fn non_negative(errors: &mut Errors, path: String, value: Option<impl Into<i64>>) {

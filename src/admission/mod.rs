@@ -7,33 +7,42 @@
 //! warnings ([`warnings`]). Before that a new pod is given what its service account brings
 //! ([`use_service_account`]), and before that what the presets of its namespace bring ([`use_presets`]). An
 //! update keeps what the server owns, then checks what may change ([`update`]); a write of one part of a pod
-//! takes that part and nothing else ([`part`]).
+//! takes that part and nothing else ([`part`], [`resize`]).
 //! Deletion is a decision about the object as it is ([`delete`]). Nothing here reads the store: whether the
 //! namespace exists, or the name is taken, is for the caller to see.
 
 mod admit;
-mod apparmor;
+mod affinity;
+mod annotations;
+mod claims;
 mod container;
 mod data;
 mod defaults;
 mod delete;
 mod env;
+mod ephemeral;
 mod field;
 mod foreign;
 mod metadata;
 mod os;
+mod overlaps;
 mod part;
 mod pod;
+mod pod_warnings;
 mod preset;
 mod probe;
+mod resize;
 mod resources;
+mod restart;
 mod scheduling;
 mod security;
 mod service_account;
 mod storage;
+mod tolerations;
 mod update;
 mod volume;
 mod warnings;
+mod windows;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::PodSpec;
 use serde::Serialize;
 
-use super::field::{Errors, one_of};
-use crate::model::{FieldError, pod};
+use super::field::{Errors, containers_with_paths, required, supported};
+use crate::model::FieldError;
 
 const NOT_ON_LINUX: &str = "windows options cannot be set for a linux pod";
 const NOT_ON_WINDOWS: &str = "cannot be set for a windows pod";
@@ -41,7 +41,11 @@ const LINUX_OF_CONTAINER: [&str; 10] = [
 pub(super) fn check(errors: &mut Errors, spec: &PodSpec) {
     let Some(os) = &spec.os else { return };
     let before = errors.len();
-    one_of(errors, "spec.os.name", &os.name, &["linux", "windows"]);
+    required(errors, "spec.os.name".to_owned(), &os.name);
+    if !os.name.is_empty() {
+        // The API reports a wrong name at its parent.
+        supported(errors, "spec.os", &os.name, &["linux", "windows"]);
+    }
     if errors.len() > before {
         return;
     }
@@ -54,7 +58,8 @@ pub(super) fn check(errors: &mut Errors, spec: &PodSpec) {
         let path = "spec.securityContext.windowsOptions".to_owned();
         forbid(path, NOT_ON_LINUX);
     }
-    for (path, container) in containers(spec) {
+    for (path, container) in containers_with_paths(spec) {
+        let path = format!("{path}.securityContext");
         let Some(context) = &container.security_context else {
             continue;
         };
@@ -67,15 +72,6 @@ pub(super) fn check(errors: &mut Errors, spec: &PodSpec) {
             forbid(format!("{path}.windowsOptions"), NOT_ON_LINUX);
         }
     }
-}
-
-/// The security contexts of init containers, then of the others, with their paths.
-fn containers(spec: &PodSpec) -> impl Iterator<Item = (String, &Container)> {
-    let path = |list: &str, index: usize| format!("spec.{list}[{index}].securityContext");
-    let init = pod::init_containers(spec).iter().enumerate();
-    let init = init.map(move |(index, container)| (path("initContainers", index), container));
-    let app = spec.containers.iter().enumerate();
-    init.chain(app.map(move |(index, container)| (path("containers", index), container)))
 }
 
 /// Whether the field is there and, where it is a flag of the pod, is true.

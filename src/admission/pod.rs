@@ -1,63 +1,65 @@
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Pod, PodDNSConfig, PodSpec};
 
-use super::field::{Errors, by_rule, one_of, text};
-use super::{apparmor, container, os, resources, scheduling, security, volume};
+use super::field::{Errors, by_rule, containers_with_paths, one_of, text};
+use super::{
+    annotations, claims, container, env, os, resources, scheduling, security, tolerations, volume,
+    windows,
+};
 use crate::model::{FieldError, names};
 
-/// All errors of a defaulted pod, in the order in which the API server finds them.
+/// All errors of a new pod, which has its defaults, in the order in which the API server finds them.
 pub(super) fn validate(pod: &Pod) -> Errors {
+    let mut errors = checked(pod);
+    if let Some(spec) = &pod.spec {
+        of_new_pods_only(&mut errors, pod, spec);
+    }
+    errors
+}
+
+/// All errors but those that only a new pod can have.
+fn checked(pod: &Pod) -> Errors {
     let mut errors = Errors::new();
     match &pod.spec {
         Some(spec) => {
-            annotations(&mut errors, pod, spec);
-            apparmor::annotations(&mut errors, pod, spec);
-            self::spec(&mut errors, spec, text(&pod.metadata.name));
+            annotations::validate(&mut errors, pod, spec);
+            self::spec(&mut errors, pod, spec);
             container::of_pods_only(&mut errors, spec);
-            let gated = spec
-                .scheduling_gates
-                .as_ref()
-                .is_some_and(|gates| !gates.is_empty());
-            if gated && !text(&spec.node_name).is_empty() {
-                let detail = "cannot be set until all schedulingGates have been cleared";
-                errors.push(FieldError::forbidden("spec.nodeName", detail));
-            }
         }
         None => errors.push(FieldError::required("spec.containers", "")),
     }
     errors
 }
 
-const MIRROR: &str = "kubernetes.io/config.mirror";
-const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-
-/// Annotations that the API knows.
-fn annotations(errors: &mut Errors, pod: &Pod, spec: &PodSpec) {
-    let given = |key: &str| pod.metadata.annotations.as_ref()?.get(key);
-    let path = |key: &str| format!("metadata.annotations[{key}]");
-    if let Some(value) = given(MIRROR).filter(|_| text(&spec.node_name).is_empty()) {
-        let detail = "must set spec.nodeName if mirror pod annotation is set";
-        errors.push(FieldError::invalid_string(path(MIRROR), value, detail));
-    }
-    if let Some(value) = given(DELETION_COST).filter(|value| !is_cost(value)) {
-        let detail = "must be a 32bit integer";
-        errors.push(FieldError::invalid_string(
-            path(DELETION_COST),
-            value,
-            detail,
-        ));
-    }
+/// What is wrong with a changed pod and was not before. What was let in once, by other rules, can still be
+/// changed in other respects.
+pub(super) fn introduced(old: &Pod, new: &Pod) -> Errors {
+    let known = checked(old);
+    let mut errors = checked(new);
+    errors.retain(|error| !known.contains(error));
+    errors
 }
 
-/// Neither a plus sign nor leading zeros.
-fn is_cost(value: &str) -> bool {
-    value
-        .parse::<i32>()
-        .is_ok_and(|cost| cost.to_string() == value)
+fn of_new_pods_only(errors: &mut Errors, pod: &Pod, spec: &PodSpec) {
+    let given = |count: Option<usize>| count.is_some_and(|count| count > 0);
+    if given(spec.ephemeral_containers.as_ref().map(Vec::len)) {
+        let detail = "cannot be set on create";
+        errors.push(FieldError::forbidden("spec.ephemeralContainers", detail));
+    }
+    let gated = given(spec.scheduling_gates.as_ref().map(Vec::len));
+    if gated && !text(&spec.node_name).is_empty() {
+        let detail = "cannot be set until all schedulingGates have been cleared";
+        errors.push(FieldError::forbidden("spec.nodeName", detail));
+    }
+    annotations::match_fields(errors, pod, spec);
 }
 
-/// `name` is that of the pod.
-pub(super) fn spec(errors: &mut Errors, spec: &PodSpec, name: &str) {
-    let volumes = volume::volumes(errors, spec, name);
+fn spec(errors: &mut Errors, pod: &Pod, spec: &PodSpec) {
+    let labels = pod.metadata.labels.as_ref();
+    let labels = labels.unwrap_or(const { &BTreeMap::new() });
+    let volumes = volume::volumes(errors, spec, text(&pod.metadata.name));
+    claims::of_pod(errors, pod, spec);
     container::containers(errors, spec, &volumes);
     resources::pod_level(errors, spec);
     container::host_network_ports(errors, spec);
@@ -74,7 +76,7 @@ pub(super) fn spec(errors: &mut Errors, spec: &PodSpec, name: &str) {
     node_selector(errors, spec);
     security::pod(errors, spec);
     if let Some(affinity) = &spec.affinity {
-        scheduling::affinity(errors, "spec.affinity", affinity);
+        scheduling::affinity(errors, "spec.affinity", affinity, labels);
     }
     dns_config(errors, dns, spec.dns_config.as_ref());
     scheduling::gates(errors, spec);
@@ -82,15 +84,19 @@ pub(super) fn spec(errors: &mut Errors, spec: &PodSpec, name: &str) {
         .topology_spread_constraints
         .as_deref()
         .unwrap_or_default();
-    scheduling::topology_spread(errors, "spec.topologySpreadConstraints", constraints);
+    let path = "spec.topologySpreadConstraints";
+    scheduling::topology_spread(errors, path, constraints, labels);
+    windows::host_process(errors, spec);
     host_users(errors, spec);
+    hostname_override(errors, spec);
     names_of(errors, spec);
     let tolerations = spec.tolerations.as_deref().unwrap_or_default();
-    scheduling::tolerations(errors, "spec.tolerations", tolerations);
+    tolerations::of(errors, "spec.tolerations", tolerations);
     host_aliases(errors, spec);
     priority(errors, spec);
     resources::overhead(errors, spec);
     os::check(errors, spec);
+    env::files(errors, spec);
 }
 
 fn node_selector(errors: &mut Errors, spec: &PodSpec) {
@@ -100,6 +106,8 @@ fn node_selector(errors: &mut Errors, spec: &PodSpec) {
         by_rule(errors, &format!("{path}[{key}]"), value, names::label_value);
     }
 }
+
+const OWN_USERS: &str = "when `hostUsers` is false";
 
 fn host_users(errors: &mut Errors, spec: &PodSpec) {
     if spec.host_users != Some(false) {
@@ -113,9 +121,38 @@ fn host_users(errors: &mut Errors, spec: &PodSpec) {
     ] {
         if shared == Some(true) {
             let path = format!("spec.{field}");
-            errors.push(FieldError::forbidden(path, "when `hostUsers` is false"));
+            errors.push(FieldError::forbidden(path, OWN_USERS));
         }
     }
+    for (path, container) in containers_with_paths(spec) {
+        if container.volume_devices.iter().flatten().next().is_some() {
+            let path = format!("{path}.volumeDevices");
+            errors.push(FieldError::forbidden(path, OWN_USERS));
+        }
+    }
+}
+
+/// Bytes, what the kernel takes (`__NEW_UTS_LEN`).
+const HOSTNAME_MAX: usize = 64;
+
+fn hostname_override(errors: &mut Errors, spec: &PodSpec) {
+    let Some(name) = &spec.hostname_override else {
+        return;
+    };
+    let path = "spec.hostnameOverride";
+    for (is_set, field) in [
+        (spec.set_hostname_as_fqdn, "setHostnameAsFQDN"),
+        (spec.host_network, "hostNetwork"),
+    ] {
+        if is_set == Some(true) {
+            let detail = format!("may not be specified when {field} is true");
+            errors.push(FieldError::forbidden(path, detail));
+        }
+    }
+    if name.len() > HOSTNAME_MAX {
+        errors.push(FieldError::too_long(path, HOSTNAME_MAX));
+    }
+    by_rule(errors, path, name, names::dns_subdomain);
 }
 
 fn names_of(errors: &mut Errors, spec: &PodSpec) {
@@ -213,10 +250,7 @@ fn dns_config(errors: &mut Errors, policy: &str, config: Option<&PodDNSConfig>) 
     {
         let path = format!("{list_path}[{index}]");
         let name = search.strip_suffix('.').unwrap_or(search);
-        // Underscores are common in search domains and allowed there.
-        for problem in names::dns_subdomain(&name.replace('_', "x")) {
-            errors.push(FieldError::invalid_string(path.clone(), search, problem));
-        }
+        by_rule(errors, &path, name, names::search_domain);
     }
     for (index, option) in config.options.iter().flatten().enumerate() {
         if text(&option.name).is_empty() {

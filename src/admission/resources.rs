@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::claims;
 use super::field::{Errors, by_rule};
 use crate::model::quantity::ParsedQuantity;
 use crate::model::{FieldError, names, pod};
@@ -54,23 +55,44 @@ fn may_overcommit(name: &str) -> bool {
 
 pub(super) type Quantities = BTreeMap<String, Quantity>;
 
-pub(super) fn container(errors: &mut Errors, path: &str, container: &Container) {
+/// How a resource may be called, with the path of the error.
+type NameRule = fn(&mut Errors, &str, &str);
+
+/// `claims` are those of the pod.
+pub(super) fn container(
+    errors: &mut Errors,
+    path: &str,
+    container: &Container,
+    claims: &claims::Names<'_>,
+) {
     if let Some(resources) = &container.resources {
-        requirements(errors, path, resources);
-        claims(errors, path, resources);
+        requirements(errors, path, resources, name_for_container);
+        let used = resources.claims.as_deref().unwrap_or_default();
+        claims::references(errors, &format!("{path}.claims"), used, claims);
     }
 }
 
-fn requirements(errors: &mut Errors, path: &str, resources: &ResourceRequirements) {
+fn requirements(
+    errors: &mut Errors,
+    path: &str,
+    resources: &ResourceRequirements,
+    name_rule: NameRule,
+) {
     let empty = Quantities::new();
     let limits = resources.limits.as_ref().unwrap_or(&empty);
     let requests = resources.requests.as_ref().unwrap_or(&empty);
     for (name, quantity) in limits {
-        one(errors, &format!("{path}.limits[{name}]"), name, quantity);
+        let path = format!("{path}.limits[{name}]");
+        name_rule(errors, &path, name);
+        quantity_value(errors, &path, name, quantity);
+        whole_pages(errors, &path, name, quantity);
     }
     for (name, quantity) in requests {
-        one(errors, &format!("{path}.requests[{name}]"), name, quantity);
+        let one_path = format!("{path}.requests[{name}]");
+        name_rule(errors, &one_path, name);
+        quantity_value(errors, &one_path, name, quantity);
         request_within_limit(errors, path, name, quantity, limits.get(name));
+        whole_pages(errors, &one_path, name, quantity);
     }
     let names = || limits.keys().chain(requests.keys());
     let computes = names().any(|name| matches!(name.as_str(), "cpu" | "memory"));
@@ -82,18 +104,21 @@ fn requirements(errors: &mut Errors, path: &str, resources: &ResourceRequirement
     }
 }
 
-fn one(errors: &mut Errors, path: &str, name: &str, quantity: &Quantity) {
-    resource_name(errors, path, name);
+fn quantity_value(errors: &mut Errors, path: &str, name: &str, quantity: &Quantity) {
     let amount = ParsedQuantity::of(quantity);
     let mut invalid = |detail: &str| {
         errors.push(FieldError::invalid_string(path, &quantity.0, detail));
     };
     if amount.is_negative() {
         invalid("must be greater than or equal to 0");
-    } else if amount.is_fractional() && (is_extended(name) || is_huge_page(name)) {
+    }
+    if amount.is_fractional() && (is_extended(name) || is_huge_page(name)) {
         invalid("must be an integer");
     }
-    if is_huge_page(name) && !is_divisible(name, amount) {
+}
+
+fn whole_pages(errors: &mut Errors, path: &str, name: &str, quantity: &Quantity) {
+    if is_huge_page(name) && !is_divisible(name, ParsedQuantity::of(quantity)) {
         let value = &quantity.0;
         let detail = format!("{value} is not positive integer multiple of {name}");
         errors.push(FieldError::invalid_string(path, value, detail));
@@ -105,24 +130,35 @@ fn is_divisible(name: &str, amount: ParsedQuantity) -> bool {
     page.is_some_and(|page| amount.value() % page == 0)
 }
 
+/// A name that the API knows somewhere, or one with a prefix.
 fn resource_name(errors: &mut Errors, path: &str, name: &str) {
     let before = errors.len();
     by_rule(errors, path, name, names::qualified_name);
-    if errors.len() > before {
-        return;
+    let is_known = name.contains('/') || STANDARD.contains(&name) || is_huge_page(name);
+    if errors.len() == before && !is_known {
+        let detail = "must be a standard resource type or fully qualified";
+        errors.push(FieldError::invalid_string(path, name, detail));
     }
+}
+
+fn name_for_container(errors: &mut Errors, path: &str, name: &str) {
+    resource_name(errors, path, name);
     let mut invalid = |detail: &str| errors.push(FieldError::invalid_string(path, name, detail));
     if name.contains('/') {
         if !is_native(name) && !is_extended(name) {
             invalid("doesn't follow extended resource name standard");
         }
-        return;
-    }
-    if !STANDARD.contains(&name) && !is_huge_page(name) {
-        invalid("must be a standard resource type or fully qualified");
-    }
-    if !matches!(name, "cpu" | "memory" | "ephemeral-storage") && !is_huge_page(name) {
+    } else if !matches!(name, "cpu" | "memory" | "ephemeral-storage") && !is_huge_page(name) {
         invalid("must be a standard resource for containers");
+    }
+}
+
+fn name_for_pod(errors: &mut Errors, path: &str, name: &str) {
+    let before = errors.len();
+    resource_name(errors, path, name);
+    if errors.len() == before && !matches!(name, "cpu" | "memory") && !is_huge_page(name) {
+        let supported = ["cpu", "hugepages-", "memory"];
+        errors.push(FieldError::not_supported(path, name, &supported));
     }
 }
 
@@ -157,49 +193,49 @@ fn request_within_limit(
     ));
 }
 
-fn claims(errors: &mut Errors, path: &str, resources: &ResourceRequirements) {
-    for (index, claim) in resources.claims.iter().flatten().enumerate() {
-        let path = format!("{path}.claims[{index}].name");
-        super::field::required(errors, path, &claim.name);
-    }
-}
-
 /// `spec.resources`: cpu, memory and huge pages of the pod as a whole.
 pub(super) fn pod_level(errors: &mut Errors, spec: &PodSpec) {
     let Some(resources) = &spec.resources else {
         return;
     };
     let path = "spec.resources";
-    if resources.claims.is_some() {
-        let detail = "claims cannot be set for Resources at pod-level";
-        errors.push(FieldError::forbidden(format!("{path}.claims"), detail));
+    if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
+        errors.push(FieldError::forbidden(
+            path,
+            "may not be set for a windows pod",
+        ));
+        return;
     }
-    requirements(errors, path, resources);
-    let supported = |name: &str| matches!(name, "cpu" | "memory") || is_huge_page(name);
+    let claims_path = format!("{path}.claims");
+    if resources.claims.is_some() {
+        let detail = "claims may not be set for Resources at pod-level";
+        errors.push(FieldError::forbidden(claims_path.clone(), detail));
+    }
+    requirements(errors, path, resources, name_for_pod);
+    let used = resources.claims.as_deref().unwrap_or_default();
+    claims::references(errors, &claims_path, used, &claims::names(spec));
     let mut containers = spec.clone();
     containers.resources = None;
     containers.overhead = None;
-    let requested = pod::pod_requests(&containers);
-    for (part, map) in [
-        ("limits", &resources.limits),
-        ("requests", &resources.requests),
-    ] {
-        for (name, quantity) in map.iter().flatten() {
-            let path = format!("{path}.{part}[{name}]");
-            if !supported(name) {
-                let names = ["cpu", "hugepages-*", "memory"];
-                errors.push(FieldError::not_supported(path, name, &names));
-                continue;
-            }
-            let Some(sum) = requested.get(name).filter(|_| part == "requests") else {
-                continue;
-            };
-            if ParsedQuantity::of(quantity) < *sum {
-                let detail = format!(
-                    "must be greater than or equal to aggregate container requests of {sum}"
-                );
-                errors.push(FieldError::invalid_string(path, &quantity.0, detail));
-            }
+    let least = |name: &str, part: Option<&Quantities>, sum: ParsedQuantity| {
+        let quantity = part?.get(name)?;
+        (ParsedQuantity::of(quantity) < sum).then(|| quantity.0.clone())
+    };
+    for (name, sum) in pod::pod_requests(&containers) {
+        if let Some(value) = least(&name, resources.requests.as_ref(), sum) {
+            let path = format!("{path}.requests[{name}]");
+            let detail =
+                format!("must be greater than or equal to aggregate container requests of {sum}");
+            errors.push(FieldError::invalid_string(path, &value, detail));
+        }
+    }
+    let limits = pod::pod_limits(&containers).into_iter();
+    for (name, sum) in limits.filter(|(name, _)| is_huge_page(name)) {
+        if let Some(value) = least(&name, resources.limits.as_ref(), sum) {
+            let path = format!("{path}.limits[{name}]");
+            let detail =
+                format!("must be greater than or equal to aggregate container limits of {sum}");
+            errors.push(FieldError::invalid_string(path, &value, detail));
         }
     }
     limits_within_pod(errors, spec, resources.limits.as_ref());
@@ -231,7 +267,7 @@ pub(super) fn overhead(errors: &mut Errors, spec: &PodSpec) {
             limits: Some(overhead.clone()),
             ..ResourceRequirements::default()
         };
-        requirements(errors, "spec.overhead", &resources);
+        requirements(errors, "spec.overhead", &resources, name_for_container);
     }
 }
 
@@ -257,7 +293,7 @@ pub(super) fn resize_policy(
             errors.push(FieldError::invalid_string(
                 path,
                 restart,
-                "must be 'NotRequired' when `restartPolicy` is 'Never'",
+                "must be 'NotRequired' when pod `restartPolicy` is 'Never'",
             ));
         }
     }

@@ -1,13 +1,19 @@
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     Affinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodSpec,
-    Toleration, TopologySpreadConstraint,
+    TopologySpreadConstraint,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::field::{Errors, by_rule, one_of, text};
+use super::field::{Errors, by_rule, supported};
 use super::preset::label_selector;
 use crate::model::{FieldError, names};
 
-pub(super) fn affinity(errors: &mut Errors, path: &str, affinity: &Affinity) {
+/// Labels of the pod itself.
+pub(super) type Labels = BTreeMap<String, String>;
+
+pub(super) fn affinity(errors: &mut Errors, path: &str, affinity: &Affinity, labels: &Labels) {
     const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
     const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
     if let Some(node) = &affinity.node_affinity {
@@ -43,16 +49,14 @@ pub(super) fn affinity(errors: &mut Errors, path: &str, affinity: &Affinity) {
     for (name, required, preferred) in pod.into_iter().chain(anti) {
         let path = format!("{path}.{name}");
         for (index, term) in required.iter().flatten().enumerate() {
-            pod_term(errors, &format!("{path}.{REQUIRED}[{index}]"), term);
+            let path = format!("{path}.{REQUIRED}[{index}]");
+            pod_term(errors, &path, term, labels);
         }
         for (index, term) in preferred.iter().flatten().enumerate() {
             let path = format!("{path}.{PREFERRED}[{index}]");
             weight(errors, &path, term.weight);
-            pod_term(
-                errors,
-                &format!("{path}.podAffinityTerm"),
-                &term.pod_affinity_term,
-            );
+            let path = format!("{path}.podAffinityTerm");
+            pod_term(errors, &path, &term.pod_affinity_term, labels);
         }
     }
 }
@@ -79,7 +83,7 @@ fn weight(errors: &mut Errors, path: &str, weight: i32) {
     }
 }
 
-fn pod_term(errors: &mut Errors, path: &str, term: &PodAffinityTerm) {
+fn pod_term(errors: &mut Errors, path: &str, term: &PodAffinityTerm, labels: &Labels) {
     for (field, selector) in [
         ("labelSelector", &term.label_selector),
         ("namespaceSelector", &term.namespace_selector),
@@ -96,11 +100,79 @@ fn pod_term(errors: &mut Errors, path: &str, term: &PodAffinityTerm) {
             names::dns_label,
         );
     }
+    let keys = LabelKeys {
+        with: term.match_label_keys.as_deref().unwrap_or_default(),
+        without: term.mismatch_label_keys.as_deref().unwrap_or_default(),
+        selector: term.label_selector.as_ref(),
+        labels,
+    };
+    keys.check(errors, path);
     let path = format!("{path}.topologyKey");
     if term.topology_key.is_empty() {
         errors.push(FieldError::required(path.clone(), "can not be empty"));
     }
     by_rule(errors, &path, &term.topology_key, names::qualified_name);
+}
+
+/// Keys of labels whose value in the pod itself is looked for, or avoided. The API writes them into the selector of
+/// a new pod as requirements; here the placement reads them where they are.
+struct LabelKeys<'a> {
+    with: &'a [String],
+    without: &'a [String],
+    selector: Option<&'a LabelSelector>,
+    labels: &'a Labels,
+}
+
+impl LabelKeys<'_> {
+    /// They go with a selector; a key of the one kind is neither in the selector nor of the other kind.
+    fn check(&self, errors: &mut Errors, path: &str) {
+        for (field, keys) in [
+            ("matchLabelKeys", self.with),
+            ("mismatchLabelKeys", self.without),
+        ] {
+            let path = format!("{path}.{field}");
+            if !keys.is_empty() && self.selector.is_none() {
+                let detail = "must not be specified when labelSelector is not set";
+                errors.push(FieldError::forbidden(path, detail));
+                continue;
+            }
+            for (index, key) in keys.iter().enumerate() {
+                by_rule(
+                    errors,
+                    &format!("{path}[{index}]"),
+                    key,
+                    names::qualified_name,
+                );
+            }
+        }
+        for (index, key) in self.with.iter().enumerate() {
+            // The path is the API's own.
+            let path = format!("{path}[{index}]");
+            let detail = "exists in both matchLabelKeys and labelSelector";
+            let error = FieldError::invalid_string(path, key, detail);
+            errors.extend(std::iter::repeat_n(error, self.repetitions(key)));
+        }
+        for (index, key) in self.with.iter().enumerate() {
+            if self.without.contains(key) {
+                let path = format!("{path}.matchLabelKeys[{index}]");
+                let detail = "exists in both matchLabelKeys and mismatchLabelKeys";
+                errors.push(FieldError::invalid_string(path, key, detail));
+            }
+        }
+    }
+
+    /// How often the selector would name the key again, with the requirement that the API adds.
+    fn repetitions(&self, key: &String) -> usize {
+        let Some(selector) = self.selector else {
+            return 0;
+        };
+        let requirements = selector.match_expressions.iter().flatten();
+        let given = requirements.filter(|other| other.key == *key).count();
+        let added = usize::from(self.labels.contains_key(key));
+        let labels = selector.match_labels.as_ref();
+        let known = labels.is_some_and(|labels| labels.contains_key(key));
+        (given + added).saturating_sub(usize::from(!known))
+    }
 }
 
 /// Values that are none of a label are told of required terms only.
@@ -185,7 +257,12 @@ fn node_requirement(errors: &mut Errors, path: &str, requirement: &NodeSelectorR
     );
 }
 
-pub(super) fn topology_spread(errors: &mut Errors, path: &str, list: &[TopologySpreadConstraint]) {
+pub(super) fn topology_spread(
+    errors: &mut Errors,
+    path: &str,
+    list: &[TopologySpreadConstraint],
+    labels: &Labels,
+) {
     for (index, constraint) in list.iter().enumerate() {
         let path = format!("{path}[{index}]");
         if constraint.max_skew <= 0 {
@@ -198,13 +275,8 @@ pub(super) fn topology_spread(errors: &mut Errors, path: &str, list: &[TopologyS
             errors.push(FieldError::required(path, "can not be empty"));
         }
         let when = constraint.when_unsatisfiable.as_str();
-        let supported = ["DoNotSchedule", "ScheduleAnyway"];
-        one_of(
-            errors,
-            &format!("{path}.whenUnsatisfiable"),
-            when,
-            &supported,
-        );
+        let actions = ["DoNotSchedule", "ScheduleAnyway"];
+        supported(errors, &format!("{path}.whenUnsatisfiable"), when, &actions);
         let same = |other: &TopologySpreadConstraint| {
             other.topology_key == constraint.topology_key && other.when_unsatisfiable == when
         };
@@ -233,67 +305,20 @@ pub(super) fn topology_spread(errors: &mut Errors, path: &str, list: &[TopologyS
         ] {
             if let Some(policy) = policy {
                 let path = format!("{path}.{field}");
-                one_of(errors, &path, policy, &["Honor", "Ignore"]);
+                supported(errors, &path, policy, &["Honor", "Ignore"]);
             }
         }
-        if let Some(selector) = &constraint.label_selector {
+        let selector = constraint.label_selector.as_ref();
+        let keys = LabelKeys {
+            with: constraint.match_label_keys.as_deref().unwrap_or_default(),
+            without: &[],
+            selector,
+            labels,
+        };
+        keys.check(errors, &path);
+        if let Some(selector) = selector {
             label_selector(errors, &format!("{path}.labelSelector"), selector);
         }
-    }
-}
-
-pub(super) fn tolerations(errors: &mut Errors, path: &str, list: &[Toleration]) {
-    for (index, toleration) in list.iter().enumerate() {
-        one_toleration(errors, &format!("{path}[{index}]"), toleration);
-    }
-}
-
-fn one_toleration(errors: &mut Errors, path: &str, toleration: &Toleration) {
-    let (key, value) = (text(&toleration.key), text(&toleration.value));
-    let (operator, effect) = (text(&toleration.operator), text(&toleration.effect));
-    if !key.is_empty() {
-        by_rule(errors, &format!("{path}.key"), key, names::qualified_name);
-    }
-    let operator_path = format!("{path}.operator");
-    if key.is_empty() && operator != "Exists" {
-        errors.push(FieldError::invalid_string(
-            operator_path.clone(),
-            operator,
-            "operator must be Exists when `key` is empty, which means \"match all values and all keys\"",
-        ));
-    }
-    if toleration.toleration_seconds.is_some() && effect != "NoExecute" {
-        errors.push(FieldError::invalid_string(
-            format!("{path}.effect"),
-            effect,
-            "effect must be 'NoExecute' when `tolerationSeconds` is set",
-        ));
-    }
-    match operator {
-        "" | "Equal" => {
-            let problems = names::label_value(value);
-            if !problems.is_empty() {
-                errors.push(FieldError::invalid_string(
-                    operator_path,
-                    value,
-                    problems.join(";"),
-                ));
-            }
-        }
-        "Exists" if value.is_empty() => {}
-        "Exists" => {
-            let detail = "value must be empty when `operator` is 'Exists'";
-            errors.push(FieldError::invalid_string(operator_path, value, detail));
-        }
-        other => errors.push(FieldError::not_supported(
-            operator_path,
-            other,
-            &["Equal", "Exists"],
-        )),
-    }
-    if !effect.is_empty() {
-        let supported = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-        one_of(errors, &format!("{path}.effect"), effect, &supported);
     }
 }
 

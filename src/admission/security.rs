@@ -1,10 +1,15 @@
-use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, SeccompProfile, SecurityContext};
+use k8s_openapi::api::core::v1::{
+    AppArmorProfile, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext,
+};
 
-use super::apparmor;
-use super::field::{Errors, descending, id, text};
+use super::field::{Errors, descending, id, supported};
+use super::windows;
 use crate::model::FieldError;
 
-const PROFILES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
+const LOCALHOST: &str = "Localhost";
+const PROFILES: [&str; 3] = [LOCALHOST, "RuntimeDefault", "Unconfined"];
+/// Bytes: `PATH_MAX` and its end.
+const PROFILE_NAME_MAX: usize = 4095;
 const SYSCTL_FORMAT: &str = "([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
 const SYSCTL_MAX: usize = 253;
 
@@ -41,50 +46,82 @@ pub(super) fn container(
             );
         }
     }
-    let armor = context.app_armor_profile.as_ref();
-    apparmor::profile(errors, &format!("{path}.appArmorProfile"), armor);
+    windows::options(errors, path, context.windows_options.as_ref());
+    app_armor(errors, path, context.app_armor_profile.as_ref());
 }
 
 fn proc_mount(errors: &mut Errors, path: &str, context: &SecurityContext, host_users: bool) {
     let path = format!("{path}.procMount");
-    match text(&context.proc_mount) {
-        "" | "Default" => {}
-        "Unmasked" if host_users => errors.push(FieldError::invalid_string(
+    match context.proc_mount.as_deref() {
+        None | Some("Default") => {}
+        Some("Unmasked") if host_users => errors.push(FieldError::invalid_string(
             path,
             "Unmasked",
             "`hostUsers` must be false to use `Unmasked`",
         )),
-        "Unmasked" => {}
-        other => errors.push(FieldError::not_supported(
-            path,
-            other,
-            &["Default", "Unmasked"],
-        )),
+        Some("Unmasked") => {}
+        Some(other) => supported(errors, &path, other, &["Default", "Unmasked"]),
     }
 }
 
 fn seccomp(errors: &mut Errors, path: &str, profile: Option<&SeccompProfile>) {
     let Some(profile) = profile else { return };
     let path = format!("{path}.seccompProfile");
-    let (type_path, local_path) = (format!("{path}.type"), format!("{path}.localhostProfile"));
-    let local = profile.localhost_profile.as_deref();
-    let type_ = profile.type_.as_str();
-    if type_.is_empty() {
-        let detail = "type is required when seccompProfile is set";
-        errors.push(FieldError::required(type_path, detail));
-    } else if !PROFILES.contains(&type_) {
-        errors.push(FieldError::not_supported(type_path, type_, &PROFILES));
-    } else if type_ == "Localhost" {
-        match local {
-            None | Some("") => {
-                let detail = "must be set when seccomp type is Localhost";
-                errors.push(FieldError::required(local_path, detail));
-            }
-            Some(local) => descending(errors, &local_path, local),
+    profile_type(errors, &path, &profile.type_);
+    let local_path = format!("{path}.localhostProfile");
+    match &profile.localhost_profile {
+        Some(local) if profile.type_ == LOCALHOST => descending(errors, &local_path, local),
+        Some(_) => {
+            let rendered = serde_json::to_string(profile).unwrap_or_default();
+            let detail = "can only be set when seccomp type is Localhost";
+            errors.push(FieldError::invalid(local_path, rendered, detail));
         }
-    } else if let Some(local) = local {
-        let detail = "can only be set when seccomp type is Localhost";
-        errors.push(FieldError::invalid_string(local_path, local, detail));
+        None if profile.type_ == LOCALHOST => {
+            let detail = "must be set when seccomp type is Localhost";
+            errors.push(FieldError::required(local_path, detail));
+        }
+        None => {}
+    }
+}
+
+fn app_armor(errors: &mut Errors, path: &str, profile: Option<&AppArmorProfile>) {
+    let Some(profile) = profile else { return };
+    let path = format!("{path}.appArmorProfile");
+    let before = errors.len();
+    profile_type(errors, &path, &profile.type_);
+    if errors.len() > before {
+        return;
+    }
+    let path = format!("{path}.localhostProfile");
+    let local = profile.localhost_profile.as_deref();
+    if profile.type_ != LOCALHOST {
+        if let Some(local) = local {
+            let detail = "can only be set when AppArmor type is Localhost";
+            errors.push(FieldError::invalid_string(path, local, detail));
+        }
+        return;
+    }
+    let local = local.unwrap_or_default();
+    if local != local.trim() {
+        let detail = "must not be padded with whitespace";
+        errors.push(FieldError::invalid_string(path.clone(), local, detail));
+    } else if local.is_empty() {
+        let detail = "must be set when AppArmor type is Localhost";
+        errors.push(FieldError::required(path.clone(), detail));
+    }
+    if local.len() > PROFILE_NAME_MAX {
+        errors.push(FieldError::too_long(path, PROFILE_NAME_MAX));
+    }
+}
+
+fn profile_type(errors: &mut Errors, path: &str, type_: &str) {
+    let type_path = format!("{path}.type");
+    if type_.is_empty() {
+        let field = path.rsplit('.').next().unwrap_or_default();
+        let detail = format!("type is required when {field} is set");
+        errors.push(FieldError::required(type_path, detail));
+    } else {
+        supported(errors, &type_path, type_, &PROFILES);
     }
 }
 
@@ -119,8 +156,8 @@ pub(super) fn pod(errors: &mut Errors, spec: &PodSpec) {
         &["Always", "OnRootMismatch"],
     );
     seccomp(errors, path, context.seccomp_profile.as_ref());
-    let armor = context.app_armor_profile.as_ref();
-    apparmor::profile(errors, &format!("{path}.appArmorProfile"), armor);
+    windows::options(errors, path, context.windows_options.as_ref());
+    app_armor(errors, path, context.app_armor_profile.as_ref());
     optional(
         errors,
         format!("{path}.supplementalGroupsPolicy"),

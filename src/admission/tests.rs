@@ -7,15 +7,24 @@ use super::{Admitted, Context, admit_create, admit_update};
 use crate::manifest;
 use crate::model::{ApiError, FieldError, Kind, Object, decode};
 
+mod affinity;
+mod annotations;
 mod cases;
 mod claims;
+mod containers;
 mod data;
 mod defaulted;
 mod persistent;
+mod resize;
+mod resources;
 mod rules;
+mod scheduling;
+mod security;
 mod sources;
 mod storage;
+mod updates;
 mod volumes;
+mod warnings;
 
 const NOW: i64 = 1_700_000_000;
 
@@ -63,6 +72,28 @@ fn check(value: Value, expected: &[&str]) {
     };
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(errors, expected);
+}
+
+/// Fields of a manifest, as they are written in one.
+fn fields(text: &str) -> Value {
+    let text = format!("apiVersion: v1\nkind: Pod\nfields: {text}\n");
+    let loaded = manifest::load(&text, "row");
+    assert!(loaded.diagnostics.is_empty(), "{text}");
+    loaded.documents[0].value["fields"].clone()
+}
+
+/// What is said of one row of a table.
+type Row<'a> = (&'a str, &'a [&'a str]);
+
+/// Each row: fields of a manifest, which `make` completes to an object, and its errors, whose path is below `at`.
+#[track_caller]
+fn check_rows(make: fn(Value) -> Value, at: &str, rows: &[Row<'_>]) {
+    for (text, expected) in rows {
+        let errors = create(make(fields(text))).err().unwrap_or_default();
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let expected: Vec<String> = expected.iter().map(|text| format!("{at}{text}")).collect();
+        assert_eq!(errors, expected, "{text}");
+    }
 }
 
 #[test]
@@ -513,10 +544,10 @@ fn restart_rules() {
         ]})),
         &[
             "spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used",
-            "spec.containers[0].restartPolicyRules[0].exitCodes.operator: Unsupported value: \"Near\": supported values: \"In\", \"NotIn\"",
             "spec.containers[0].restartPolicyRules[0].action: Unsupported value: \"Stop\": supported values: \"Restart\", \"RestartAllContainers\"",
+            "spec.containers[0].restartPolicyRules[0].exitCodes.operator: Unsupported value: \"Near\": supported values: \"In\", \"NotIn\"",
+            "spec.containers[0].restartPolicyRules[1].action: Unsupported value: \"\": supported values: \"Restart\", \"RestartAllContainers\"",
             "spec.containers[0].restartPolicyRules[1].exitCodes.values: Too many: 256: must have at most 255 items",
-            "spec.containers[0].restartPolicyRules[1].action: Required value: must be specified",
             "spec.containers[0].restartPolicyRules[2].exitCodes: Required value: must be specified",
         ],
     );
@@ -755,7 +786,10 @@ fn updates_of_a_pod() {
     );
     check_update(
         json!({"spec": {"containers": []}}),
-        &["spec.containers: Forbidden: pod updates may not add or remove containers"],
+        &[
+            "spec.containers: Required value",
+            "spec.containers: Forbidden: pod updates may not add or remove containers",
+        ],
     );
     check_update(
         json!({"spec": {"restartPolicy": "Never", "hostname": "x"}}),
@@ -832,10 +866,10 @@ fn warnings() {
         [
             "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]",
             "metadata.annotations[podtui.dev/restarted-at]: \"soon\" is neither an instant (2026-01-02T03:04:05Z) nor an object of instants by container: nothing is restarted",
-            "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
-            "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply",
             "spec.containers[0].resources.limits[memory]: fractional byte value \"100m\" is invalid, must be an integer",
             "spec.containers[0].resources.requests[memory]: fractional byte value \"100m\" is invalid, must be an integer",
+            "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply",
+            "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
             "spec.runtimeClassName: not supported yet: there is one runtime and it is used",
         ]
     );

@@ -1,12 +1,12 @@
 use std::fmt::Write as _;
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::field::Errors;
-use super::{apparmor, container, pod, scheduling};
+use super::{affinity, annotations, pod};
 use crate::model::FieldError;
 
 const ONLY: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,\
@@ -57,37 +57,42 @@ fn new_finalizers(errors: &mut Errors, old: &ObjectMeta, new: &ObjectMeta) {
     errors.push(FieldError::forbidden("metadata.finalizers", detail));
 }
 
-/// What may change in the spec of a pod: images, the deadline downwards, more tolerations.
+/// What may change in a pod: annotations but a few, images, the deadline downwards, more tolerations, fewer gates
+/// and, while there are gates, what node it wants.
 pub(super) fn pod(old: &Pod, new: &Pod) -> Errors {
-    let mut errors = Errors::new();
-    apparmor::unchanged(&mut errors, old, new);
+    let mut errors = pod::introduced(old, new);
+    annotations::update(&mut errors, old, new);
     let (Some(old), Some(new)) = (&old.spec, &new.spec) else {
         if old.spec != new.spec {
             errors.push(FieldError::forbidden("spec", ONLY));
         }
         return errors;
     };
-    let init = |spec: &PodSpec| spec.init_containers.clone().unwrap_or_default();
-    let (old_init, new_init) = (init(old), init(new));
-    let kept = images(
-        &mut errors,
-        "spec.containers",
-        &old.containers,
-        &new.containers,
-    );
-    let kept = kept && images(&mut errors, "spec.initContainers", &old_init, &new_init);
-    if !kept {
+    let init = |spec: &PodSpec| spec.init_containers.as_ref().map_or(0, Vec::len);
+    for (path, old, new) in [
+        (
+            "spec.containers",
+            old.containers.len(),
+            new.containers.len(),
+        ),
+        ("spec.initContainers", init(old), init(new)),
+    ] {
+        // Nothing further can be compared then.
+        if old != new {
+            let detail = "pod updates may not add or remove containers";
+            errors.push(FieldError::forbidden(path, detail));
+            return errors;
+        }
+    }
+    let deadlines = (old.active_deadline_seconds, new.active_deadline_seconds);
+    if !deadline(&mut errors, deadlines.0, deadlines.1) {
         return errors;
     }
-    deadline(
-        &mut errors,
-        old.active_deadline_seconds,
-        new.active_deadline_seconds,
-    );
     tolerations(&mut errors, old, new);
     gates(&mut errors, old, new);
     if is_gated(old) {
         node_selector(&mut errors, old, new);
+        affinity::changes(&mut errors, old, new);
     }
     let allowed = with_allowed_changes(old, new);
     if allowed != *new {
@@ -100,37 +105,26 @@ pub(super) fn pod(old: &Pod, new: &Pod) -> Errors {
     errors
 }
 
-/// False when the lists differ in length; nothing further can be compared then.
-fn images(errors: &mut Errors, path: &str, old: &[Container], new: &[Container]) -> bool {
-    if old.len() != new.len() {
-        let detail = "pod updates may not add or remove containers";
-        errors.push(FieldError::forbidden(path, detail));
-        return false;
-    }
-    for (index, (old, new)) in old.iter().zip(new).enumerate() {
-        if old.image != new.image {
-            let image = new.image.as_deref().unwrap_or_default();
-            container::image(errors, &format!("{path}[{index}].image"), image);
-        }
-    }
-    true
-}
-
-fn deadline(errors: &mut Errors, old: Option<i64>, new: Option<i64>) {
+/// False when nothing further is looked at.
+fn deadline(errors: &mut Errors, old: Option<i64>, new: Option<i64>) -> bool {
     let path = "spec.activeDeadlineSeconds";
-    match (old, new) {
-        (Some(_), None) => errors.push(FieldError::invalid(
-            path,
-            "null",
-            "must not update from a positive integer to nil value",
-        )),
+    let error = match (old, new) {
+        (_, Some(new)) if !(0..=i64::from(i32::MAX)).contains(&new) => {
+            FieldError::invalid(path, new, "must be between 0 and 2147483647, inclusive")
+        }
         (Some(old), Some(new)) if new > old => {
             let detail = "must be less than or equal to previous value";
-            errors.push(FieldError::invalid(path, new, detail));
+            FieldError::invalid(path, new, detail)
         }
-        _ => {}
-    }
-    pod::deadline(errors, path, new);
+        (Some(_), None) => {
+            let detail = "must not update from a positive integer to nil value";
+            errors.push(FieldError::invalid(path, "null", detail));
+            return true;
+        }
+        _ => return true,
+    };
+    errors.push(error);
+    false
 }
 
 /// Every old toleration must still be there; only its `tolerationSeconds` may differ.
@@ -149,10 +143,7 @@ fn tolerations(errors: &mut Errors, old: &PodSpec, new: &PodSpec) {
     if !old.all(|toleration| kept.contains(&toleration)) {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
         errors.push(FieldError::forbidden("spec.tolerations", detail));
-        return;
     }
-    let tolerations = new.tolerations.as_deref().unwrap_or_default();
-    scheduling::tolerations(errors, "spec.tolerations", tolerations);
 }
 
 /// The old spec with every change taken over that may be made.
@@ -177,6 +168,7 @@ fn with_allowed_changes(old: &PodSpec, new: &PodSpec) -> PodSpec {
     spec.scheduling_gates.clone_from(&new.scheduling_gates);
     if is_gated(old) {
         spec.node_selector.clone_from(&new.node_selector);
+        affinity::take(&mut spec, new);
     }
     spec
 }

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, PersistentVolume, Pod};
+use k8s_openapi::api::core::v1::PersistentVolume;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::field::text;
+use super::pod_warnings;
 use crate::model::quantity::ParsedQuantity;
-use crate::model::restarts::{RESTARTED_AT, is_readable};
 use crate::model::storage::{STORAGE, source_names};
-use crate::model::{Object, names, pod, unsupported};
+use crate::model::{Object, unsupported};
 
 /// What is accepted and still worth a word: what the API server warns about, and fields that are not carried
 /// out yet.
@@ -15,7 +15,7 @@ pub(super) fn of(object: &Object) -> Vec<String> {
     let mut warnings = Vec::new();
     match object {
         Object::Pod(pod) => {
-            of_pod(pod, &mut warnings);
+            pod_warnings::of(pod, &mut warnings);
             warnings.extend(unsupported(pod).iter().map(ToString::to_string));
         }
         Object::PersistentVolume(volume) => of_volume(volume, &mut warnings),
@@ -56,7 +56,8 @@ fn of_volume(volume: &PersistentVolume, warnings: &mut Vec<String>) {
     }
 }
 
-fn fractional(
+/// An amount of bytes that is none.
+pub(super) fn fractional(
     path: &str,
     name: &str,
     amounts: Option<&BTreeMap<String, Quantity>>,
@@ -70,92 +71,5 @@ fn fractional(
         warnings.push(format!(
             "{path}[{name}]: fractional byte value {value:?} is invalid, must be an integer"
         ));
-    }
-}
-
-fn of_pod(pod: &Pod, warnings: &mut Vec<String>) {
-    let problems = names::dns_label(text(&pod.metadata.name));
-    if !problems.is_empty() {
-        warnings.push(format!(
-            "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{}]",
-            problems.join(" ")
-        ));
-    }
-    let annotations = pod.metadata.annotations.as_ref();
-    if let Some(value) = annotations
-        .and_then(|all| all.get(RESTARTED_AT))
-        .filter(|value| !is_readable(value))
-    {
-        warnings.push(format!(
-            "metadata.annotations[{RESTARTED_AT}]: {value:?} is neither an instant (2026-01-02T03:04:05Z) nor an \
-             object of instants by container: nothing is restarted"
-        ));
-    }
-    let Some(spec) = &pod.spec else { return };
-    if spec
-        .termination_grace_period_seconds
-        .is_some_and(|seconds| seconds < 0)
-    {
-        warnings.push(
-            "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
-                .to_owned(),
-        );
-    }
-    for (index, secret) in spec.image_pull_secrets.iter().flatten().enumerate() {
-        if secret.name.is_empty() {
-            warnings.push(format!(
-                "spec.imagePullSecrets[{index}].name: invalid empty name \"\""
-            ));
-        }
-    }
-    for (list, containers) in [
-        ("initContainers", pod::init_containers(spec)),
-        ("containers", spec.containers.as_slice()),
-    ] {
-        for (index, container) in containers.iter().enumerate() {
-            of_container(&format!("spec.{list}[{index}]"), container, warnings);
-        }
-    }
-}
-
-fn of_container(path: &str, container: &Container, warnings: &mut Vec<String>) {
-    let mut names = Vec::new();
-    for (index, variable) in container.env.iter().flatten().enumerate() {
-        if names.contains(&&variable.name) {
-            let name = &variable.name;
-            warnings.push(format!(
-                "{path}.env[{index}]: hides previous definition of {name:?}, which may be dropped when using apply"
-            ));
-        }
-        names.push(&variable.name);
-    }
-    let mut ports = BTreeMap::new();
-    for (index, port) in container.ports.iter().flatten().enumerate() {
-        let identity = (
-            port.container_port,
-            text(&port.protocol),
-            port.host_port.unwrap_or(0),
-            text(&port.host_ip),
-        );
-        match ports.get(&identity) {
-            Some(first) => warnings.push(format!(
-                "{path}.ports[{index}]: duplicate port definition with {path}.ports[{first}]"
-            )),
-            None => {
-                ports.insert(identity, index);
-            }
-        }
-    }
-    let Some(resources) = &container.resources else {
-        return;
-    };
-    for (part, map) in [
-        ("limits", &resources.limits),
-        ("requests", &resources.requests),
-    ] {
-        for name in ["ephemeral-storage", "memory"] {
-            let path = format!("{path}.resources.{part}");
-            fractional(&path, name, map.as_ref(), warnings);
-        }
     }
 }

@@ -6,6 +6,9 @@ const LABEL_FORMAT: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const LABEL_TEXT: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
 const SUBDOMAIN_TEXT: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
 const SUBDOMAIN_FORMAT: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+const SEARCH_DOMAIN_TEXT: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character";
+const SEARCH_DOMAIN_FORMAT: &str =
+    "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*";
 const QUALIFIED_TEXT: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 const QUALIFIED_FORMAT: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const LABEL_VALUE_TEXT: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
@@ -89,6 +92,27 @@ pub(crate) fn dns_subdomain(text: &str) -> Vec<String> {
         problems.push(regex_error(
             SUBDOMAIN_TEXT,
             SUBDOMAIN_FORMAT,
+            &["example.com"],
+        ));
+    }
+    problems
+}
+
+/// Domains of a resolver, without the dot at their end: as [`dns_subdomain`], and with underscores inside of labels
+/// and one before each.
+pub(crate) fn search_domain(text: &str) -> Vec<String> {
+    let label = |label: &str| {
+        let label = label.strip_prefix('_').unwrap_or(label);
+        is_label(&label.replace('_', "-"))
+    };
+    let mut problems = Vec::new();
+    if text.len() > SUBDOMAIN_MAX {
+        problems.push(max_length(SUBDOMAIN_MAX));
+    }
+    if !text.split('.').all(label) {
+        problems.push(regex_error(
+            SEARCH_DOMAIN_TEXT,
+            SEARCH_DOMAIN_FORMAT,
             &["example.com"],
         ));
     }

@@ -568,7 +568,7 @@ fn pods() {
     );
     refuse(
         json!({"os": {"name": "plan9"}}),
-        "os.name",
+        "os",
         "Unsupported value: \"plan9\": supported values: \"linux\", \"windows\"",
     );
     refuse(

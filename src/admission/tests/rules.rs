@@ -228,7 +228,8 @@ fn resources_of_the_pod_and_resizing() {
             "containers": [{"name": "web", "image": "x", "resources": {"limits": {"memory": "2Gi"}, "requests": {"memory": "1Mi"}}}],
         })),
         &[
-            "spec.resources.claims: Forbidden: claims cannot be set for Resources at pod-level",
+            "spec.resources.claims: Forbidden: claims may not be set for Resources at pod-level",
+            "spec.resources.claims[0]: Not found: \"x\": must be one of the names in pod.spec.resourceClaims which is empty",
             "spec.resources.containers[0][memory].limits: Invalid value: \"2Gi\": must be less than or equal to pod limits of 1Gi",
         ],
     );
@@ -249,11 +250,11 @@ fn resources_of_the_pod_and_resizing() {
             ]}],
         })),
         &[
-            "spec.containers[0].resizePolicy: Invalid value: \"RestartContainer\": must be 'NotRequired' when `restartPolicy` is 'Never'",
+            "spec.containers[0].resizePolicy: Invalid value: \"RestartContainer\": must be 'NotRequired' when pod `restartPolicy` is 'Never'",
             "spec.containers[0].resizePolicy[1]: Duplicate value: \"cpu\"",
             "spec.containers[0].resizePolicy: Unsupported value: \"disk\": supported values: \"cpu\", \"memory\"",
             "spec.containers[0].resizePolicy: Unsupported value: \"Maybe\": supported values: \"NotRequired\", \"RestartContainer\"",
-            "spec.containers[0].resizePolicy: Invalid value: \"Maybe\": must be 'NotRequired' when `restartPolicy` is 'Never'",
+            "spec.containers[0].resizePolicy: Invalid value: \"Maybe\": must be 'NotRequired' when pod `restartPolicy` is 'Never'",
         ],
     );
 }
@@ -360,7 +361,7 @@ fn fields_of_another_system() {
     );
     check(
         pod(json!({"os": {"name": "plan9"}})),
-        &["spec.os.name: Unsupported value: \"plan9\": supported values: \"linux\", \"windows\""],
+        &["spec.os: Unsupported value: \"plan9\": supported values: \"linux\", \"windows\""],
     );
 }
 
