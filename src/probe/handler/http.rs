@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::connect::{NoConnection, connect, errno_text};
+use super::eager::Eager;
 use super::tls;
 use super::url::Url;
 use super::{Attempt, Outcome};
@@ -254,8 +255,7 @@ impl Exchange<'_> {
                 NoConnection::TimedOut(text) => self.failed(format_args!("{text} {TIMED_OUT}")),
                 NoConnection::Broken(text) => HttpError::Broken(text),
             })?;
-        let stream = tokio::net::TcpStream::from_std(stream)
-            .map_err(|error| HttpError::Broken(chain(&error)))?;
+        let stream = Eager::new(stream).map_err(|error| HttpError::Broken(chain(&error)))?;
         if !self.url.https {
             return self.exchange(stream, headers).await;
         }

@@ -2,6 +2,7 @@
 //! that the event shows; an attempt that could not be made at all is an error.
 
 mod connect;
+mod eager;
 pub(crate) mod exec;
 pub(super) mod grpc;
 pub(crate) mod http;

@@ -7,9 +7,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, InvalidMessage, SignatureScheme};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use super::eager::Eager;
 
 /// Accepts every certificate.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ static CONFIG: LazyLock<Option<Arc<ClientConfig>>> = LazyLock::new(|| {
 });
 
 /// Shakes hands with whoever is there.
-pub(super) async fn handshake(host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+pub(super) async fn handshake(host: &str, stream: Eager) -> io::Result<TlsStream<Eager>> {
     let config = CONFIG
         .clone()
         .ok_or_else(|| io::Error::other("no usable version of TLS"))?;
