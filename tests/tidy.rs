@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["model", "admission"]),
     ("runtime", &["wire"]),
     ("shim", &["wire", "linux", "logs::format"]),
-    ("image", &["wire", "linux::path"]),
+    ("image", &["wire", "linux::path", "linux::writeback"]),
     ("volume", &["model", "wire", "linux::path"]),
     ("network", &["model", "wire", "linux::path"]),
     ("probe", &["model", "runtime"]),

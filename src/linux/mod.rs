@@ -27,6 +27,7 @@ pub(crate) mod pty;
 pub(crate) mod seccomp;
 pub(crate) mod signal;
 pub(crate) mod userns;
+pub(crate) mod writeback;
 
 #[cfg(test)]
 pub(crate) mod fork_test;

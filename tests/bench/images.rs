@@ -2,15 +2,20 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::api::Engine;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+use crate::api::{Engine, cpu_milliseconds};
 use crate::peers::Podman;
 use crate::table::Table;
 
-const ROUNDS: usize = 3;
+/// Odd, so that the median is a measured one: one round in which neighbours were busy changes nothing.
+const ROUNDS: usize = 5;
 /// Bytes of all layers together, unpacked.
 const CONTENT: u64 = 320 << 20;
 
@@ -243,6 +248,62 @@ fn slower(image: &Image) -> Duration {
     download.max(decompress)
 }
 
+/// Times of one piece of work, and how many processors it kept busy on the average.
+#[derive(Default)]
+struct Work {
+    times: Vec<Duration>,
+    cores: Vec<f64>,
+    /// The same of the registry, which runs on the same processors.
+    registry: Vec<f64>,
+}
+
+impl Work {
+    /// `engine` and `registry` work beside the command that is waited for.
+    fn measure(&mut self, engine: Option<u32>, registry: u32, work: impl FnOnce()) {
+        let spent = |pid: u32| cpu_milliseconds(pid) as f64 / 1e3;
+        let (mut own, mut theirs) = (0.0, 0.0);
+        let time = timed(|| {
+            let before = (children() + engine.map_or(0.0, spent), spent(registry));
+            work();
+            own = children() + engine.map_or(0.0, spent) - before.0;
+            theirs = spent(registry) - before.1;
+        });
+        self.times.push(time);
+        self.cores.push(own / time.as_secs_f64());
+        self.registry.push(theirs / time.as_secs_f64());
+    }
+
+    fn is_measured(&self) -> Option<&Self> {
+        (!self.times.is_empty()).then_some(self)
+    }
+}
+
+/// Seconds of processor time of the commands that were waited for, and of theirs.
+fn children() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("times of children");
+    (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// `podtui` and podman beside each other: what was busy, and what of it was the registry.
+fn cores(table: &mut Table, what: &str, own: &Work, podman: Option<&Work>) {
+    let words = |work: &Work| match median(&work.registry) {
+        registry if registry >= 0.005 => {
+            format!("{:.2} + registry {registry:.2}", median(&work.cores))
+        }
+        _ => format!("{:.2}", median(&work.cores)),
+    };
+    let all = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let what = format!("… processors busy meanwhile, of {all}{what} (median)");
+    let theirs = podman.map(words).unwrap_or_default();
+    table.beside_podman(&what, &words(own), &theirs);
+}
+
 pub fn images(table: &mut Table, podman: Option<&Podman>, scratch: &Path) {
     let directory = scratch.join("images");
     fs::create_dir_all(&directory).expect("a directory");
@@ -257,46 +318,51 @@ pub fn images(table: &mut Table, podman: Option<&Podman>, scratch: &Path) {
         let megabytes = image.size as f64 / 1e6;
         let local = format!("localhost/{case}:v1");
         let archive = image.archive.to_str().expect("UTF-8 path");
-        let (mut loads, mut pulls) = (Vec::new(), Vec::new());
+        let (mut loads, mut pulls) = (Work::default(), Work::default());
         let (mut load_floor, mut pull_floor) = (Vec::new(), Vec::new());
-        let (mut their_loads, mut their_pulls) = (Vec::new(), Vec::new());
+        let (mut their_loads, mut their_pulls) = (Work::default(), Work::default());
+        let (own, server) = (Some(engine.pid()), registry.child.id());
         for _ in 0..ROUNDS {
-            loads.push(timed(|| {
+            loads.measure(own, server, || {
                 engine.timed_cli(&["image", "load", archive]);
-            }));
+            });
             engine.timed_cli(&["image", "rm", &local]);
             load_floor.push(untar(&image, &directory));
-            pulls.push(timed(|| {
+            pulls.measure(own, server, || {
                 engine.timed_cli(&["image", "pull", "-q", &image.name]);
-            }));
+            });
             engine.timed_cli(&["image", "rm", &image.name]);
             pull_floor.push(slower(&image));
             if let Some(podman) = podman {
-                their_loads.push(timed(|| podman.work(&["load", "-q", "-i", archive])));
+                their_loads.measure(None, server, || {
+                    podman.work(&["load", "-q", "-i", archive]);
+                });
                 podman.work(&["image", "rm", "-f", &local]);
-                their_pulls.push(timed(|| {
+                their_pulls.measure(None, server, || {
                     podman.work(&["pull", "-q", "--tls-verify=false", &image.name]);
-                }));
+                });
                 podman.work(&["image", "rm", "-f", &image.name]);
             }
         }
-        let theirs = |times: &[Duration]| (!times.is_empty()).then(|| times.to_vec());
+        let times = |work: &Work| work.is_measured().map(|work| work.times.clone());
         table.row(
             &format!(
                 "`image load`, {what}, {megabytes:.0} MB of gzip (floor: `gzip -dc \\| tar -x`)"
             ),
-            &loads,
+            &loads.times,
             Some(&load_floor),
-            theirs(&their_loads).as_deref(),
+            times(&their_loads).as_deref(),
         );
+        cores(table, "", &loads, their_loads.is_measured());
         table.row(
             &format!(
                 "`image pull` from loopback, {what} (floor: the slower of download and `gzip -dc`)"
             ),
-            &pulls,
+            &pulls.times,
             Some(&pull_floor),
-            theirs(&their_pulls).as_deref(),
+            times(&their_pulls).as_deref(),
         );
+        cores(table, ", registry apart", &pulls, their_pulls.is_measured());
         fs::remove_dir_all(directory.join(case)).expect("remove");
     }
 }

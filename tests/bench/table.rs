@@ -68,6 +68,11 @@ impl Table {
         self.push(what, text, floor, "");
     }
 
+    /// Something of both that is no time.
+    pub fn beside_podman(&mut self, what: &str, own: &str, podman: &str) {
+        self.push(what, own, "", podman);
+    }
+
     /// Times of the screen beside those of one peer; the ratio is that of the medians.
     pub fn screen(&mut self, what: &str, own: &[Duration], peer: &[Duration], name: &str) {
         let words = |times: &[Duration]| {

@@ -16,6 +16,7 @@ use super::entry::{Entry, Kind, TarError, shown};
 use super::lower::{Found, HERE, Lower};
 use super::sparse::Segment;
 use crate::linux::path::{self, Links};
+use crate::linux::writeback;
 
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -24,6 +25,9 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 const AUFS_PRIVATE: &[u8] = b".wh..wh.";
 /// Fewer zeros than a page of the disk are written as they are, bytes.
 const HOLE_MIN: usize = 4096;
+/// Files of this many bytes begin their way to the disk at once, beside the unpacking: the flush in the end took
+/// a fifth of the time of a whole image, with both processors idle. Smaller ones are better written together.
+const WRITEBACK_MIN: u64 = 128 * 1024;
 pub(super) const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -86,6 +90,10 @@ impl FileContent<'_> {
         let write = |error| TarError::write(&self.entry.name, "set the length of", error);
         if self.file.metadata().map_err(write)?.len() != length {
             self.file.set_len(length).map_err(write)?;
+        }
+        if length >= WRITEBACK_MIN {
+            // Only speed depends on it; a file system that cannot do it is flushed in the end all the same.
+            let _ = writeback::start(self.file.as_fd());
         }
         Ok(self.file)
     }
