@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::ImageConfig;
 use super::digest::Digest;
+use super::document;
+use super::import::architecture;
 
 /// Largest image configuration that is read, bytes.
 pub(super) const CONFIG_MAX: u64 = 8 << 20;
@@ -18,6 +20,34 @@ pub(super) struct ParsedConfig {
     pub(super) created: Option<Timestamp>,
     /// Lowest first.
     pub(super) diff_ids: Vec<Digest>,
+    /// GOARCH; empty where the image does not say.
+    pub(super) architecture: String,
+}
+
+impl ParsedConfig {
+    /// Whether it comes in: an image without an index says only here what it is made for, and containerd refuses
+    /// it as well. One that is here already stays usable.
+    pub(super) fn check_machine(&self) -> Result<(), String> {
+        let made_for = &self.architecture;
+        if made_for.is_empty() || runs_here(made_for) {
+            return Ok(());
+        }
+        let this = document::this_machine();
+        Err(format!(
+            "the image is made for linux/{}, this machine is {this}",
+            document::shown(made_for)
+        ))
+    }
+}
+
+/// Programs of the smaller brother run as well.
+fn runs_here(made_for: &str) -> bool {
+    match architecture() {
+        this if this == made_for => true,
+        "amd64" => made_for == "386",
+        "arm64" => made_for == "arm",
+        _ => false,
+    }
 }
 
 #[derive(Deserialize)]
@@ -26,6 +56,8 @@ struct Document {
     created: Option<String>,
     #[serde(default)]
     os: String,
+    #[serde(default)]
+    architecture: String,
     #[serde(default)]
     config: Option<Value>,
     #[serde(default)]
@@ -103,6 +135,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ParsedConfig, String> {
         history: document.history,
         created: document.created.and_then(|text| text.parse().ok()),
         diff_ids: document.rootfs.diff_ids,
+        architecture: document.architecture,
     })
 }
 

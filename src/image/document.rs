@@ -35,6 +35,8 @@ pub(super) struct Platform {
     pub(super) architecture: String,
     #[serde(default)]
     pub(super) os: String,
+    #[serde(default)]
+    pub(super) variant: String,
 }
 
 impl Platform {
@@ -139,7 +141,16 @@ pub(super) fn platforms(list: &[Descriptor]) -> String {
         .filter(|entry| !entry.is_attestation())
         .filter_map(|entry| entry.platform.as_ref())
         .take(20)
-        .map(|platform| shown(&format!("{}/{}", platform.os, platform.architecture)))
+        .map(|platform| {
+            let variant = match platform.variant.as_str() {
+                "" => String::new(),
+                variant => format!("/{variant}"),
+            };
+            shown(&format!(
+                "{}/{}{variant}",
+                platform.os, platform.architecture
+            ))
+        })
         .collect();
     if names.is_empty() {
         "nothing".to_owned()

@@ -154,6 +154,15 @@ fn manifests() {
         br#"{"os":"windows","rootfs":{"type":"layers","diff_ids":[]}}"#,
     );
     check("windows", &changed("/config", windows), "made for windows");
+    let s390x = fake.blob(
+        CONFIG,
+        br#"{"os":"linux","architecture":"s390x","rootfs":{"type":"layers","diff_ids":[]}}"#,
+    );
+    check(
+        "architecture",
+        &changed("/config", s390x),
+        "made for linux/s390x, this machine is linux/",
+    );
 
     fake.manifest("x", "huge", MANIFEST, &vec![b' '; (4 << 20) + 1]);
     check_refused(

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::docker;
-use super::resolve;
+use super::resolve::{self, Behind};
 use super::source::Source;
 use super::work::{Candidate, CandidateLayer, Result, fallback_name};
 use crate::image::digest::Digest;
@@ -23,31 +23,39 @@ pub(super) fn candidates(source: &Source, stem: &str) -> Result<Vec<Candidate>> 
             .or_default()
             .push(descriptor.clone());
     }
-    let mut found = Vec::new();
+    let (mut found, mut others) = (Vec::new(), Vec::new());
     for (names, descriptors) in groups {
         let Some(descriptor) = document::choose(&descriptors) else {
             continue;
         };
-        if let Some(manifest) = resolve::resolve(source, descriptor)? {
-            let config = resolve::read_config(source, &manifest.config)?;
-            let names = match docker_names.get(&Digest::of(&config)) {
-                Some(better) if names.is_empty() && !better.is_empty() => better.clone(),
-                _ if names.is_empty() => vec![fallback_name(stem, None)],
-                _ => names,
-            };
-            found.push(Candidate {
-                repo_digests: repo_digests(&names, &descriptor.digest),
-                names,
-                config,
-                layers: manifest.layers.iter().map(layer).collect(),
-            });
-        }
+        let manifest = match resolve::resolve(source, descriptor)? {
+            Behind::Manifest(manifest) => manifest,
+            Behind::Others(platforms) => {
+                others.push(platforms);
+                continue;
+            }
+        };
+        let config = resolve::read_config(source, &manifest.config)?;
+        let names = match docker_names.get(&Digest::of(&config)) {
+            Some(better) if names.is_empty() && !better.is_empty() => better.clone(),
+            _ if names.is_empty() => vec![fallback_name(stem, None)],
+            _ => names,
+        };
+        found.push(Candidate {
+            repo_digests: repo_digests(&names, &descriptor.digest),
+            names,
+            config,
+            layers: manifest.layers.iter().map(layer).collect(),
+        });
     }
     if found.is_empty() {
+        if others.is_empty() {
+            others.push(document::platforms(&index));
+        }
         return Err(format!(
-            "it has no image for linux/{}; it has {}",
-            crate::image::import::architecture(),
-            document::platforms(&index)
+            "it has no image for {}; it has {}",
+            document::this_machine(),
+            others.join(", ")
         ));
     }
     Ok(found)

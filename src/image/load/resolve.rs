@@ -2,7 +2,7 @@ use super::source::Source;
 use super::work::Result;
 use crate::image::config::CONFIG_MAX;
 use crate::image::document::{
-    Descriptor, Document, MANIFEST_MAX, Manifest, NESTING_MAX, choose, parse,
+    Descriptor, Document, MANIFEST_MAX, Manifest, NESTING_MAX, choose, parse, platforms,
 };
 
 /// The blob of a descriptor, its size and digest verified.
@@ -26,17 +26,24 @@ pub(super) fn read_index(source: &Source) -> Result<Vec<Descriptor>> {
     }
 }
 
-/// The manifest for this machine behind a descriptor; `None` when there is none for it.
-pub(super) fn resolve(source: &Source, descriptor: &Descriptor) -> Result<Option<Manifest>> {
+/// What is behind a descriptor.
+pub(super) enum Behind {
+    Manifest(Manifest),
+    /// An index without an image for this machine, and what it has instead, for a message.
+    Others(String),
+}
+
+/// The manifest for this machine behind a descriptor.
+pub(super) fn resolve(source: &Source, descriptor: &Descriptor) -> Result<Behind> {
     let mut current = descriptor.clone();
     for _ in 0..=NESTING_MAX {
         let name = current.member();
         let bytes = read_blob(source, &current, MANIFEST_MAX)?;
         match parse(&bytes, &current.media_type, &name)? {
-            Document::Manifest(manifest) => return Ok(Some(manifest)),
+            Document::Manifest(manifest) => return Ok(Behind::Manifest(manifest)),
             Document::Index(list) => match choose(&list) {
                 Some(chosen) => current = chosen.clone(),
-                None => return Ok(None),
+                None => return Ok(Behind::Others(platforms(&list))),
             },
         }
     }

@@ -55,6 +55,7 @@ pub(in crate::image) fn load(
     let mut names = Vec::new();
     for candidate in candidates.map_err(bad)? {
         let parsed = config::parse(&candidate.config).map_err(bad)?;
+        parsed.check_machine().map_err(bad)?;
         names.extend(add(store, &lock, path, &source, candidate, &parsed)?);
     }
     Ok(names)

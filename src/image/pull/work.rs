@@ -366,6 +366,7 @@ async fn find(reference: &Reference, session: &Session) -> Result<Found, ImageEr
     }
     let config = read_config(session, &manifest.config, &bad).await?;
     let parsed = config::parse(&config).map_err(bad)?;
+    parsed.check_machine().map_err(bad)?;
     if parsed.diff_ids.len() != manifest.layers.len() {
         return Err(bad(format!(
             "the manifest lists {} layers, the image configuration {}",
