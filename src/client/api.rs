@@ -264,6 +264,8 @@ pub(crate) enum ImageSource {
     DockerDaemon { socket: PathBuf, name: String },
     /// A registry.
     Pull { name: String },
+    /// An image that is here, under one more name. Engines before this variant refuse it.
+    Tag { image: String, name: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

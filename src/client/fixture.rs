@@ -261,6 +261,10 @@ impl EngineApi for FakeEngine {
         Ok(vec![format!("{name} from {}", tar.display())])
     }
 
+    async fn tag_image(&self, image: &str, name: &str) -> Result<Vec<String>, EngineError> {
+        Ok(vec![format!("{name} for {image}")])
+    }
+
     async fn load_from_daemon(
         &self,
         socket: &Path,

@@ -158,6 +158,8 @@ pub(crate) trait EngineApi: Send + Sync + 'static {
 
     async fn images(&self) -> Result<Vec<ImageView>, EngineError>;
     async fn import_image(&self, tar: &Path, name: &str) -> Result<Vec<String>, EngineError>;
+    /// One more name for an image; returns it in full.
+    async fn tag_image(&self, image: &str, name: &str) -> Result<Vec<String>, EngineError>;
     async fn load_from_daemon(&self, socket: &Path, name: &str)
     -> Result<Vec<String>, EngineError>;
     /// As one archive. A name that is not here is an error before the first byte.

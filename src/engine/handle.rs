@@ -409,6 +409,11 @@ impl EngineApi for EngineHandle {
         image.map(|image| image.names).map_err(bad_image)
     }
 
+    async fn tag_image(&self, image: &str, name: &str) -> Result<Vec<String>, EngineError> {
+        let names = self.machine.images.tag(image, name).await;
+        names.map_err(bad_image)
+    }
+
     async fn load_from_daemon(
         &self,
         socket: &Path,

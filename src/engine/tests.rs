@@ -126,6 +126,10 @@ impl ImageService for FakeImages {
         Ok(image(name))
     }
 
+    async fn tag(&self, _image: &str, name: &str) -> Result<Vec<String>, ImageError> {
+        Ok(vec![name.to_owned()])
+    }
+
     async fn load_from_daemon(
         &self,
         _socket: &Path,

@@ -129,6 +129,8 @@ pub(crate) trait ImageService: Send + Sync + 'static {
     async fn list(&self) -> Result<Vec<ImageRecord>, ImageError>;
     /// A root file system as (compressed) tar becomes a one-layer image.
     async fn import(&self, tar: &Path, name: &str) -> Result<ImageRecord, ImageError>;
+    /// Gives an image, by any of its names or its ID, one more name; returns it in full.
+    async fn tag(&self, image: &str, name: &str) -> Result<Vec<String>, ImageError>;
     /// OCI layout (directory or archive) or docker archive; returns the names now present.
     async fn load(&self, path: &Path) -> Result<Vec<String>, ImageError>;
     /// An image of the docker daemon that listens on `socket`; returns the names now present.

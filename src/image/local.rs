@@ -15,7 +15,7 @@ use super::registry::{Http, RegistrySettings};
 use super::save::Saving;
 use super::store::Store;
 use super::usage::{self, StoreUsage};
-use super::{ImageError, ImageRecord, ImageService, import, load, remove, toolbox};
+use super::{ImageError, ImageRecord, ImageService, import, load, remove, tag, toolbox};
 
 /// Digits from which an image can be named by the beginning of its ID.
 const ID_PREFIX_MIN: usize = 6;
@@ -161,6 +161,11 @@ impl ImageService for LocalImages {
         let (tar, name) = (tar.to_owned(), name.to_owned());
         self.run(move |store| import::import(store, &tar, &name))
             .await
+    }
+
+    async fn tag(&self, image: &str, name: &str) -> Result<Vec<String>, ImageError> {
+        let (image, name) = (image.to_owned(), name.to_owned());
+        self.run(move |store| tag::tag(store, &image, &name)).await
     }
 
     async fn load(&self, path: &Path) -> Result<Vec<String>, ImageError> {

@@ -42,6 +42,7 @@ mod remove;
 mod repair;
 mod save;
 mod store;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod toolbox;

@@ -416,6 +416,12 @@ async fn images_and_the_engine_are_managed() {
     let absolute = std::path::absolute("relative.tar").unwrap();
     let expected = format!("localhost/x/y:1 from {}", absolute.display());
     assert_eq!(names, [expected]);
+    let tag = ImageSource::Tag {
+        image: "nginx".to_owned(),
+        name: "mine:1".to_owned(),
+    };
+    let names = served.remote.add_image(tag).await.unwrap();
+    assert_eq!(names, ["mine:1 for nginx"]);
 
     let name = "docker.io/library/nginx:latest";
     let refused = served.remote.remove_image(name, false).await.unwrap_err();

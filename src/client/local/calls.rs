@@ -188,6 +188,7 @@ impl Client for Local {
                 self.engine.load_from_daemon(&socket, &name).await
             }
             ImageSource::Pull { name } => self.engine.pull_image(&name).await,
+            ImageSource::Tag { image, name } => self.engine.tag_image(&image, &name).await,
         };
         names.map_err(engine_error)
     }

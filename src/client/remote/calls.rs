@@ -271,7 +271,9 @@ impl Client for Remote {
             ImageSource::Load { path } => ImageSource::Load {
                 path: absolute(&path)?,
             },
-            elsewhere @ (ImageSource::DockerDaemon { .. } | ImageSource::Pull { .. }) => elsewhere,
+            elsewhere @ (ImageSource::DockerDaemon { .. }
+            | ImageSource::Pull { .. }
+            | ImageSource::Tag { .. }) => elsewhere,
         };
         let body = json!({
             "kind": "Image",

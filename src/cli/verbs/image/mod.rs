@@ -1,6 +1,7 @@
 //! `podtui image …`: what there is, where it comes from, and how it goes.
 
 mod housekeeping;
+mod list;
 mod load;
 mod pull;
 mod save;

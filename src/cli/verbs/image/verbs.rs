@@ -1,9 +1,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::list::{Columns, keep, list};
 use super::load::Loading;
 use super::{housekeeping, pull, save};
 use crate::cli::context::Context;
@@ -11,7 +11,6 @@ use crate::cli::failure::{Failure, finish};
 use crate::cli::output::Format;
 use crate::client::{Client, ImageSource, ImageSummary};
 use crate::manifest;
-use crate::printer::{Table, human_duration};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageArgs {
@@ -24,12 +23,20 @@ enum ImageVerb {
     /// List images
     #[command(visible_alias = "list")]
     Ls {
+        /// Only images of this repository, or with this tag of it
+        name: Option<String>,
         /// Print IDs only
         #[arg(short = 'q', long)]
         quiet: bool,
         /// Print whole IDs
         #[arg(long)]
         no_trunc: bool,
+        /// Print the digests that registries know them by
+        #[arg(long)]
+        digests: bool,
+        /// Every image is listed, also without it
+        #[arg(short = 'a', long, hide = true)]
+        all: bool,
         /// yaml, json
         #[arg(
             short = 'o',
@@ -62,6 +69,14 @@ enum ImageVerb {
         tar: PathBuf,
         /// Name of the image
         name: String,
+    },
+    /// Give an image more names; another image that has one of them loses it
+    Tag {
+        /// Name or ID of the image
+        image: String,
+        /// Names to give it, as registries and manifests write them; without a tag, latest
+        #[arg(required = true)]
+        names: Vec<String>,
     },
     /// Remove images
     #[command(visible_alias = "remove")]
@@ -109,10 +124,25 @@ enum ImageVerb {
 pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Result<(), Failure> {
     match args.verb {
         ImageVerb::Ls {
+            name,
             quiet,
             no_trunc,
+            digests,
+            all: _,
             output,
-        } => list(context, quiet, no_trunc, &output).await,
+        } => {
+            let client = context.client().await?;
+            let mut images = client.images().await?;
+            if let Some(name) = &name {
+                images.retain_mut(|image| keep(image, name));
+            }
+            let columns = Columns {
+                quiet,
+                no_trunc,
+                digests,
+            };
+            list(&mut context.console, &images, columns, &output)
+        }
         ImageVerb::Load { path, input } => {
             let path = path.or(input);
             let loading = Loading::prepare(&mut context.console, path.as_deref())?;
@@ -126,6 +156,7 @@ pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Res
             };
             add(context, source, "Imported image").await
         }
+        ImageVerb::Tag { image, names } => tag(context, image, names).await,
         ImageVerb::Rm { names, force } => remove(context, &names, force).await,
         ImageVerb::Prune { all } => housekeeping::prune(context, all).await,
         ImageVerb::History { name, no_trunc } => {
@@ -165,8 +196,17 @@ async fn add(context: &mut Context, source: ImageSource, done: &str) -> Result<(
     Ok(())
 }
 
+async fn tag(context: &mut Context, image: String, names: Vec<String>) -> Result<(), Failure> {
+    let client = context.client().await?;
+    for name in names {
+        let image = image.clone();
+        client.add_image(ImageSource::Tag { image, name }).await?;
+    }
+    Ok(())
+}
+
 /// `docker.io/library/nginx:1` → repository and tag; a digest counts as no tag.
-fn split_name(name: &str) -> (String, String) {
+pub(super) fn split_name(name: &str) -> (String, String) {
     let plain = name.split('@').next().unwrap_or(name);
     let after_slash = plain.rfind('/').map_or(0, |slash| slash + 1);
     match plain[after_slash..].rfind(':') {
@@ -178,7 +218,7 @@ fn split_name(name: &str) -> (String, String) {
     }
 }
 
-fn short(id: &str) -> String {
+pub(super) fn short(id: &str) -> String {
     id.strip_prefix("sha256:")
         .unwrap_or(id)
         .chars()
@@ -203,60 +243,7 @@ pub(super) fn size_text(bytes: u64) -> String {
     format!("{value:.2}TB")
 }
 
-async fn list(
-    context: &mut Context,
-    quiet: bool,
-    no_trunc: bool,
-    output: &Format,
-) -> Result<(), Failure> {
-    let client = context.client().await?;
-    let images = client.images().await?;
-    let console = &mut context.console;
-    if !output.is_table() {
-        return console.print(&document(&images, output)?);
-    }
-    let id = |image: &ImageSummary| {
-        if no_trunc {
-            image.id.clone()
-        } else {
-            short(&image.id)
-        }
-    };
-    if quiet {
-        let ids: String = images
-            .iter()
-            .map(|image| format!("{}\n", id(image)))
-            .collect();
-        return console.print(&ids);
-    }
-    let now = Timestamp::now();
-    let mut table = Table::new(["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]);
-    for image in &images {
-        let created = image.created.map_or_else(
-            || "<unknown>".to_owned(),
-            |at| format!("{} ago", human_duration(now.duration_since(at))),
-        );
-        let none = ["<none>".to_owned()];
-        let names = if image.names.is_empty() {
-            none.as_slice()
-        } else {
-            image.names.as_slice()
-        };
-        for name in names {
-            let (repository, tag) = split_name(name);
-            table.push(vec![
-                repository,
-                tag,
-                id(image),
-                created.clone(),
-                size_text(image.size),
-            ]);
-        }
-    }
-    console.print(&table.render(true))
-}
-
-fn document(images: &[ImageSummary], output: &Format) -> Result<String, Failure> {
+pub(super) fn document(images: &[ImageSummary], output: &Format) -> Result<String, Failure> {
     let value = serde_json::to_value(images)
         .map_err(|error| Failure::local(format!("cannot write images: {error}")))?;
     match output {
@@ -296,9 +283,17 @@ async fn find(client: &dyn Client, word: &str) -> Result<Option<ImageSummary>, F
         format!("docker.io/{wanted}"),
         format!("docker.io/library/{wanted}"),
     ];
-    let by_name = images
-        .iter()
-        .find(|image| image.names.iter().any(|name| candidates.contains(name)));
+    // A digest says exactly which image is meant, whatever tag stands beside it.
+    let digests = word.split_once('@').map(|(name, digest)| {
+        let repository = split_name(name).0;
+        let prefixes = ["", "localhost/", "docker.io/", "docker.io/library/"];
+        prefixes.map(|prefix| format!("{prefix}{repository}@{digest}"))
+    });
+    let is_named = |image: &&ImageSummary| match &digests {
+        Some(digests) => image.repo_digests.iter().any(|one| digests.contains(one)),
+        None => image.names.iter().any(|name| candidates.contains(name)),
+    };
+    let by_name = images.iter().find(is_named);
     let digits = word.strip_prefix("sha256:").unwrap_or(word);
     let by_id = || {
         let is_id = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
