@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::PersistentVolume;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::field::text;
@@ -30,10 +30,25 @@ pub(super) fn of(object: &Object) -> Vec<String> {
         | Object::ServiceAccount(_)
         | Object::PodPreset(_)
         | Object::Event(_)
-        | Object::Node(_)
-        | Object::Namespace(_) => {}
+        | Object::Node(_) => {}
+        Object::Namespace(namespace) => of_namespace(namespace, &mut warnings),
     }
     warnings
+}
+
+/// Labels that ask the API server to refuse pods. podtui runs what its user writes and refuses none for its
+/// privileges; the labels must not look as if it did (Kubernetes documentation, "Pod Security Admission").
+fn of_namespace(namespace: &Namespace, warnings: &mut Vec<String>) {
+    let labels = namespace.metadata.labels.iter().flatten();
+    for (key, level) in labels {
+        let mode = key.strip_prefix("pod-security.kubernetes.io/");
+        if matches!(mode, Some("enforce" | "audit" | "warn")) && level != "privileged" {
+            warnings.push(format!(
+                "metadata.labels[{key}]: not supported: pods are not measured by the Pod Security Standards here, \
+                 \"{level}\" refuses none"
+            ));
+        }
+    }
 }
 
 fn of_volume(volume: &PersistentVolume, warnings: &mut Vec<String>) {

@@ -372,3 +372,22 @@ fn annotations_of_the_past() {
     let profile = json!({"securityContext": {"seccompProfile": {"type": "Unconfined"}}});
     assert_eq!(with(json!({(of_pod): "unconfined"}), profile), [""; 0]);
 }
+
+#[test]
+fn levels_of_pod_security_that_nobody_enforces() {
+    let told = |labels: Value| {
+        let namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": labels},
+        });
+        create(namespace).unwrap().1
+    };
+    let key = "pod-security.kubernetes.io/enforce";
+    assert_eq!(
+        told(json!({(key): "baseline", "pod-security.kubernetes.io/enforce-version": "latest"})),
+        [
+            "metadata.labels[pod-security.kubernetes.io/enforce]: not supported: pods are not measured by the Pod \
+             Security Standards here, \"baseline\" refuses none"
+        ]
+    );
+    assert_eq!(told(json!({(key): "privileged"})), [""; 0]);
+}
