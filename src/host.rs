@@ -24,7 +24,9 @@ use crate::base::Clock;
 use crate::cli::TuiArgs;
 use crate::client::{Client, Local, Remote};
 use crate::config::{self, Settings};
-use crate::engine::{self, EngineApi, EngineHandle, ImageGc, NodeLimits, Threshold, Thresholds};
+use crate::engine::{
+    self, EngineApi, EngineHandle, ImageGc, NodeLimits, SoftThresholds, Threshold, Thresholds,
+};
 use crate::image::{
     CredentialFiles, HostSettings, ImageSettings, LocalImages, PullRate, RegistrySettings,
 };
@@ -432,7 +434,20 @@ fn node_limits(settings: &Settings) -> NodeLimits {
             nodefs: threshold(settings.eviction.nodefs_available),
             inodes: threshold(settings.eviction.nodefs_inodes_free),
         },
+        soft_eviction: SoftThresholds {
+            memory: settings.eviction.soft.memory_available.map(soft),
+            nodefs: settings.eviction.soft.nodefs_available.map(soft),
+            inodes: settings.eviction.soft.nodefs_inodes_free.map(soft),
+            max_pod_grace: Duration::from_secs(settings.eviction.max_pod_grace_seconds),
+        },
     }
+}
+
+fn soft(soft: config::SoftThreshold) -> (Threshold, Duration) {
+    (
+        threshold(soft.below),
+        Duration::from_secs(soft.grace_seconds),
+    )
 }
 
 fn threshold(threshold: config::Threshold) -> Threshold {

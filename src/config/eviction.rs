@@ -12,12 +12,33 @@ pub(crate) enum Threshold {
     Percent(u8),
 }
 
-/// Hard eviction thresholds, as kubelet's `evictionHard`.
+/// Hard eviction thresholds, as kubelet's `evictionHard`, and soft ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Eviction {
     pub(crate) memory_available: Threshold,
     pub(crate) nodefs_available: Threshold,
     pub(crate) nodefs_inodes_free: Threshold,
+    pub(crate) soft: SoftEviction,
+    /// Most that a pod has to end for a soft threshold, as kubelet's `evictionMaxPodGracePeriod`.
+    pub(crate) max_pod_grace_seconds: u64,
+}
+
+/// `[eviction.soft]`, as kubelet's `evictionSoft` and `evictionSoftGracePeriod`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SoftEviction {
+    pub(crate) memory_available: Option<SoftThreshold>,
+    pub(crate) nodefs_available: Option<SoftThreshold>,
+    pub(crate) nodefs_inodes_free: Option<SoftThreshold>,
+}
+
+/// Both are to be given: the kubelet refuses one without the other too.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SoftThreshold {
+    pub(crate) below: Threshold,
+    /// How long it must have been met.
+    pub(crate) grace_seconds: u64,
 }
 
 /// `[eviction]` as written.
@@ -27,6 +48,8 @@ pub(super) struct EvictionTable {
     memory_available: Option<Threshold>,
     nodefs_available: Option<Threshold>,
     nodefs_inodes_free: Option<Threshold>,
+    soft: SoftEviction,
+    max_pod_grace_seconds: u64,
 }
 
 impl Eviction {
@@ -37,6 +60,8 @@ impl Eviction {
                 .unwrap_or(Threshold::Amount(100 << 20)),
             nodefs_available: table.nodefs_available.unwrap_or(Threshold::Percent(10)),
             nodefs_inodes_free: table.nodefs_inodes_free.unwrap_or(Threshold::Percent(5)),
+            soft: table.soft,
+            max_pod_grace_seconds: table.max_pod_grace_seconds,
         }
     }
 }
@@ -96,5 +121,37 @@ mod tests {
         for wrong in ["\"100%\"", "\"-1%\"", "\"much\"", "-1", "true"] {
             check(wrong, None);
         }
+    }
+
+    #[track_caller]
+    fn check_soft(text: &str, expected: Result<(Threshold, u64), &str>) {
+        let text = format!("[soft]\nmemory_available = {text}");
+        let table: Result<EvictionTable, _> = toml::from_str(&text);
+        match (table, expected) {
+            (Ok(table), Ok(expected)) => {
+                let found = table.soft.memory_available.unwrap();
+                assert_eq!((found.below, found.grace_seconds), expected);
+            }
+            (Err(error), Err(expected)) => {
+                assert!(error.message().contains(expected), "{error}");
+            }
+            (found, expected) => panic!("{found:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn soft_thresholds_have_a_grace() {
+        let good = "{below = \"1Gi\", grace_seconds = 90}";
+        check_soft(good, Ok((Threshold::Amount(1 << 30), 90)));
+        check_soft(
+            "{below = \"5%\", grace_seconds = 0}",
+            Ok((Threshold::Percent(5), 0)),
+        );
+        check_soft("{below = \"1Gi\"}", Err("missing field `grace_seconds`"));
+        check_soft("{grace_seconds = 9}", Err("missing field `below`"));
+        check_soft(
+            "{below = \"1Gi\", grace_seconds = -1}",
+            Err("invalid value"),
+        );
     }
 }

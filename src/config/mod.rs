@@ -25,6 +25,6 @@ mod images;
 mod lock;
 mod settings;
 
-pub(crate) use eviction::Threshold;
+pub(crate) use eviction::{SoftThreshold, Threshold};
 pub(crate) use lock::{lock_file, lock_holder, sign_lock};
 pub(crate) use settings::{OnExit, Overrides, Settings};

@@ -7,12 +7,10 @@ use super::observe::SandboxView;
 use super::resize::Resizing;
 use super::restart::{Role, containers};
 use super::status::{FAILED, SUCCEEDED, has_started, time};
-use crate::model::pod::{RESIZE_IN_PROGRESS, RESIZE_PENDING, is_engine_condition};
+use crate::model::pod::{DISRUPTION, RESIZE_IN_PROGRESS, RESIZE_PENDING, is_engine_condition};
 
 /// A restart of all containers is under way.
 pub(super) const RESTARTING_ALL: &str = "AllContainersRestarting";
-
-const DISRUPTION: &str = "DisruptionTarget";
 
 /// A probe of a running container fails: present while one does. Not of Kubernetes, which tells the number of
 /// failures in a row nowhere.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use super::apparmor::AppArmor;
-use super::eviction::{Evictions, Thresholds};
+use super::eviction::{Evictions, SoftThresholds, Thresholds};
 use super::id_ranges::IdRanges;
 use super::node::NodeFacts;
 use super::observe::PodObservation;
@@ -63,6 +63,8 @@ pub(crate) struct NodeLimits {
     pub(crate) unsafe_sysctls: Vec<String>,
     /// `evictionHard`.
     pub(crate) eviction: Thresholds,
+    /// `evictionSoft`.
+    pub(crate) soft_eviction: SoftThresholds,
 }
 
 /// Where the files of pods are.

@@ -67,7 +67,7 @@ pub(crate) use api::{
 };
 #[cfg(test)]
 pub(crate) use api::{ContainerUsage, EngineStatus, PodProcessesView, PullLayerView};
-pub(crate) use eviction::{Threshold, Thresholds};
+pub(crate) use eviction::{SoftThresholds, Threshold, Thresholds};
 pub(crate) use handle::{EngineHandle, Parts, start};
 #[cfg(test)]
 pub(crate) use images::Pruned;

@@ -63,6 +63,7 @@ fn memory(meminfo: &str) -> i64 {
         .map_or(0, |kib| kib.saturating_mul(1024))
 }
 
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const HUGE_PAGES: &str = "/sys/kernel/mm/hugepages";
 
 /// Bytes of the pool of every page size (hugetlbpage.rst).
@@ -267,7 +268,7 @@ pub(super) fn node_object(facts: &NodeFacts, max_pods: u32, now: Timestamp) -> N
             ]),
             node_info: Some(NodeSystemInfo {
                 architecture: architecture().to_owned(),
-                boot_id: read("/proc/sys/kernel/random/boot_id"),
+                boot_id: read(BOOT_ID),
                 container_runtime_version: version.clone(),
                 kernel_version: facts.kernel.clone(),
                 kubelet_version: format!("v1.36.2-podtui-{}", env!("CARGO_PKG_VERSION")),
@@ -363,6 +364,13 @@ const DISK_SHORT: State = State {
     ..DISK_FINE
 };
 
+/// The boot that the machine is in now, if the node was last seen in another.
+pub(super) fn rebooted(known: &Node) -> Option<String> {
+    let info = known.status.as_ref()?.node_info.as_ref()?;
+    let now = read(BOOT_ID);
+    (!now.is_empty() && !info.boot_id.is_empty() && info.boot_id != now).then_some(now)
+}
+
 /// The node of this engine after that of the one before: what users gave it (labels, annotations, taints,
 /// whether pods may be placed) stays.
 pub(super) fn successor(mut node: Node, known: Option<&Node>) -> Node {
@@ -436,6 +444,21 @@ mod tests {
         let (fine, changes) = pressure_conditions(&short, Pressures::default(), at(2));
         assert_eq!(changes, ["NodeHasNoDiskPressure"]);
         assert_eq!(told(&fine), told(&node));
+    }
+
+    #[test]
+    fn a_reboot_shows_in_the_boot_id() {
+        let node = |boot: &str| -> Node {
+            serde_json::from_value(serde_json::json!({"status": {"nodeInfo": {
+                "bootID": boot, "architecture": "", "containerRuntimeVersion": "", "kernelVersion": "", "kubeProxyVersion": "",
+                "kubeletVersion": "", "machineID": "", "operatingSystem": "", "osImage": "", "systemUUID": ""}}}))
+            .unwrap()
+        };
+        let now = read(BOOT_ID);
+        assert_eq!(rebooted(&node(&now)), None);
+        assert_eq!(rebooted(&node("another")), Some(now));
+        assert_eq!(rebooted(&node("")), None);
+        assert_eq!(rebooted(&Node::default()), None);
     }
 
     #[test]

@@ -419,6 +419,8 @@ fn build(node: &str, happening: &Happening, written: &Written) -> Event {
 
 pub(super) const KUBELET: &str = "kubelet";
 pub(super) const SCHEDULER: &str = "default-scheduler";
+/// The controller that deletes pods from tainted nodes.
+pub(super) const TAINT_EVICTION: &str = "taint-eviction-controller";
 pub(super) const VOLUME_CONTROLLER: &str = "persistentvolume-controller";
 
 #[cfg(test)]

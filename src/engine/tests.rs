@@ -15,7 +15,9 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{EngineApi, EngineHandle, NodeLimits, Parts, Thresholds, path_hash, start};
+use super::{
+    EngineApi, EngineHandle, NodeLimits, Parts, SoftThresholds, Thresholds, path_hash, start,
+};
 use crate::admission::Admitted;
 use crate::base::Clock;
 use crate::image::{
@@ -203,6 +205,7 @@ async fn boot(
             pod_pids: None,
             unsafe_sysctls: Vec::new(),
             eviction: Thresholds::NEVER,
+            soft_eviction: SoftThresholds::default(),
             cgroup_root: Vec::new(),
         },
         state_dir,

@@ -133,6 +133,8 @@ pub(crate) fn as_ephemeral(container: Container, target: Option<String>) -> Ephe
 pub(crate) const RESIZE_PENDING: &str = "PodResizePending";
 /// `PodResizeInProgress`: a resize was taken on and is not done.
 pub(crate) const RESIZE_IN_PROGRESS: &str = "PodResizeInProgress";
+/// Somebody other than its owner ends the pod.
+pub(crate) const DISRUPTION: &str = "DisruptionTarget";
 
 /// Conditions that the engine writes. All others belong to somebody else and are kept as they are.
 pub(crate) fn is_engine_condition(type_: &str) -> bool {
@@ -147,7 +149,7 @@ pub(crate) fn is_engine_condition(type_: &str) -> bool {
             | "ContainersReady"
             | "PodScheduled"
             | "AllContainersRestarting"
-            | "DisruptionTarget"
+            | DISRUPTION
     )
 }
 

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, PersistentVolumeClaim, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, Node, PersistentVolumeClaim, Pod, PodCondition, PodStatus,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
@@ -85,6 +87,25 @@ impl StatusWriter {
             node_name: node_name.to_owned(),
         };
         self.0.quick(write).await.map(into_pod)
+    }
+
+    /// Deletes a pod for a reason of the node, gracefully, and says so in its conditions, in one write. A pod that is
+    /// being deleted stays as it is; one that is gone already, or whose name has a new owner, is fine.
+    pub(crate) async fn disrupt_pod(
+        &self,
+        key: &ObjectKey,
+        uid: &Uid,
+        condition: PodCondition,
+    ) -> Result<(), StoreError> {
+        let write = Write::DisruptPod {
+            key: key.clone(),
+            uid: uid.clone(),
+            condition: Box::new(condition),
+        };
+        match self.0.quick(write).await {
+            Ok(_) | Err(StoreError::NotFound(_) | StoreError::OtherUid { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes a pod whose containers are gone. A pod with finalizers stays with grace period 0 until the

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Event, Pod, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use rand::RngExt;
 
 use super::state::State;
 use super::task::Write;
 use super::{Change, StoreError};
+use crate::admission::{DeletePlan, plan_delete};
 use crate::base::Uid;
-use crate::model::pod::is_engine_condition;
+use crate::model::pod::{DISRUPTION, is_engine_condition};
 use crate::model::{Object, ObjectKey, Resource, ResourceVersion};
 
 /// The characters of generated names: no vowels and no digits that look like them, so that no words arise
@@ -54,6 +55,11 @@ pub(super) fn decide(state: &State, write: Write, now: Timestamp) -> Result<Deci
                 spec.node_name = Some(node_name);
             }
         }),
+        Write::DisruptPod {
+            key,
+            uid,
+            condition,
+        } => disrupt_pod(state, &key, &uid, *condition, version, now),
         Write::RemovePod { key, uid } => remove_pod(state, &key, &uid, version),
         Write::Put(object) => put(state, object, version, now),
     }
@@ -122,8 +128,13 @@ fn update_status(
 fn with_foreign_conditions(mut status: PodStatus, before: PodStatus) -> PodStatus {
     let own = status.conditions.take().into_iter().flatten();
     let own = own.filter(|condition| is_engine_condition(&condition.type_));
+    let own: Vec<PodCondition> = own.collect();
+    // A disruption is never taken back, whoever wrote it.
+    let is_disrupted = own.iter().any(|condition| condition.type_ == DISRUPTION);
     let foreign = before.conditions.into_iter().flatten();
-    let foreign = foreign.filter(|condition| !is_engine_condition(&condition.type_));
+    let foreign = foreign.filter(|condition| {
+        !is_engine_condition(&condition.type_) || condition.type_ == DISRUPTION && !is_disrupted
+    });
     status.conditions = Some(foreign.chain(own).collect());
     status
 }
@@ -242,6 +253,33 @@ fn deletion(current: &Object, version: ResourceVersion) -> Change {
         object: with_version(current.clone(), version),
         deleted: true,
     }
+}
+
+fn disrupt_pod(
+    state: &State,
+    key: &ObjectKey,
+    uid: &Uid,
+    condition: PodCondition,
+    version: ResourceVersion,
+    now: Timestamp,
+) -> Result<Decision, StoreError> {
+    let current = state.existing(key)?;
+    check_uid(key, current, uid)?;
+    if current.meta().deletion_timestamp.is_some() {
+        return Ok(Decision::Nothing(current.clone()));
+    }
+    let deleted = match plan_delete(current, None, now) {
+        DeletePlan::Unchanged => return Ok(Decision::Nothing(current.clone())),
+        DeletePlan::Remove => return Ok(Decision::Write(deletion(current, version))),
+        DeletePlan::Mark(deleted) => deleted.into_inner(),
+    };
+    let pod = Pod::from_object(&deleted).ok_or_else(|| StoreError::NotFound(key.clone()))?;
+    let mut pod = Pod::clone(pod);
+    let status = pod.status.get_or_insert_default();
+    let conditions = status.conditions.get_or_insert_default();
+    conditions.retain(|known| known.type_ != condition.type_);
+    conditions.push(condition);
+    Ok(replace(current, Arc::new(pod).into_object(), version))
 }
 
 fn remove_pod(

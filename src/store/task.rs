@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Namespace, NamespaceSpec, NamespaceStatus, PodStatus};
+use k8s_openapi::api::core::v1::{
+    Event, Namespace, NamespaceSpec, NamespaceStatus, PodCondition, PodStatus,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -92,6 +94,11 @@ pub(super) enum Write {
         key: ObjectKey,
         uid: Uid,
         node_name: String,
+    },
+    DisruptPod {
+        key: ObjectKey,
+        uid: Uid,
+        condition: Box<PodCondition>,
     },
     RemovePod {
         key: ObjectKey,

@@ -165,3 +165,130 @@ fn a_full_disk_takes_no_pods() {
     );
     podtui.delete_all();
 }
+
+/// A taint with effect NoExecute ends who does not tolerate it, gracefully and with the controller's words; who
+/// tolerates it for a time goes after that, unless the taint goes first.
+#[test]
+fn a_tainted_node_sends_pods_away() {
+    require_root!();
+    let podtui = Podtui::start();
+    let node: Value = serde_json::from_str(&podtui.ok(&["get", "nodes", "-o", "json"])).unwrap();
+    let node = node["items"][0]["metadata"]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let taint = |taints: &str| {
+        let patch = format!("{{\"spec\":{{\"taints\":{taints}}}}}");
+        podtui.ok(&["patch", "node", &node, "--type", "merge", "-p", &patch]);
+    };
+    let tolerates = |more: &str| {
+        format!("  tolerations: [{{key: flood, operator: Exists, effect: NoExecute{more}}}]\n")
+    };
+    // Says what it was told before it goes.
+    let orderly =
+        "command: [bash, -c, 'trap \"sleep 1; exit 0\" TERM; while :; do sleep 0.1; done']";
+    podtui.apply(&pod("plain", orderly, ""));
+    podtui.apply(&pod("soon", orderly, &tolerates(", tolerationSeconds: 3")));
+    podtui.apply(&pod(
+        "later",
+        orderly,
+        &tolerates(", tolerationSeconds: 3600"),
+    ));
+    podtui.apply(&pod("always", orderly, &tolerates("")));
+    for name in ["plain", "soon", "later", "always"] {
+        podtui.wait_running(name);
+    }
+    let told = |pod: &str, text: &str| {
+        let events = podtui.ok(&["get", "events", "-o", "json"]);
+        let events: Value = serde_json::from_str(&events).unwrap();
+        events["items"].as_array().unwrap().iter().any(|event| {
+            event["reason"] == "TaintManagerEviction"
+                && event["type"] == "Normal"
+                && event["source"]["component"] == "taint-eviction-controller"
+                && event["message"] == format!("{text} Pod default/{pod}")
+        })
+    };
+    taint("[{\"key\":\"flood\",\"effect\":\"NoExecute\"}]");
+    let going = podtui.wait("plain to be on its way out", || {
+        podtui
+            .try_pod("plain")
+            .filter(|pod| pod["metadata"]["deletionTimestamp"].is_string())
+    });
+    assert_eq!(going["metadata"]["deletionGracePeriodSeconds"], 60);
+    let condition = condition(&going, "DisruptionTarget").unwrap();
+    assert_eq!(condition["status"], "True");
+    assert_eq!(condition["reason"], "DeletionByTaintManager");
+    assert_eq!(
+        condition["message"],
+        "Taint manager: deleting due to NoExecute taint"
+    );
+    podtui.wait("plain to be gone", || {
+        podtui.try_pod("plain").is_none().then_some(())
+    });
+    podtui.wait("soon to be gone", || {
+        podtui.try_pod("soon").is_none().then_some(())
+    });
+    for name in ["plain", "soon"] {
+        podtui.wait("the deletion to be told", || {
+            told(name, "Marking for deletion").then_some(())
+        });
+    }
+    // Who would come now waits.
+    podtui.apply(&pod("new", orderly, ""));
+    podtui.wait("the taint to be told", || {
+        let events = podtui.ok(&["events"]);
+        events
+            .contains("node(s) had untolerated taint(s)")
+            .then_some(())
+    });
+    taint("null");
+    podtui.wait("the deletion of later to be called off", || {
+        told("later", "Cancelling deletion of").then_some(())
+    });
+    podtui.wait_running("new");
+    for name in ["later", "always"] {
+        let stayed = podtui.pod(name);
+        assert_eq!(stayed["metadata"]["deletionTimestamp"], Value::Null);
+        assert_eq!(stayed["status"]["phase"], "Running");
+    }
+    podtui.delete_all();
+}
+
+/// A soft threshold is told at once; a pod goes when it was met for its grace, with the grace of the configuration.
+#[test]
+fn a_soft_threshold_waits_before_somebody_goes() {
+    require_root!();
+    let podtui = configured(
+        "[eviction]\nmax_pod_grace_seconds = 2\n[eviction.soft]\nmemory_available = {below = \"100000Gi\", grace_seconds = 5}\n",
+    );
+    podtui.wait("the node to tell", || {
+        let node: Value =
+            serde_json::from_str(&podtui.ok(&["get", "nodes", "-o", "json"])).unwrap();
+        let pressure = condition(&node["items"][0], "MemoryPressure")?;
+        (pressure["status"] == "True").then_some(())
+    });
+    // Who began before the first look is there when the time is over.
+    assert!(
+        !podtui
+            .ok(&["get", "events", "-A"])
+            .contains("EvictionThresholdMet")
+    );
+    let request = "    resources: {requests: {memory: 1Ki}}\n";
+    let stubborn = "command: [bash, -c, 'trap \"\" TERM; while :; do sleep 0.1; done']";
+    podtui.apply(&pod("greedy", stubborn, request));
+    let greedy = podtui.wait("greedy to go", || {
+        podtui
+            .try_pod("greedy")
+            .filter(|pod| pod["status"]["phase"] == "Failed")
+    });
+    let message = greedy["status"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with(
+            "The node was low on resource: memory. Threshold quantity: 100000Gi, available: "
+        ),
+        "{message}"
+    );
+    let state = &greedy["status"]["containerStatuses"][0]["state"]["terminated"];
+    assert_eq!(state["exitCode"], 137, "{greedy}");
+    podtui.delete_all();
+}

@@ -9,14 +9,23 @@
 //! While the machine runs short the Node says so in its conditions, and for five minutes after; new pods are
 //! refused meanwhile (`worker::admit`). A shortage of disk first takes the images that nobody uses.
 //!
-//! Deliberately absent: soft thresholds, minimum reclaim, thresholds of process numbers.
+//! `no_execute` deletes pods that do not tolerate a taint of the node with effect NoExecute, at once or after the
+//! seconds of their toleration; `taints` decides whom and when (kube-controller-manager `tainteviction`).
+//!
+//! A soft threshold tells at once, and has somebody go when it was met for its grace; the pod then has its own grace,
+//! up to the most of the configuration.
+//!
+//! Deliberately absent: minimum reclaim, thresholds of process numbers.
 
 mod board;
 mod local;
+mod no_execute;
 mod node;
+mod taints;
 mod task;
 
 pub(super) use board::{Eviction, Evictions};
+pub(super) use no_execute::keep_away;
 pub(super) use node::Pressures;
-pub(crate) use node::{Threshold, Thresholds};
+pub(crate) use node::{SoftThresholds, Threshold, Thresholds};
 pub(super) use task::keep_room;

@@ -27,6 +27,16 @@ pub(crate) struct Thresholds {
     pub(crate) inodes: Threshold,
 }
 
+/// Thresholds that may be met for a while before a pod has to go (kubelet `evictionSoft`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SoftThresholds {
+    pub(crate) memory: Option<(Threshold, Duration)>,
+    pub(crate) nodefs: Option<(Threshold, Duration)>,
+    pub(crate) inodes: Option<(Threshold, Duration)>,
+    /// Most that a pod has to end.
+    pub(crate) max_pod_grace: Duration,
+}
+
 impl Thresholds {
     #[cfg(test)]
     pub(crate) const NEVER: Self = Self {
@@ -66,41 +76,82 @@ impl Signal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shortage {
     pub(super) signal: Signal,
+    /// How long a soft one must have been met; `None`: a hard one.
+    pub(super) grace: Option<Duration>,
     /// Bytes or inodes.
     threshold: u64,
     available: u64,
 }
 
-/// Thresholds that are met now. What could not be read is no shortage.
+impl Shortage {
+    /// Whether it is about the same threshold.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.signal, self.grace) == (other.signal, other.grace)
+    }
+}
+
+/// Soft thresholds that are met, since when.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    since: Vec<(Shortage, Timestamp)>,
+}
+
+impl Observed {
+    /// The shortages that somebody has to go for now: hard ones, and soft ones whose grace is over.
+    pub(super) fn due(&mut self, met: &[Shortage], now: Timestamp) -> Vec<Shortage> {
+        let before = std::mem::take(&mut self.since);
+        for shortage in met.iter().filter(|shortage| shortage.grace.is_some()) {
+            let mut known = before.iter().filter(|(other, _)| other.is_same(shortage));
+            let since = known.next().map_or(now, |(_, since)| *since);
+            self.since.push((*shortage, since));
+        }
+        let is_due = |shortage: &Shortage| {
+            let mut since = self.since.iter().filter(|(soft, _)| soft.is_same(shortage));
+            let since = since.next().map_or(now, |(_, since)| *since);
+            let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+            shortage.grace.is_none_or(|grace| age >= grace)
+        };
+        met.iter()
+            .filter(|shortage| is_due(shortage))
+            .copied()
+            .collect()
+    }
+}
+
+/// Thresholds that are met now, in the order of the signals and the hard one first. What could not be read is no
+/// shortage.
 pub(super) fn shortages(
-    thresholds: Thresholds,
+    hard: Thresholds,
+    soft: SoftThresholds,
     memory: Option<Reading>,
     nodefs: Option<Reading>,
     inodes: Option<Reading>,
 ) -> Vec<Shortage> {
     let signals = [
-        (Signal::Memory, thresholds.memory, memory),
-        (Signal::Nodefs, thresholds.nodefs, nodefs),
-        (Signal::Inodes, thresholds.inodes, inodes),
+        (Signal::Memory, hard.memory, soft.memory, memory),
+        (Signal::Nodefs, hard.nodefs, soft.nodefs, nodefs),
+        (Signal::Inodes, hard.inodes, soft.inodes, inodes),
     ];
-    signals
-        .into_iter()
-        .filter_map(|(signal, threshold, reading)| {
-            let Reading {
-                available,
-                capacity,
-            } = reading?;
+    let mut met = Vec::new();
+    for (signal, hard, soft, reading) in signals {
+        let Some(reading) = reading else { continue };
+        let soft = soft.map(|(threshold, grace)| (threshold, Some(grace)));
+        for (threshold, grace) in [(hard, None)].into_iter().chain(soft) {
             let threshold = match threshold {
                 Threshold::Amount(amount) => amount,
-                Threshold::Percent(part) => capacity / 100 * u64::from(part),
+                Threshold::Percent(part) => reading.capacity / 100 * u64::from(part),
             };
-            (available < threshold).then_some(Shortage {
-                signal,
-                threshold,
-                available,
-            })
-        })
-        .collect()
+            if reading.available < threshold {
+                met.push(Shortage {
+                    signal,
+                    grace,
+                    threshold,
+                    available: reading.available,
+                });
+            }
+        }
+    }
+    met
 }
 
 /// From `/proc/meminfo`: all memory less the working set, which is what is used less inactive files.
@@ -175,6 +226,8 @@ pub(super) struct ContainerShare {
 pub(super) struct Candidate {
     pub(super) pod: Uid,
     pub(super) priority: i32,
+    /// Between the stop signal and the kill, as the pod wants it.
+    pub(super) grace: Duration,
     /// Of the whole pod; `None`: nobody knows.
     pub(super) used: Option<u64>,
     pub(super) request: u64,
@@ -197,6 +250,17 @@ pub(super) fn first_to_go(candidates: &[Candidate]) -> Option<&Candidate> {
                 Reverse(excess),
             )
         })
+}
+
+/// A hard shortage cannot wait.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// How long the one that goes has to end; `most` for a soft shortage.
+pub(super) fn grace(shortage: &Shortage, pod: &Candidate, most: Duration) -> Duration {
+    match shortage.grace {
+        None => AT_ONCE,
+        Some(_) => pod.grace.min(most).max(AT_ONCE),
+    }
 }
 
 /// Text for the status and the event of the one that goes.
@@ -247,7 +311,8 @@ mod tests {
             inodes: Threshold::Percent(0),
         };
         let met = |memory, nodefs, inodes| -> Vec<Signal> {
-            let found = shortages(thresholds, memory, nodefs, inodes);
+            let none = SoftThresholds::default();
+            let found = shortages(thresholds, none, memory, nodefs, inodes);
             found.iter().map(|shortage| shortage.signal).collect()
         };
         assert_eq!(met(reading(100, 1000), reading(100, 1000), None), []);
@@ -255,6 +320,55 @@ mod tests {
         assert_eq!(
             met(reading(0, 1000), reading(99, 1000), reading(0, 1000)),
             [Signal::Memory, Signal::Nodefs]
+        );
+    }
+
+    #[test]
+    fn soft_thresholds_are_met_for_a_while_first() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let hard = Thresholds {
+            memory: Threshold::Amount(10),
+            ..Thresholds::NEVER
+        };
+        let soft = SoftThresholds {
+            memory: Some((Threshold::Amount(50), Duration::from_secs(30))),
+            nodefs: Some((Threshold::Percent(20), Duration::from_secs(60))),
+            ..SoftThresholds::default()
+        };
+        let mut observed = Observed::default();
+        // Memory and disk that are left of a hundred; what is met, and what is due: `!` for a hard one.
+        let mut check = |second, memory, disk, met: &str, due: &str| {
+            let found = shortages(hard, soft, reading(memory, 100), reading(disk, 100), None);
+            let told = |list: &[Shortage]| {
+                let texts = list.iter().map(|one| {
+                    let hard = if one.grace.is_none() { "!" } else { "" };
+                    format!("{}{hard}", one.signal.resource())
+                });
+                texts.collect::<Vec<_>>().join(" ")
+            };
+            assert_eq!(told(&found), met, "at {second}");
+            assert_eq!(told(&observed.due(&found, at(second))), due, "at {second}");
+        };
+        check(0, 50, 20, "", "");
+        check(10, 49, 20, "memory", "");
+        check(39, 20, 20, "memory", "");
+        check(40, 20, 19, "memory ephemeral-storage", "memory");
+        check(
+            50,
+            9,
+            19,
+            "memory! memory ephemeral-storage",
+            "memory! memory",
+        );
+        // It was better for a moment: the time begins anew.
+        check(60, 50, 19, "ephemeral-storage", "");
+        check(70, 49, 19, "memory ephemeral-storage", "");
+        check(
+            100,
+            49,
+            19,
+            "memory ephemeral-storage",
+            "memory ephemeral-storage",
         );
     }
 
@@ -273,6 +387,7 @@ mod tests {
                 memory: Threshold::Amount(1),
                 ..Thresholds::NEVER
             },
+            SoftThresholds::default(),
             reading(0, 1),
             None,
             None,
@@ -288,6 +403,7 @@ mod tests {
         Candidate {
             pod: Uid::new(name.to_owned()),
             priority,
+            grace: Duration::from_secs(20),
             used,
             request,
             containers: Vec::new(),
@@ -317,9 +433,28 @@ mod tests {
     }
 
     #[test]
+    fn a_soft_shortage_leaves_time() {
+        let pod = candidate("p", 0, None, 0);
+        let seconds = |soft: Option<u64>, most| {
+            let shortage = Shortage {
+                signal: Signal::Memory,
+                grace: soft.map(Duration::from_secs),
+                threshold: 1,
+                available: 0,
+            };
+            grace(&shortage, &pod, Duration::from_secs(most)).as_secs()
+        };
+        assert_eq!(seconds(None, 90), 1);
+        assert_eq!(seconds(Some(5), 90), 20);
+        assert_eq!(seconds(Some(5), 7), 7);
+        assert_eq!(seconds(Some(5), 0), 1);
+    }
+
+    #[test]
     fn the_text_names_who_used_more_than_it_asked_for() {
         let shortage = Shortage {
             signal: Signal::Memory,
+            grace: None,
             threshold: 100 * MIB,
             available: 51201 << 10,
         };

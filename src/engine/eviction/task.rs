@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use super::board::Eviction;
 use super::local::{self, LocalUsage, has_limits, violation};
 use super::node::{
-    Candidate, ContainerShare, Reading, Shortage, Signal, first_to_go, memory, message, shortages,
+    Candidate, ContainerShare, Observed, Reading, Shortage, Signal, first_to_go, grace, memory,
+    message, shortages,
 };
 use crate::base::{ContainerId, Uid, chain};
 use crate::engine::machine::Machine;
@@ -26,10 +27,11 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Looks around as long as the engine lives.
 pub(in crate::engine) async fn keep_room(machine: Arc<Machine>) {
+    let mut observed = Observed::default();
     loop {
         // The facts of the node are told at once, not only after the first period.
         if !evict_over_limits(&machine).await {
-            relieve_node(&machine).await;
+            relieve_node(&machine, &mut observed).await;
         }
         tokio::time::sleep(PERIOD).await;
     }
@@ -116,11 +118,13 @@ fn measure(spec: &PodSpec, directory: &Path, logs: &Path) -> std::io::Result<Loc
 }
 
 /// Looks at what the machine has left, tells the node, and has one pod go when there is too little.
-async fn relieve_node(machine: &Arc<Machine>) {
-    let mut short = read_shortages(machine);
+async fn relieve_node(machine: &Arc<Machine>, observed: &mut Observed) {
+    let met = read_shortages(machine);
     let now = machine.clock.now();
+    let mut short = observed.due(&met, now);
     let before = machine.evictions.pressures();
-    let after = before.after(&short, now);
+    // A soft threshold counts from the beginning.
+    let after = before.after(&met, now);
     machine.evictions.set_pressures(after);
     if (before.memory(), before.disk()) != (after.memory(), after.disk()) {
         tell_node(machine).await;
@@ -136,7 +140,9 @@ async fn relieve_node(machine: &Arc<Machine>) {
     );
     if first.signal != Signal::Memory {
         reclaim_images(machine).await;
-        short = read_shortages(machine);
+        let left = read_shortages(machine);
+        let is_left = |shortage: &Shortage| left.iter().find(|other| other.is_same(shortage));
+        short = short.iter().filter_map(is_left).copied().collect();
     }
     let Some(shortage) = short.first() else {
         return;
@@ -145,7 +151,7 @@ async fn relieve_node(machine: &Arc<Machine>) {
     if let Some(pod) = first_to_go(&candidates) {
         let eviction = Eviction {
             message: message(shortage, pod),
-            grace: AT_ONCE,
+            grace: grace(shortage, pod, machine.limits.soft_eviction.max_pod_grace),
             disruption: true,
         };
         machine.evictions.evict(&pod.pod, eviction);
@@ -164,7 +170,8 @@ fn read_shortages(machine: &Machine) -> Vec<Shortage> {
         available: disk.f_favail,
         capacity: disk.f_files,
     });
-    shortages(machine.limits.eviction, memory(&meminfo), nodefs, inodes)
+    let (hard, soft) = (machine.limits.eviction, machine.limits.soft_eviction);
+    shortages(hard, soft, memory(&meminfo), nodefs, inodes)
 }
 
 async fn reclaim_images(machine: &Arc<Machine>) {
@@ -220,6 +227,11 @@ async fn candidates(machine: &Arc<Machine>, signal: Signal) -> Vec<Candidate> {
         list.push(Candidate {
             pod: uid,
             priority: spec.priority.unwrap_or(0),
+            grace: Duration::from_secs(
+                (spec.termination_grace_period_seconds)
+                    .and_then(|seconds| u64::try_from(seconds).ok())
+                    .unwrap_or(0),
+            ),
             used,
             request: request.map_or(0, |request| bytes(*request)),
             containers,

@@ -238,18 +238,26 @@ impl Shortage {
 }
 
 fn tolerates(spec: &PodSpec, key: &str, value: &str, effect: &str) -> bool {
+    let mut tolerations = spec.tolerations.iter().flatten();
+    tolerations.any(|toleration| covers(toleration, key, value, effect))
+}
+
+/// Whether the toleration is about this taint.
+pub(in crate::engine) fn covers(
+    toleration: &Toleration,
+    key: &str,
+    value: &str,
+    effect: &str,
+) -> bool {
     let given = |field: &Option<String>| field.clone().unwrap_or_default();
-    let covers = |toleration: &Toleration| {
-        let (own_key, own_effect) = (given(&toleration.key), given(&toleration.effect));
-        let same_value = match given(&toleration.operator).as_str() {
-            "Exists" => true,
-            _ => given(&toleration.value) == value,
-        };
-        (own_effect.is_empty() || own_effect == effect)
-            && (own_key.is_empty() || own_key == key)
-            && same_value
+    let (own_key, own_effect) = (given(&toleration.key), given(&toleration.effect));
+    let same_value = match given(&toleration.operator).as_str() {
+        "Exists" => true,
+        _ => given(&toleration.value) == value,
     };
-    spec.tolerations.iter().flatten().any(covers)
+    (own_effect.is_empty() || own_effect == effect)
+        && (own_key.is_empty() || own_key == key)
+        && same_value
 }
 
 fn cordon(spec: &PodSpec, node: &Node) -> Option<Misfit> {

@@ -12,5 +12,5 @@ mod fit;
 mod ledger;
 
 pub(super) use company::Company;
-pub(super) use fit::Rejection;
+pub(super) use fit::{Rejection, covers};
 pub(super) use ledger::Placements;

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Container, Pod, PodCondition, PodStatus};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -23,8 +23,8 @@ use crate::engine::resize::{Allocation, Resizing, allocated};
 use crate::engine::restart::{Backoffs, backoff_key};
 use crate::engine::status::{History, is_terminal, pod_status};
 use crate::model::pod::{
-    RESIZE_IN_PROGRESS, all_containers, find_any_container, is_engine_condition, node_name,
-    qos_class,
+    DISRUPTION, RESIZE_IN_PROGRESS, all_containers, find_any_container, is_engine_condition,
+    node_name, qos_class,
 };
 use crate::model::{Object, Resource, Support, unsupported};
 use crate::probe::ProbeWorkers;
@@ -460,9 +460,14 @@ fn resizing(pod: &Pod) -> Resizing {
 fn with_others_conditions(status: Option<PodStatus>, latest: &Pod) -> Option<PodStatus> {
     let mut status = status?;
     let conditions = latest.status.as_ref()?.conditions.iter().flatten();
-    let others = conditions.filter(|condition| !is_engine_condition(&condition.type_));
     let own = status.conditions.take().into_iter().flatten();
     let own = own.filter(|condition| is_engine_condition(&condition.type_));
+    let own: Vec<PodCondition> = own.collect();
+    // Whoever disrupts a pod says so first, the worker of the pod or another part of the engine.
+    let is_disrupted = own.iter().any(|condition| condition.type_ == DISRUPTION);
+    let others = conditions.filter(|condition| {
+        !is_engine_condition(&condition.type_) || condition.type_ == DISRUPTION && !is_disrupted
+    });
     status.conditions = Some(others.cloned().chain(own).collect());
     Some(status)
 }
