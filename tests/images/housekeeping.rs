@@ -144,3 +144,70 @@ fn a_full_disk_takes_unused_images_only() {
     assert!(node.contains("FreeDiskSpaceFailed"), "{node}");
     podtui.delete_all();
 }
+
+/// A name more is neither a copy nor a way around a removal, and an image is found by everything it is known by.
+#[test]
+fn an_image_is_known_by_names_and_digests() {
+    require_images!();
+    let fake = Fake::start();
+    let podtui = Podtui::idle();
+    configure(&podtui, &fake.table());
+    podtui.serve();
+    let name = fake.image("x", "v1", &[("file", "content")]);
+    podtui.ok(&["image", "pull", "-q", &name]);
+    let text = podtui.ok(&["image", "inspect", &name]);
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    let digest = found[0]["repoDigests"][0].as_str();
+    let digest = digest.expect("a digest").to_owned();
+    let id = found[0]["id"].as_str().expect("an ID").to_owned();
+    podtui.ok(&["image", "tag", &name, "mine", "localhost/a/b:2"]);
+    podtui.ok(&["image", "tag", &digest, "by-digest"]);
+    let listed = |arguments: &[&str]| {
+        let text = podtui.ok(&[&["image", "ls"], arguments].concat());
+        let line = |line: &str| {
+            line.split_whitespace()
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        text.lines().skip(1).map(line).collect::<Vec<_>>()
+    };
+    let repository = name.trim_end_matches(":v1");
+    let all = [
+        format!("{repository} v1"),
+        "docker.io/library/mine latest".to_owned(),
+        "localhost/a/b 2".to_owned(),
+        "docker.io/library/by-digest latest".to_owned(),
+    ];
+    assert_eq!(listed(&[]), all);
+    assert_eq!(listed(&["mine"]), all[1..2]);
+    assert_eq!(listed(&["a/b:2"]), all[2..3]);
+    assert_eq!(listed(&["a/b:3"]), Vec::<String>::new());
+    let short = digest.split_once('@').expect("a digest").1;
+    let digests = podtui.ok(&["image", "ls", "--digests", repository]);
+    assert!(digests.contains(short), "{digests}");
+    let inspected = podtui.ok(&["image", "inspect", &digest]);
+    assert!(inspected.contains(&id), "{inspected}");
+    for (image, wanted, reason) in [
+        ("nothing", "a", "not found"),
+        ("mine", "a b", "invalid reference format"),
+        ("mine", digest.as_str(), "a digest cannot be chosen"),
+    ] {
+        let error = podtui.refused(&["image", "tag", image, wanted]);
+        assert!(error.contains(reason), "{error}");
+    }
+    // A name that another image has moves.
+    let second = fake.image("y", "v1", &[("file", "other")]);
+    podtui.ok(&["image", "pull", "-q", &second]);
+    podtui.ok(&["image", "tag", &second, "mine"]);
+    podtui.ok(&["image", "rm", &name, "by-digest", "localhost/a/b:2"]);
+    let left = [
+        format!("{} v1", second.trim_end_matches(":v1")),
+        "docker.io/library/mine latest".to_owned(),
+    ];
+    assert_eq!(listed(&[]), left);
+    podtui.ok(&["image", "rm", &second, "mine"]);
+    // Pulled by digest alone it has a repository and no tag.
+    podtui.ok(&["image", "pull", "-q", &digest]);
+    assert_eq!(listed(&[]), [format!("{repository} <none>")]);
+}
