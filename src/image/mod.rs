@@ -8,7 +8,8 @@
 //! [`LocalImages`] is the store on this machine. Changes happen under a file lock and become visible with the
 //! rename of `index.json`; a layer is complete from the moment it has its name. What a crash leaves behind
 //! is removed by the next open. A layer is kept under its diff ID and shared by all images that have it; one
-//! with hard links into the layers below it holds copies of their files, so it is kept under its chain ID and
+//! with hard links into the layers below it, or without entries for the directories of its files, holds copies of
+//! what is there, so it is kept under its chain ID and
 //! shared by images that have the same layers up to it. Layer archives are not kept once they are unpacked; how they were put
 //! together is, so that `image save` gives an image with the same ID.
 //!

@@ -52,7 +52,8 @@ pub(super) struct StoredLayer {
     pub(super) diff_id: Digest,
     /// Unpacked bytes.
     pub(super) size: u64,
-    /// Its chain ID, when it holds copies of files of the layers below and is not to be had without them.
+    /// Its chain ID, when it depends on the layers below: it holds copies of their files or directories, or has
+    /// directories without an entry of their own, which would be copies elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) chain: Option<Digest>,
 }
@@ -288,8 +289,8 @@ impl Store {
         }
     }
 
-    /// Unpacks one layer. It gets its name only when `verify` accepts what went through. `None` when it has
-    /// hard links into layers below that are not known yet.
+    /// Unpacks one layer. It gets its name only when `verify` accepts what went through. `None` when it
+    /// depends on layers below that are not known yet.
     pub(super) fn try_add_layer(
         &self,
         held: &impl Working,
@@ -323,7 +324,7 @@ impl Store {
         let limits = self.disk_limits()?;
         let lower = open_lower(at)?;
         let unpacked = match unpack_layer(source, algorithm, root.as_fd(), lower, limits, out) {
-            Err(TarError::LinksBelow) if matches!(at, Place::Floating) => return Ok(None),
+            Err(TarError::NeedsBelow) if matches!(at, Place::Floating) => return Ok(None),
             other => other.map_err(|error| match error {
                 TarError::NoSpace { free } => ImageError::DiskFull {
                     path: self.root.clone(),
@@ -346,6 +347,8 @@ impl Store {
         let layer = StoredLayer {
             chain: match at {
                 Place::On { chain, .. } if unpacked.needs_lower => Some(chain.clone()),
+                // The chain of the lowest layer.
+                Place::Lowest if unpacked.needs_lower => Some(unpacked.diff_id.clone()),
                 Place::On { .. } | Place::Lowest | Place::Floating => None,
             },
             diff_id: unpacked.diff_id,

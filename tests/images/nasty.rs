@@ -189,6 +189,36 @@ fn base() -> Layer {
         .link("l", "d")
 }
 
+/// Directories without an entry of their own: those of layers below stay as they are, others are 0755 and root's.
+/// The same layer twice, between others that change what it implies.
+fn implied() -> Vec<Layer> {
+    let directory = |layer: Layer, name: &str, owner: (u32, u64, u64)| {
+        layer.owned(name.as_bytes(), EntryType::Directory, b"", b"", owner)
+    };
+    let noted = Layer::new().pax(&pax("SCHILY.xattr.user.note", b"kept"));
+    let lowest = directory(noted, "low", (0o2750, 1000, 1000));
+    let lowest = directory(lowest, "low/sub", (0o1777, 1001, 1001)).file("low/sub/a", b"a");
+    let again = || {
+        Layer::new()
+            .file("low/sub/b", b"b")
+            .file("fresh/deep/c", b"c")
+            .file("low/.wh.nothing", b"")
+    };
+    let late = Layer::new().file("late/file", b"x");
+    vec![
+        lowest.directory("gone").file("gone/x", b"x"),
+        again(),
+        directory(Layer::new(), "fresh", (0o700, 7, 7)),
+        directory(Layer::new(), "low", (0o711, 5, 6)),
+        again(),
+        Layer::new()
+            .file(".wh.gone", b"")
+            .file("gone/new", b"new")
+            .file("low/sub/deeper/z", b"z"),
+        directory(late, "late", (0o711, 9, 9)),
+    ]
+}
+
 fn images() -> Vec<(&'static str, Vec<Layer>)> {
     let long = "ü".repeat(127) + "x";
     let mut many = Layer::new();
@@ -460,6 +490,15 @@ fn images() -> Vec<(&'static str, Vec<Layer>)> {
                     .file("exact", b"x")
                     .pax(&pax("mtime", b"-1.5"))
                     .file("before", b"x"),
+            ],
+        ),
+        ("implied", implied()),
+        // As kaniko has it.
+        (
+            "root-entry",
+            vec![
+                base(),
+                base().owned(b"/", EntryType::Directory, b"", b"", (0o755, 0, 0)),
             ],
         ),
         ("many", vec![many]),

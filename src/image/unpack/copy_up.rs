@@ -95,11 +95,22 @@ impl Lower {
         path: &Path,
         directory_times: &mut BTreeMap<PathBuf, (i64, u32)>,
     ) -> io::Result<OwnedFd> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        self.copy_directory(root, parent, directory_times)
+    }
+
+    /// A directory of this layer like the one below, and those above it.
+    pub(super) fn copy_directory(
+        &mut self,
+        root: BorrowedFd<'_>,
+        path: &Path,
+        directory_times: &mut BTreeMap<PathBuf, (i64, u32)>,
+    ) -> io::Result<OwnedFd> {
         let mut here = root.try_clone_to_owned()?;
         let mut held: Vec<(usize, OwnedFd)> = Vec::new();
         let mut place = PathBuf::new();
         let mut copies = Vec::new();
-        for name in path.parent().unwrap_or(Path::new("")) {
+        for name in path {
             let found = match held.is_empty() {
                 true => directories(&self.pile(root), name)?,
                 false => directories(&borrowed(&held), name)?,

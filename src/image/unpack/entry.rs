@@ -28,9 +28,10 @@ pub(in crate::image) enum TarError {
     Limit(String),
     #[error("it unpacks to more than the {free} bytes that are free on the disk")]
     NoSpace { free: u64 },
-    /// Not a fault: it can be unpacked when they are here.
-    #[error("it has hard links into the layers below it")]
-    LinksBelow,
+    /// Not a fault: hard links, and directories that it only implies, mean what lies there. It can be unpacked
+    /// when they are here.
+    #[error("it depends on the layers below it")]
+    NeedsBelow,
 }
 
 impl TarError {
@@ -141,7 +142,9 @@ fn clean_path(name: &[u8]) -> Result<PathBuf, String> {
     if name.len() > PATH_MAX {
         return Err(format!("name is longer than {PATH_MAX} bytes"));
     }
-    if name[0] == b'/' {
+    // kaniko names the root so in every layer.
+    let is_root = name.iter().all(|byte| *byte == b'/');
+    if name[0] == b'/' && !is_root {
         return Err("absolute path".to_owned());
     }
     let mut path = PathBuf::new();
@@ -157,6 +160,7 @@ fn clean_path(name: &[u8]) -> Result<PathBuf, String> {
                 count += 1;
             }
             Component::ParentDir => return Err("path contains \"..\"".to_owned()),
+            Component::RootDir if is_root => {}
             Component::RootDir | Component::Prefix(_) => return Err("absolute path".to_owned()),
         }
     }
@@ -173,7 +177,9 @@ mod tests {
     #[test]
     fn only_plain_relative_paths_pass() {
         assert_eq!(clean_path(b"./a//b/./c/").unwrap(), Path::new("a/b/c"));
-        assert_eq!(clean_path(b"./").unwrap(), Path::new(""));
+        for root in [&b"./"[..], b".", b"/", b"//"] {
+            assert_eq!(clean_path(root).unwrap(), Path::new(""));
+        }
         let deep = "d/".repeat(256);
         let long = "x".repeat(256);
         for bad in [

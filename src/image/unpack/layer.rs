@@ -24,7 +24,7 @@ pub(in crate::image) struct Unpacked {
     pub(in crate::image) diff_id: Digest,
     /// Bytes of file content on the disk.
     pub(in crate::image) size: u64,
-    /// It holds copies of files of the layers below.
+    /// It holds copies of what is in the layers below, or would on others.
     pub(in crate::image) needs_lower: bool,
 }
 
@@ -64,7 +64,8 @@ type Written = (Digest, u64, bool);
 
 /// Unpacks a possibly compressed tar stream into the empty directory `root`, and writes to `recipe` how the
 /// stream can be made again from that directory. `lower` are the directories of the layers below, topmost
-/// first; without them a hard link that leads there is [`TarError::LinksBelow`].
+/// first; without them a hard link that leads there, and a directory that may be theirs, is
+/// [`TarError::NeedsBelow`].
 ///
 /// A thread of its own reads, hashes and decompresses ahead of this one, which hashes what comes out and
 /// writes files: together they take as long as the slower of both.

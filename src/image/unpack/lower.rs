@@ -51,7 +51,7 @@ pub(super) struct Lower {
     names: BTreeMap<usize, HashMap<u64, Vec<PathBuf>>>,
     /// Path and inode of what stands in this layer without an entry of its own.
     pub(super) copies: BTreeMap<PathBuf, u64>,
-    /// Whether the layer is another one on other layers.
+    /// Whether the layer may be another one on other layers.
     pub(super) used: bool,
 }
 

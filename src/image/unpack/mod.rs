@@ -3,7 +3,8 @@
 //! * [`TarReader`] walks the entries: ustar, GNU long names, PAX records, every length bounded.
 //! * [`LayerWriter`] makes one entry after the other beneath a directory handle.
 //! * [`lower`] looks into the layers below and [`copy_up`] copies from there: a hard link may lead to a file
-//!   of another layer. Such a layer has a copy of the file under all its names, so it depends on what it lies on.
+//!   of another layer, and a directory without an entry of its own is the one below. Such a layer has a copy of
+//!   the file under all its names, or of the directory alone, so it depends on what it lies on.
 //! * [`recipe`] keeps what of the archive is not on the disk, so that the archive can be made again.
 //! * [`ahead`] decompresses in a thread of its own; [`unpack_layer`] joins them with the limits that stop decompression bombs.
 //!

@@ -517,7 +517,7 @@ fn hard_links_into_lower_layers_stay_inside() {
         new().hard_link("x", "f"),
         new().dir("d").hard_link("x", "d/a"),
     ] {
-        assert!(matches!(unknown(tar), Err(TarError::LinksBelow)));
+        assert!(matches!(unknown(tar), Err(TarError::NeedsBelow)));
     }
     let error = unknown(opaque().hard_link("x", "d/a")).unwrap_err();
     assert!(error.to_string().contains(absent), "{error}");

@@ -198,7 +198,8 @@ impl<'a> LayerWriter<'a> {
         }
     }
 
-    /// Sets the times of directories, deepest first. `true` when something was copied from layers below.
+    /// Sets the times of directories, deepest first. `true` when the layer is another one on
+    /// other layers.
     pub(super) fn finish(self) -> Result<bool, TarError> {
         for (path, mtime) in self.directory_times.iter().rev() {
             let name = path.as_os_str().as_bytes();
@@ -330,7 +331,7 @@ impl<'a> LayerWriter<'a> {
             Found::Directory => Err(refused("a directory")),
             Found::Blocked => Err(refused("something behind a link or a file")),
             Found::Nothing => Err(refused("something that is not there")),
-            Found::Unknown => Err(TarError::LinksBelow),
+            Found::Unknown => Err(TarError::NeedsBelow),
         }
     }
 
@@ -488,7 +489,7 @@ impl<'a> LayerWriter<'a> {
         Ok(false)
     }
 
-    /// Opens (or keeps) the parent of `path`; missing directories are made 0755, owned by root.
+    /// Opens (or keeps) the parent of `path`, and makes it where the archive only implies it.
     fn open_parent(&mut self, entry: &Entry, path: &Path) -> Result<(), TarError> {
         let parent = path.parent().unwrap_or(Path::new(""));
         if parent
@@ -517,10 +518,10 @@ impl<'a> LayerWriter<'a> {
             Ok(fd) => fd,
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 self.reopen_whiteouts(place).map_err(fail)?;
-                self.ensure_directory(place).map_err(fail)?
+                self.implied_directory(entry, place)?
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.ensure_directory(place).map_err(fail)?
+                self.implied_directory(entry, place)?
             }
             Err(error) => return Err(fail(error)),
         };
@@ -528,19 +529,40 @@ impl<'a> LayerWriter<'a> {
         Ok(())
     }
 
-    /// Makes missing directories 0755 whatever the umask is.
-    fn ensure_directory(&self, path: &Path) -> std::io::Result<OwnedFd> {
+    /// Makes directories that have no entry of their own: those that layers below have stay as they are there
+    /// (containerd and umoci have it so; otherwise a `/tmp` of mode 1777 would become 0755 by a file in it), others
+    /// are 0755 and root's whatever the umask is.
+    fn implied_directory(&mut self, entry: &Entry, path: &Path) -> Result<OwnedFd, TarError> {
+        let fail = |error| TarError::write(&entry.name, "make the directory of", error);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let open = |path: &Path| path::open(self.root, path, flags, Links::InRoot);
-        let missing: Vec<&Path> = path
-            .ancestors()
-            .filter(|prefix| !prefix.as_os_str().is_empty() && open(prefix).is_err())
-            .collect();
-        let fd = path::ensure_directory(self.root, path, 0o755, Links::InRoot)?;
-        for made in missing {
-            rfs::fchmod(open(made)?, Mode::from_raw_mode(0o755))?;
+        let mut prefixes: Vec<&Path> = path.ancestors().collect();
+        prefixes.reverse();
+        for prefix in prefixes {
+            if prefix.as_os_str().is_empty()
+                || path::open(self.root, prefix, flags, Links::InRoot).is_ok()
+            {
+                continue;
+            }
+            match self.lower.find(self.root, prefix).map_err(fail)? {
+                Found::Unknown => return Err(TarError::NeedsBelow),
+                Found::Directory => {
+                    self.lower.used = true;
+                    let times = &mut self.directory_times;
+                    let copied = self.lower.copy_directory(self.root, prefix, times);
+                    copied.map_err(fail)?;
+                }
+                Found::Nothing | Found::Object { .. } | Found::Blocked => {
+                    // On other layers it could be one of theirs.
+                    self.lower.used = true;
+                    let made = path::ensure_directory(self.root, prefix, 0o755, Links::InRoot)
+                        .and_then(|_| path::open(self.root, prefix, flags, Links::InRoot))
+                        .map_err(fail)?;
+                    rfs::fchmod(&made, Mode::from_raw_mode(0o755))
+                        .map_err(|error| fail(error.into()))?;
+                }
+            }
         }
-        Ok(fd)
+        path::open(self.root, path, flags, Links::InRoot).map_err(fail)
     }
 
     /// A whiteout came before entries inside the directory it hides: it becomes an opaque directory.
