@@ -118,8 +118,7 @@ pub(super) fn take_app_armor(pod: &mut Pod) -> Vec<String> {
             let context = container.security_context.get_or_insert_default();
             context.app_armor_profile = profile;
         }
-        // The backslashes are the API's own.
-        let message = "deprecated since v1.30; use the \\\"appArmorProfile\\\" field instead";
+        let message = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
         warnings.push(format!("{}: {message}", at(&key)));
     }
     warnings

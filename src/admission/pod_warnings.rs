@@ -62,8 +62,7 @@ const OLD_ANNOTATIONS: [(&str, &str); 3] = [
 ];
 const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
-/// The backslashes are the API's own.
-const SECCOMP_GONE: &str = "non-functional in v1.27+; use the \\\"seccompProfile\\\" field instead";
+const SECCOMP_GONE: &str = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
 const NO_SELECTOR: &str = "a null labelSelector results in matching no pod";
 
 type Warnings = Vec<String>;

@@ -140,7 +140,7 @@ fn an_annotation_becomes_the_field() {
     let value =
         |profile: &str| annotated(json!({(format!("{APP_ARMOR}/web")): profile, "spec": {}}));
     let told = format!(
-        "metadata.annotations[{APP_ARMOR}/web]: deprecated since v1.30; use the \\\"appArmorProfile\\\" field instead"
+        "metadata.annotations[{APP_ARMOR}/web]: deprecated since v1.30; use the \"appArmorProfile\" field instead"
     );
     for (profile, field) in [
         ("runtime/default", json!({"type": "RuntimeDefault"})),

@@ -345,7 +345,7 @@ fn annotations_of_the_past() {
     };
     let gone = |key: &str| {
         format!(
-            "metadata.annotations[{key}]: non-functional in v1.27+; use the \\\"seccompProfile\\\" field instead"
+            "metadata.annotations[{key}]: non-functional in v1.27+; use the \"seccompProfile\" field instead"
         )
     };
     let of_pod = "seccomp.security.alpha.kubernetes.io/pod";
