@@ -340,7 +340,7 @@ fn a_running_pod_is_resized() {
     let qos = patch("{\"requests\":{\"cpu\":\"400m\",\"memory\":\"64Mi\"}}");
     assert_eq!(
         String::from_utf8_lossy(&qos.stderr),
-        "The Pod \"web\" is invalid: spec: Invalid value: \"Guaranteed\": Pod QOS Class may not change as a result of resizing\n"
+        "The Pod \"web\" is invalid: spec: Invalid value: \"Burstable\": Pod QOS Class may not change as a result of resizing\n"
     );
     podtui.delete_all();
 }

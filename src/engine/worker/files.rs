@@ -193,6 +193,11 @@ impl FileWork {
         let Some(name) = wanted else {
             return Ok(None);
         };
+        if name.is_empty() {
+            // The API takes it; the text is the kubelet's.
+            let text = "localhostProfile must be set if seccompProfile type is Localhost.";
+            return Err(TranslateError::Create(text.to_owned()));
+        }
         let path = self.machine.directories.seccomp().join(name);
         let fail = |reason: String| TranslateError::Create(load_error(&path, &reason));
         let text = read_regular(&path).map_err(|error| fail(error.to_string()))?;
