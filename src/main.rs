@@ -54,6 +54,12 @@ fn main() -> ExitCode {
         Some(word) if word == "__shim" => return shim::run(words),
         Some(word) if word == host::TTY => return host::become_program(words),
         Some(word) if word == host::WATCH => return host::watch_terminal(),
+        Some(word)
+            if word == "serve" && words.next().is_some_and(|next| next == "--background") =>
+        {
+            // Nothing is open yet but what the first caller had open, locks and pipes among it.
+            host::close_inherited();
+        }
         _ => {}
     }
     let arguments = match Arguments::try_parse() {

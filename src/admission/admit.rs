@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    annotations, data, defaults, metadata, part, pod, preset, resize, storage, update, warnings,
+    annotations, data, defaults, metadata, node, part, pod, preset, resize, storage, update,
+    warnings,
 };
 use crate::base::Uid;
 use crate::model::{FieldError, Object, Subresource};
@@ -65,7 +66,8 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
         Object::Namespace(namespace) => data::namespace(namespace),
         Object::PersistentVolume(volume) => storage::volume(volume),
         Object::PersistentVolumeClaim(claim) => storage::claim(claim),
-        Object::ServiceAccount(_) | Object::Node(_) => Vec::new(),
+        Object::Node(node) => node::validate(node),
+        Object::ServiceAccount(_) => Vec::new(),
     });
     finish(object, told, errors)
 }
@@ -92,6 +94,7 @@ pub(crate) fn admit_update(old: &Object, mut new: Object, _context: &Context) ->
         }
         (Object::PodPreset(_), Object::PodPreset(new)) => preset::validate(new),
         (Object::Event(_), Object::Event(new)) => data::event(new),
+        (Object::Node(_), Object::Node(new)) => node::validate(new),
         (Object::PersistentVolume(old), Object::PersistentVolume(new)) => {
             storage::volume_update(old, new)
         }

@@ -24,6 +24,7 @@ mod ephemeral;
 mod field;
 mod foreign;
 mod metadata;
+mod node;
 mod os;
 mod overlaps;
 mod part;

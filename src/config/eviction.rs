@@ -34,7 +34,10 @@ pub(crate) struct SoftEviction {
 
 /// Both are to be given: the kubelet refuses one without the other too.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a threshold and its grace, as { below = \"1Gi\", grace_seconds = 90 }"
+)]
 pub(crate) struct SoftThreshold {
     pub(crate) below: Threshold,
     /// How long it must have been met.

@@ -432,7 +432,7 @@ fn prefix_of(file: &File, begin: u64, end: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Where the last `wanted` lines of output begin before `end`, and how many there are from there on. Lines of the file that
-/// are pieces of one line of output count once; what has no line feed yet does not count.
+/// are pieces of one line of output count once, with or without a line feed at their end.
 fn tail_start(file: &File, end: u64, wanted: u64) -> io::Result<(u64, u64)> {
     let mut block_start = end;
     let mut tail = Tail {
@@ -475,7 +475,8 @@ impl Tail {
     /// Takes the line of the file between these places; true when it is one too many.
     fn add(&mut self, file: &File, begin: u64, end: u64) -> io::Result<bool> {
         let prefix = prefix_of(file, begin, end)?;
-        if read_line(&prefix).is_ok_and(|line| line.tag == Tag::Partial) {
+        let is_piece = read_line(&prefix).is_ok_and(|line| line.tag == Tag::Partial);
+        if is_piece && self.found > 0 {
             self.start = begin;
             return Ok(false);
         }

@@ -26,7 +26,8 @@ use super::reply::{Answer, Failure};
 use super::router::{Shared, key};
 use crate::base::{SessionEnd, SessionOutput, SessionStream, TerminalSize, chain};
 use crate::client::{ExecOptions, SessionVerb, channel};
-use crate::model::{ApiError, Kind, Reason};
+use crate::model::pod::container_status;
+use crate::model::{ApiError, Kind, Object, ObjectKey, Reason};
 
 /// Input that the process does not read yet. When it is used up, the connection is read no further.
 const INPUT_BACKLOG: usize = 1 << 20;
@@ -87,13 +88,55 @@ async fn open(
     shared
         .client
         .check_session(verb, namespace, name, &options)?;
-    let handshake = Handshake::check(request)?;
+    let handshake = match Handshake::check(request) {
+        Ok(handshake) => handshake,
+        // A client that comes back in another way after a refusal is told that refusal.
+        Err(failure) => {
+            let why = why_not(shared, namespace, name, options.container.as_deref()).await;
+            return Err(why.map_or(failure, Failure::from));
+        }
+    };
     let session = match verb {
         SessionVerb::Exec => shared.client.exec(namespace, name, options).await,
         SessionVerb::Attach => shared.client.attach(namespace, name, options).await,
     };
-    let session = session.unwrap_or_else(|error| failed(error.message));
+    let session = match session {
+        Ok(session) => session,
+        Err(error) if error.reason.http_code() < 500 => return Err(error.into()),
+        Err(error) => failed(error.message),
+    };
     Ok(handshake.accept(session, &shared.shutdown))
+}
+
+/// What refuses a session with a container that does not run, by the status of the pod.
+async fn why_not(
+    shared: &Shared,
+    namespace: &str,
+    name: &str,
+    container: Option<&str>,
+) -> Option<ApiError> {
+    let object = shared
+        .client
+        .get(&ObjectKey::pod(namespace, name))
+        .await
+        .ok()?;
+    let Object::Pod(pod) = object else {
+        return None;
+    };
+    let spec = pod.spec.as_ref()?;
+    let first = || {
+        spec.containers
+            .first()
+            .map(|container| container.name.as_str())
+    };
+    let container = container.or_else(first)?;
+    let state = container_status(&pod, container).and_then(|status| status.state.as_ref());
+    let runs = state.is_some_and(|state| state.running.is_some());
+    (!runs).then(|| {
+        ApiError::bad_request(format!(
+            "unable to upgrade connection: container not found (\"{container}\")"
+        ))
+    })
 }
 
 /// A session that tells why there is none.

@@ -759,6 +759,17 @@ async fn who_comes_without_websockets_is_told_what_is_wrong_first() {
     assert_eq!(status, 400);
     assert_eq!(body["message"], "container x is not valid for pod web");
     let head = "POST /api/v1/namespaces/default/pods/web/exec?command=true&stdout=true";
+    let (_, _, body) = served.http(head, "").await;
+    let text = "unable to upgrade connection: container not found (\"main\")";
+    assert_eq!(body["message"], text, "its status says nothing yet");
+    let key = ObjectKey::pod("default", "web");
+    let uid = served.fixture.store.get_object(&key).unwrap().uid();
+    let status = json!({"phase": "Running", "containerStatuses": [{
+        "name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}},
+    }]});
+    let status = serde_json::from_value(status).unwrap();
+    let written = served.fixture.status.pod_status(&key, &uid, status).await;
+    written.unwrap();
     let (status, _, body) = served.http(head, "").await;
     let message = body["message"].as_str().unwrap();
     assert!(status == 400 && message.contains("WebSocket"), "{body}");

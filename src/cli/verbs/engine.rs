@@ -9,6 +9,7 @@ use super::containers::phase;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::client::{Client, ListOptions};
+use crate::config::lock_holder;
 use crate::model::{Kind, Object};
 use crate::printer::human_duration;
 
@@ -65,7 +66,8 @@ async fn stop(context: &mut Context, stop_pods: bool) -> Result<(), Failure> {
     const SILENCE: Duration = Duration::from_secs(1);
 
     let client = context.client().await?;
-    let pods = client.engine_info().await?.pods;
+    let info = client.engine_info().await?;
+    let pods = info.pods;
     let grace = if stop_pods {
         longest_grace(&*client).await?
     } else {
@@ -85,8 +87,9 @@ async fn stop(context: &mut Context, stop_pods: bool) -> Result<(), Failure> {
         }
     }
     let deadline = begin + PATIENCE + grace;
-    // Gone when its socket does not answer any more.
-    while client.engine_info().await.is_ok() {
+    // Gone when its socket does not answer any more and its directory is free for another.
+    let holds = || lock_holder(&info.state_dir) == Some(info.pid);
+    while client.engine_info().await.is_ok() || holds() {
         if Instant::now() >= deadline {
             return Err(Failure::local(format!(
                 "the engine has not ended within {} s; its log is in {}",

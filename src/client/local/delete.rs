@@ -16,6 +16,11 @@ pub(super) async fn delete(
     if key.kind == Kind::Namespace {
         namespaces::check_deletable(&key.name)?;
     }
+    if key.kind == Kind::Node {
+        local.object(key)?;
+        let why = "this machine is the only node, and nothing would register it again";
+        return Err(ApiError::forbidden(Kind::Node, &key.name, why));
+    }
     loop {
         let current = local.object(key)?;
         check_preconditions(&current, &options.preconditions)?;
