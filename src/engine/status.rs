@@ -17,7 +17,7 @@ use super::plan::{restarts_all, will_start};
 use super::resize::{Resizing, in_effect, is_behind, pod_is_behind};
 use super::restart::{Role, containers, init_role, restarts_after};
 use crate::base::Victim;
-use crate::model::pod::as_container;
+use crate::model::pod::{as_container, container_status as told_before};
 use crate::probe::Probes;
 use crate::wire::ExitRecord;
 
@@ -335,6 +335,12 @@ fn container_status(
         state = waiting(&why.reason, &why.message);
     }
 
+    // What was told of a container that nothing is left of (kubelet `convertToAPIContainerStatuses`).
+    let forgotten = newest.is_none().then(|| told_before(pod, name)).flatten();
+    if last_state.is_none() {
+        last_state = forgotten.and_then(|before| before.last_state.clone());
+    }
+
     let running = state.running.is_some();
     let id = newest.map(|instance| &instance.id);
     let started = running && id.is_some_and(|id| probes.is_started(container, id));
@@ -351,9 +357,10 @@ fn container_status(
             Role::Ephemeral => false,
         },
         started: (role != Role::Ephemeral).then_some(started),
-        restart_count: newest.map_or(0, |instance| {
-            i32::try_from(instance.attempt).unwrap_or(i32::MAX)
-        }),
+        restart_count: newest.map_or_else(
+            || forgotten.map_or(0, |before| before.restart_count),
+            |instance| i32::try_from(instance.attempt).unwrap_or(i32::MAX),
+        ),
         image: newest
             .map(|instance| instance.image.clone())
             .filter(|image| !image.is_empty())

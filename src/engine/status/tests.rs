@@ -693,3 +693,22 @@ fn the_resources_of_the_pod_are_told() {
     let status = pod_status(&pod, &seen, &Probes::default(), &rejected, at(100));
     assert_eq!(status.resources, None);
 }
+
+#[test]
+fn restarts_are_not_forgotten_with_the_container() {
+    let mut pod = pod("Always", vec![], &["a"]);
+    let check = |pod: &Pod, list: &[Was], expected: &str| {
+        let seen = observation(Box::None, &[("a", list)]);
+        let history = History::default();
+        let status = pod_status(pod, &seen, &Probes::default(), &history, at(100));
+        assert_eq!(short(&status.container_statuses.unwrap()[0]), expected);
+    };
+    check(&pod, &[], "waiting:ContainerCreating/ #0");
+    let told = serde_json::json!({"containerStatuses": [{
+        "name": "a", "image": "i", "imageID": "", "ready": true, "restartCount": 4,
+        "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 3, "reason": "Error"}},
+    }]});
+    pod.status = Some(serde_json::from_value(told).unwrap());
+    check(&pod, &[], "waiting:ContainerCreating/Error:3 #4");
+    check(&pod, &[Was::Running], "running/ #0");
+}
