@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
 
 use super::field::{containers_with_paths, text};
 use super::overlaps;
+use super::scheduling::pod_terms;
 use super::warnings::fractional;
 use crate::model::names;
 use crate::model::restarts::{RESTARTED_AT, is_readable};
@@ -364,17 +365,7 @@ fn conflict(one: &ContainerPort, other: &ContainerPort) -> Option<&'static str> 
 
 /// Terms without a selector: they match no pod.
 fn missing_selectors(affinity: &Affinity, warnings: &mut Warnings) {
-    let pod = affinity.pod_affinity.as_ref().map(|pod| {
-        let required = &pod.required_during_scheduling_ignored_during_execution;
-        let preferred = &pod.preferred_during_scheduling_ignored_during_execution;
-        ("podAffinity", required, preferred)
-    });
-    let anti = affinity.pod_anti_affinity.as_ref().map(|pod| {
-        let required = &pod.required_during_scheduling_ignored_during_execution;
-        let preferred = &pod.preferred_during_scheduling_ignored_during_execution;
-        ("podAntiAffinity", required, preferred)
-    });
-    for (name, required, preferred) in pod.into_iter().chain(anti) {
+    for (name, required, preferred) in pod_terms(affinity) {
         let path = format!("spec.affinity.{name}");
         for (index, term) in required.iter().flatten().enumerate() {
             if term.label_selector.is_none() {

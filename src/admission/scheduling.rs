@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     Affinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodSpec,
-    TopologySpreadConstraint,
+    TopologySpreadConstraint, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
@@ -36,17 +36,7 @@ pub(super) fn affinity(errors: &mut Errors, path: &str, affinity: &Affinity, lab
             );
         }
     }
-    let pod = affinity.pod_affinity.as_ref().map(|pod| {
-        let required = &pod.required_during_scheduling_ignored_during_execution;
-        let preferred = &pod.preferred_during_scheduling_ignored_during_execution;
-        ("podAffinity", required, preferred)
-    });
-    let anti = affinity.pod_anti_affinity.as_ref().map(|pod| {
-        let required = &pod.required_during_scheduling_ignored_during_execution;
-        let preferred = &pod.preferred_during_scheduling_ignored_during_execution;
-        ("podAntiAffinity", required, preferred)
-    });
-    for (name, required, preferred) in pod.into_iter().chain(anti) {
+    for (name, required, preferred) in pod_terms(affinity) {
         let path = format!("{path}.{name}");
         for (index, term) in required.iter().flatten().enumerate() {
             let path = format!("{path}.{REQUIRED}[{index}]");
@@ -59,6 +49,26 @@ pub(super) fn affinity(errors: &mut Errors, path: &str, affinity: &Affinity, lab
             pod_term(errors, &path, &term.pod_affinity_term, labels);
         }
     }
+}
+
+type Required = Option<Vec<PodAffinityTerm>>;
+type Preferred = Option<Vec<WeightedPodAffinityTerm>>;
+
+/// `podAffinity` and `podAntiAffinity`, those that are given: name, required and preferred terms.
+pub(super) fn pod_terms(
+    affinity: &Affinity,
+) -> impl Iterator<Item = (&'static str, &Required, &Preferred)> {
+    let near = affinity.pod_affinity.as_ref().map(|pod| {
+        let required = &pod.required_during_scheduling_ignored_during_execution;
+        let preferred = &pod.preferred_during_scheduling_ignored_during_execution;
+        ("podAffinity", required, preferred)
+    });
+    let apart = affinity.pod_anti_affinity.as_ref().map(|pod| {
+        let required = &pod.required_during_scheduling_ignored_during_execution;
+        let preferred = &pod.preferred_during_scheduling_ignored_during_execution;
+        ("podAntiAffinity", required, preferred)
+    });
+    near.into_iter().chain(apart)
 }
 
 pub(super) fn node_selector(errors: &mut Errors, path: &str, selector: &NodeSelector) {

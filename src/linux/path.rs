@@ -188,7 +188,8 @@ pub(crate) fn open_beneath(
 }
 
 /// As [`open_beneath`] with `O_PATH`; what is missing is made: directories with the permission bits of the
-/// root and its set-group-ID bit, from the deepest one that exists downwards, without following anything that appears meanwhile.
+/// root and its set-group-ID bit, from the deepest one that exists downwards, without following anything that
+/// appears meanwhile.
 pub(crate) fn ensure_beneath(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     match open_beneath(root, path, OFlags::PATH) {
         Err(Errno::NOENT) => {}

@@ -156,7 +156,8 @@ fn prose(text: &mut String, words: &str, margin: &str) {
         column += width;
     }
     if column > 0 {
-        text.push_str(".\n");
+        // The schema leaves the full stop out, and has an ellipsis where a sentence was too long.
+        text.push_str(if words.ends_with('…') { "\n" } else { ".\n" });
     }
 }
 
