@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
-use super::observe::{Instance, Instances, Phase, PodObservation, Removed, SandboxView};
+use super::observe::{Instance, Instances, Phase, PodObservation, SandboxView};
 use super::translate::container_hash;
 use crate::base::{ContainerId, SandboxId};
 use crate::wire::{ExitRecord, MemoryRecord};
@@ -60,10 +60,8 @@ pub(super) enum Was {
     /// Could not be started.
     Failed(i64),
     OutOfMemory(i32, i64),
-    /// Removed for a restart of all containers after it had ended: exit code and second.
-    RemovedAfter(i32, i64),
-    /// Killed and removed for a restart of all containers.
-    KilledForAll(i64),
+    /// Removed for a restart of all containers: exit code and second.
+    Removed(i32, i64),
 }
 
 pub(super) fn instance(name: &str, attempt: u32, was: Was) -> Instance {
@@ -80,20 +78,16 @@ pub(super) fn instance(name: &str, attempt: u32, was: Was) -> Instance {
     Instance {
         id: ContainerId::new(format!("{name}-{attempt}")),
         attempt,
-        current: !matches!(
-            was,
-            Was::Earlier(..) | Was::Lost(_) | Was::RemovedAfter(..) | Was::KilledForAll(_)
-        ),
+        current: !matches!(was, Was::Earlier(..) | Was::Lost(_) | Was::Removed(..)),
         image: "localhost/toolbox:latest".to_owned(),
         image_id: "sha256:1".to_owned(),
         hash: container_hash(&container(name)),
         phase: match was {
             Was::Created => Phase::Created,
             Was::Running | Was::Starting => Phase::Running { started_at: at(1) },
-            Was::Exited(code, second)
-            | Was::Earlier(code, second)
-            | Was::RemovedAfter(code, second) => exit(code, second, None, false),
-            Was::KilledForAll(second) => exit(143, second, None, false),
+            Was::Exited(code, second) | Was::Earlier(code, second) | Was::Removed(code, second) => {
+                exit(code, second, None, false)
+            }
             Was::Lost(second) => Phase::Lost {
                 started_at: Some(at(1)),
                 noticed_at: at(second),
@@ -105,11 +99,7 @@ pub(super) fn instance(name: &str, attempt: u32, was: Was) -> Instance {
         user: None,
         message: None,
         starting: matches!(was, Was::Starting),
-        removed: match was {
-            Was::RemovedAfter(..) => Removed::Ended,
-            Was::KilledForAll(_) => Removed::Killed,
-            _ => Removed::No,
-        },
+        removed: matches!(was, Was::Removed(..)),
         memory: MemoryRecord::default(),
         memory_limit: None,
     }

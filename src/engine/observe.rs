@@ -59,21 +59,12 @@ pub(super) struct Instance {
     pub(super) message: Option<String>,
     /// It runs, but its postStart hook has not come back: not told as running, not yet started.
     pub(super) starting: bool,
-    pub(super) removed: Removed,
+    /// It went with all others for a restart of all containers: it counts for the number of restarts and for
+    /// `lastState`, and for nothing else.
+    pub(super) removed: bool,
     pub(super) memory: MemoryRecord,
     /// Bytes; `None` without a limit, and when it is unknown (read back from a status).
     pub(super) memory_limit: Option<i64>,
-}
-
-/// Whether an instance went with all others for a restart of all containers. Such an instance counts for
-/// the number of restarts and for `lastState`, and for nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Removed {
-    No,
-    /// It had ended by itself.
-    Ended,
-    /// It was running and was killed.
-    Killed,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -157,7 +148,7 @@ impl Instance {
                 user: container.user.clone(),
                 message: None,
                 starting: false,
-                removed: Removed::No,
+                removed: false,
                 memory: container.memory.clone(),
                 memory_limit: container.spec.limits.memory_limit,
             },
@@ -182,7 +173,7 @@ impl Instances {
     pub(super) fn last_end(&self, container: &str) -> Option<Timestamp> {
         self.of(container)
             .iter()
-            .filter(|instance| instance.removed == Removed::No)
+            .filter(|instance| !instance.removed)
             .find_map(Instance::finished_at)
     }
 
@@ -228,18 +219,13 @@ impl Instances {
         }
     }
 
-    /// All containers are removed to begin anew; these were running until now.
-    pub(super) fn remove_all(&mut self, killed: &HashSet<ContainerId>) {
+    /// All containers are removed to begin anew.
+    pub(super) fn remove_all(&mut self) {
         for instance in self.0.values_mut().flatten() {
-            if !instance.current {
-                continue;
+            if instance.current {
+                instance.current = false;
+                instance.removed = true;
             }
-            instance.current = false;
-            instance.removed = if killed.contains(&instance.id) {
-                Removed::Killed
-            } else {
-                Removed::Ended
-            };
         }
     }
 
@@ -294,7 +280,7 @@ fn instances_of(status: &ContainerStatus) -> Vec<Instance> {
         user: None,
         message,
         starting: false,
-        removed: Removed::No,
+        removed: false,
         memory: MemoryRecord::default(),
         memory_limit: None,
     };
@@ -322,8 +308,10 @@ fn instances_of(status: &ContainerStatus) -> Vec<Instance> {
         ));
     }
     if let Some((phase, end)) = last {
-        // While a container waits for its restart, its last run still carries the present count.
-        let waits = found.is_empty();
+        // While a container waits for its restart, its last run still carries the present count; only a removal
+        // counts at once.
+        let is_removed = end.reason.as_deref() == Some(super::status::RESTARTING_ALL);
+        let waits = found.is_empty() && !is_removed;
         let attempt = if waits {
             Some(count)
         } else {
@@ -331,16 +319,7 @@ fn instances_of(status: &ContainerStatus) -> Vec<Instance> {
         };
         if let Some(attempt) = attempt {
             let mut last = make(attempt, end.container_id.as_deref(), phase, end.message);
-            // A container that waits like one that never ran, and did run, was removed to begin anew.
-            let begins_anew = state.waiting.is_some_and(|waiting| {
-                let reason = waiting.reason.as_deref();
-                reason.is_some_and(|reason| super::status::INITIAL_REASONS.contains(&reason))
-            });
-            if end.reason.as_deref() == Some(super::status::RESTARTING_ALL) {
-                last.removed = Removed::Killed;
-            } else if waits && begins_anew {
-                last.removed = Removed::Ended;
-            }
+            last.removed = is_removed;
             found.push(last);
         }
     }

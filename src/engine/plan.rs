@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::conditions::RESTARTING_ALL;
-use super::observe::{Instance, LOST_EXIT_CODE, Phase, PodObservation, Removed};
+use super::observe::{Instance, LOST_EXIT_CODE, Phase, PodObservation};
 use super::resize::{is_behind, needs_restart};
 use super::restart::{
     AfterExit, Backoffs, RestartPolicy, Role, Wait, after_exit, backoff_key, containers,
@@ -323,7 +323,7 @@ impl<'a> Planner<'a> {
 
     fn newest(&self, container: &Container) -> Option<&'a Instance> {
         let newest = self.observation.instances.newest(&container.name);
-        newest.filter(|instance| instance.removed == Removed::No)
+        newest.filter(|instance| !instance.removed)
     }
 
     /// The newest instance in the present sandbox: earlier ones say nothing about initialisation.
@@ -660,7 +660,7 @@ pub(super) fn will_start(pod: &Pod, observation: &PodObservation, name: &str) ->
     };
     match observation.instances.newest(name) {
         None => true,
-        Some(instance) if instance.removed != Removed::No => true,
+        Some(instance) if instance.removed => true,
         Some(instance) => match instance.exit_code() {
             None => instance.phase == Phase::Created,
             Some(code) => restarts_after(spec, container, role, code),

@@ -394,7 +394,7 @@ fn a_rule_restarts_all_containers() {
     let ok: &[Was] = &[Was::Exited(0, 99)];
     let bad: &[Was] = &[Was::Exited(42, 99)];
     let running: &[Was] = &[Was::Running];
-    let (gone, killed): (&[Was], &[Was]) = (&[Was::RemovedAfter(42, 99)], &[Was::KilledForAll(99)]);
+    let (gone, killed): (&[Was], &[Was]) = (&[Was::Removed(42, 99)], &[Was::Removed(143, 99)]);
     check(
         &pod,
         Box::Ready,
@@ -413,7 +413,7 @@ fn a_rule_restarts_all_containers() {
         "",
     );
     // Everything is removed: from the first init container on, at once, whatever the policy.
-    let over: &[Was] = &[Was::RemovedAfter(0, 99)];
+    let over: &[Was] = &[Was::Removed(0, 99)];
     check(
         &pod,
         Box::Ready,

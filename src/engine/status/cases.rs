@@ -14,7 +14,7 @@ use super::super::resize::Resizing;
 use super::*;
 
 /// A container in one word: `?` nothing is known of it, `w` it waits, `w0` and `w1` it waits after it ended well or
-/// badly, `r` it runs, `s` it has also started, `S` it is ready too, `0` and `1` it ended well or badly.
+/// badly, `K` it was removed to begin anew, `r` it runs, `s` it has also started, `S` it is ready too, `0` and `1` it ended well or badly.
 fn state_of_word(name: &str, word: &str) -> Option<ContainerStatus> {
     let ended = |code| ContainerState {
         terminated: Some(ContainerStateTerminated {
@@ -31,10 +31,15 @@ fn state_of_word(name: &str, word: &str) -> Option<ContainerStatus> {
         running: Some(ContainerStateRunning::default()),
         ..ContainerState::default()
     };
+    let mut removed = ended(137);
+    if let Some(end) = &mut removed.terminated {
+        end.reason = Some(RESTARTING_ALL.to_owned());
+    }
     let (state, last) = match word {
         "?" => return None,
         "w" => (waits(), None),
         "w0" => (waits(), Some(ended(0))),
+        "K" => (waits(), Some(removed)),
         "w1" => (waits(), Some(ended(1))),
         "r" | "s" | "S" => (runs(), None),
         "0" => (ended(0), None),
@@ -598,18 +603,58 @@ fn initialized() {
     );
 }
 
-/// What the kubelet's table has for a restart of the whole pod by a rule: those that were removed will run again.
+/// A restart of the whole pod by a rule. In the table: `K` was removed and waits; the policy lets nothing else run
+/// again.
 #[test]
-fn what_was_killed_to_begin_anew_is_not_an_end() {
-    let mut status = state_of_word("a0", "w1").unwrap();
-    let last = status
-        .last_state
-        .as_mut()
-        .unwrap()
-        .terminated
-        .as_mut()
-        .unwrap();
-    last.reason = Some(RESTARTING_ALL.to_owned());
-    let spec = spec_of("Never", "", 1);
-    assert_eq!(phase(&spec, &[], &[status], false), PENDING);
+fn what_was_removed_to_begin_anew_is_not_an_end() {
+    let check = |kinds: &str, states: &str, expected: &str| {
+        let (init, app) = states.split_once('|').unwrap();
+        let spec = spec_of("Never", kinds, app.split_whitespace().count());
+        let (init, app) = (statuses_of('i', init), statuses_of('a', app));
+        assert_eq!(
+            phase(&spec, &init, &app, false),
+            expected,
+            "{kinds} {states}"
+        );
+    };
+    check("", "| K", RUNNING);
+    check("", "| K K", RUNNING);
+    check("", "| K r", RUNNING);
+    check("", "| K w", PENDING);
+    // The first round of the initialisation, and the next.
+    check("i", "K | w", PENDING);
+    check("i", "K | K", RUNNING);
+    check("i", "0 | w", PENDING);
+    check("i", "0 | K", RUNNING);
+    check("i", "1 | K", FAILED);
+    check("i", "r | K", PENDING);
+    check("s", "1 | w", PENDING);
+    check("s", "K | w", PENDING);
+    check("s", "K | K", RUNNING);
+    check("s", "s | K", RUNNING);
+    check("s", "w | K", PENDING);
+    check("si", "1 w | w", PENDING);
+    check("si", "K K | w", PENDING);
+    check("si", "s K | w", PENDING);
+}
+
+/// What asks for a restart of all is not over itself, whatever its policy says.
+#[test]
+fn what_asks_for_a_restart_of_all_is_not_an_end() {
+    let rule = serde_json::json!([{
+        "action": "RestartAllContainers",
+        "exitCodes": {"operator": "In", "values": [1]},
+    }]);
+    let mut spec = spec_of("Never", "i", 1);
+    spec.containers[0].restart_policy_rules = Some(serde_json::from_value(rule).unwrap());
+    let check = |spec: &PodSpec, init: &str, app: &str, expected: &str| {
+        let (init, app) = (statuses_of('i', init), statuses_of('a', app));
+        assert_eq!(phase(spec, &init, &app, false), expected);
+    };
+    check(&spec, "0", "1", RUNNING);
+    let rules = spec.containers[0].restart_policy_rules.take();
+    check(&spec, "0", "1", FAILED);
+    spec.init_containers.as_mut().unwrap()[0].restart_policy_rules = rules;
+    // Whoever failed to begin holds the pod nowhere: only what waits does.
+    check(&spec, "1", "w", PENDING);
 }

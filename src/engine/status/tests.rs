@@ -1,5 +1,10 @@
+use k8s_openapi::api::core::v1::{Container, ContainerState};
+
 use super::super::fixtures::{Box, Was, at, container, instance, observation, pod, sidecar};
+use super::super::observe::Instance;
+use super::container::{state_of, volume_mounts};
 use super::*;
+use crate::base::Victim;
 use crate::model::pod::as_ephemeral;
 
 fn why(reason: &str) -> Why {
@@ -229,10 +234,9 @@ fn only_what_was_begun_ends_unknown() {
         &[("i", ok), ("s", bad), ("a", ok)],
         "Succeeded Completed,Error/Completed",
     );
-    check_over(
-        &[("s", ok), ("a", bad)],
-        &format!("Failed {lost},Completed/Error"),
-    );
+    // Nobody remembers the init container, but the application was begun.
+    check_over(&[("s", ok), ("a", bad)], "Failed Completed,Completed/Error");
+    check_over(&[("a", bad)], &format!("Failed Completed,{never}/Error"));
 }
 
 #[track_caller]
@@ -692,23 +696,4 @@ fn the_resources_of_the_pod_are_told() {
     let seen = observation(Box::None, &[]);
     let status = pod_status(&pod, &seen, &Probes::default(), &rejected, at(100));
     assert_eq!(status.resources, None);
-}
-
-#[test]
-fn restarts_are_not_forgotten_with_the_container() {
-    let mut pod = pod("Always", vec![], &["a"]);
-    let check = |pod: &Pod, list: &[Was], expected: &str| {
-        let seen = observation(Box::None, &[("a", list)]);
-        let history = History::default();
-        let status = pod_status(pod, &seen, &Probes::default(), &history, at(100));
-        assert_eq!(short(&status.container_statuses.unwrap()[0]), expected);
-    };
-    check(&pod, &[], "waiting:ContainerCreating/ #0");
-    let told = serde_json::json!({"containerStatuses": [{
-        "name": "a", "image": "i", "imageID": "", "ready": true, "restartCount": 4,
-        "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 3, "reason": "Error"}},
-    }]});
-    pod.status = Some(serde_json::from_value(told).unwrap());
-    check(&pod, &[], "waiting:ContainerCreating/Error:3 #4");
-    check(&pod, &[Was::Running], "running/ #0");
 }

@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,13 +176,6 @@ impl PodWorker {
     /// asked for it last, so that an engine that starts in between knows what to go on with. Without
     /// preStop hooks and without back-off.
     pub(super) async fn restart_all(&mut self, triggers: &[String]) -> Result<(), Duration> {
-        let running: HashSet<ContainerId> = self
-            .observation()
-            .instances
-            .all()
-            .filter(|(_, instance)| instance.current && instance.is_running())
-            .map(|(_, instance)| instance.id.clone())
-            .collect();
         self.kill_all(Some(Duration::ZERO)).await;
         let mut seen = self.observation();
         if seen.any_running() {
@@ -198,7 +190,7 @@ impl PodWorker {
         let spec = self.pod.spec.clone().unwrap_or_default();
         let is_init = |name: &str| init_containers(&spec).iter().any(|one| one.name == name);
         doomed.sort_by_key(|(name, _, _)| (triggers.contains(name), is_init(name)));
-        seen.instances.remove_all(&running);
+        seen.instances.remove_all();
         self.past = seen.instances.clone();
         // What the shim knows goes with the containers: it must be in the store first.
         self.publish_seen(&seen);
