@@ -287,7 +287,6 @@ impl EngineApi for EngineHandle {
             stdin: request.stdin,
             size: request.size,
             kill_with_client: false,
-            brief: false,
         };
         self.machine
             .runtime

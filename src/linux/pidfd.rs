@@ -59,35 +59,15 @@ pub(crate) fn send_to_group(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result
     send(pidfd, signal)
 }
 
-/// Any child that has ended and is still to be reaped; it stays a zombie, so its number cannot be reused
-/// before [`reap`] or [`reap_by_pid`].
-pub(crate) fn next_zombie() -> io::Result<Option<Pid>> {
-    let info = wait(
-        libc::P_ALL,
-        0,
-        libc::WEXITED | libc::WNOHANG | libc::WNOWAIT,
-    )?;
-    Ok(info.map(|(pid, _)| pid))
-}
-
-/// Reaps the child behind `pidfd`; `None` while it runs.
-pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
-    let id = libc::id_t::try_from(pidfd.as_raw_fd()).map_err(io::Error::other)?;
-    let info = wait(libc::P_PIDFD, id, libc::WEXITED | libc::WNOHANG)?;
-    Ok(info.map(|(_, exit)| exit))
+/// Reaps any child that has ended. Its number may belong to another process as soon as one is made.
+pub(crate) fn reap_next() -> io::Result<Option<(Pid, Exit)>> {
+    wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG)
 }
 
 /// Waits until the child behind `pidfd` ends and reaps it.
 pub(crate) fn reap_blocking(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
     let id = libc::id_t::try_from(pidfd.as_raw_fd()).map_err(io::Error::other)?;
     let info = wait(libc::P_PIDFD, id, libc::WEXITED)?;
-    Ok(info.map(|(_, exit)| exit))
-}
-
-/// Reaps a child found by [`next_zombie`] that nobody holds a pidfd of.
-pub(crate) fn reap_by_pid(pid: Pid) -> io::Result<Option<Exit>> {
-    let id = libc::id_t::try_from(pid.as_raw()).map_err(io::Error::other)?;
-    let info = wait(libc::P_PID, id, libc::WEXITED | libc::WNOHANG)?;
     Ok(info.map(|(_, exit)| exit))
 }
 

@@ -17,7 +17,7 @@ use super::{RuntimeError, RuntimeEvent};
 use crate::base::SandboxId;
 use crate::wire::frame::{self, Kind};
 use crate::wire::{
-    Fault, Hello, OLDEST_PROTOCOL, PROTOCOL, Reply, Request, Stage, ToEngine, ToShim,
+    Fault, Hello, OLDEST_PROTOCOL, PROTOCOL, Reply, Request, RunSpec, Stage, ToEngine, ToShim,
 };
 
 pub(super) const SOCKET: &str = "shim.sock";
@@ -237,8 +237,49 @@ impl Connection {
         lock(&self.pending).is_none()
     }
 
+    /// Runs a command, which is killed when the future is dropped before its end. For shims of protocol 3.
+    pub(super) async fn run(&self, spec: RunSpec) -> Result<Reply, RuntimeError> {
+        let id = self.next_id();
+        let mut running = Running {
+            connection: self,
+            id: Some(id),
+        };
+        let reply = self.request_as(id, Request::Run(spec)).await;
+        running.id = None;
+        reply
+    }
+
+    fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Gives a command up. Nobody waits for the answer, nor for room in the queue.
+    fn give_up(&self, run: u64) {
+        lock(&self.pending)
+            .as_mut()
+            .and_then(|waiting| waiting.remove(&run));
+        let message = ToShim {
+            id: self.next_id(),
+            request: Request::GiveUp { run },
+        };
+        let mut bytes = Vec::with_capacity(64);
+        if frame::put_json(&mut bytes, Kind::Control, &message).is_err() {
+            return;
+        }
+        if let Err(mpsc::error::TrySendError::Full(bytes)) = self.requests.try_send(bytes)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let requests = self.requests.clone();
+            runtime.spawn(async move { requests.send(bytes).await });
+        }
+    }
+
     /// Sends one request and waits for its reply; a fault is an error.
     pub(super) async fn request(&self, request: Request) -> Result<Reply, RuntimeError> {
+        self.request_as(self.next_id(), request).await
+    }
+
+    async fn request_as(&self, id: u64, request: Request) -> Result<Reply, RuntimeError> {
         let unreachable = |kind: io::ErrorKind| RuntimeError::Unreachable {
             sandbox: self.sandbox.clone(),
             source: kind.into(),
@@ -250,8 +291,7 @@ impl Connection {
                 message: message.to_owned(),
             }));
         }
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let mut bytes = Vec::with_capacity(4096);
+        let mut bytes = Vec::with_capacity(512);
         frame::put_json(&mut bytes, Kind::Control, &ToShim { id, request }).map_err(|error| {
             RuntimeError::Unreachable {
                 sandbox: self.sandbox.clone(),
@@ -269,6 +309,21 @@ impl Connection {
             Ok(Reply::Fault(fault)) => Err(RuntimeError::Fault(fault)),
             Ok(reply) => Ok(reply),
             Err(_) => Err(unreachable(io::ErrorKind::ConnectionReset)),
+        }
+    }
+}
+
+/// A command that somebody waits for.
+struct Running<'a> {
+    connection: &'a Connection,
+    /// `None` once it has been answered.
+    id: Option<u64>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.connection.give_up(id);
         }
     }
 }

@@ -50,10 +50,8 @@ pub(super) async fn open(
     })
 }
 
-/// Reads a brief session to its end and keeps the beginning of its output. Dropping the connection, as the end of
+/// Reads a session of a shim that knows no [`Request::Run`] to its end and keeps the beginning of its output. Dropping the connection, as the end of
 /// `timeout` does, kills a process that is to end with its client.
-///
-/// Nothing is spawned: a probe is over after one read, as a rule.
 pub(super) async fn run_to_end(
     connected: impl Future<Output = Result<FrameReader<UnixStream>, RuntimeError>>,
     timeout: Option<Duration>,

@@ -14,11 +14,14 @@ use super::connection::{Connection, connect, connect_asking};
 use super::dial::{self, SocketSource};
 use super::discover::read_state;
 use super::launcher::{Launcher, ShimProgram};
-use super::{ContainerRuntime, Discovered, ExecResult, RuntimeError, RuntimeEvent, session};
+use super::{
+    ContainerRuntime, Discovered, EXEC_OUTPUT_LIMIT, ExecResult, RuntimeError, RuntimeEvent,
+    session,
+};
 use crate::base::{ContainerId, SandboxId, SessionStream};
 use crate::wire::{
     AttachSpec, CgroupLevel, Cleanup, ContainerSpec, ExecSpec, ExitRecord, Fault, Reply, Request,
-    ResourceLimits, SandboxProcesses, SandboxSpec, SandboxState, SandboxStats, Stage,
+    ResourceLimits, RunSpec, SandboxProcesses, SandboxSpec, SandboxState, SandboxStats, Stage,
     VolumeContent,
 };
 
@@ -245,6 +248,34 @@ fn unexpected(reply: &Reply) -> RuntimeError {
     })
 }
 
+/// After `timeout`, as whenever its future is dropped, the command is killed.
+async fn run_in_time(
+    connection: Arc<Connection>,
+    spec: RunSpec,
+    timeout: Option<Duration>,
+) -> Result<ExecResult, RuntimeError> {
+    let run = connection.run(spec);
+    let reply = match timeout {
+        None => run.await?,
+        Some(timeout) => match tokio::time::timeout(timeout, run).await {
+            Ok(reply) => reply?,
+            Err(_) => {
+                return Ok(ExecResult {
+                    output: Vec::new(),
+                    exit_code: None,
+                });
+            }
+        },
+    };
+    match reply {
+        Reply::Ran { code, output } => Ok(ExecResult {
+            output: output.into_bytes(),
+            exit_code: Some(code),
+        }),
+        other => Err(unexpected(&other)),
+    }
+}
+
 fn state_of(reply: Reply) -> Result<SandboxState, RuntimeError> {
     match reply {
         Reply::State(state) => Ok(*state),
@@ -465,6 +496,16 @@ impl ContainerRuntime for ShimRuntime {
         command: Vec<String>,
         timeout: Option<Duration>,
     ) -> Result<ExecResult, RuntimeError> {
+        let (sandbox, directory) = self.place(container)?;
+        let connection = self.connection(&sandbox).await?;
+        if connection.protocol() >= 3 {
+            let spec = RunSpec {
+                container: container.clone(),
+                argv: command,
+                output_limit: EXEC_OUTPUT_LIMIT,
+            };
+            return run_in_time(connection, spec, timeout).await;
+        }
         let spec = ExecSpec {
             container: container.clone(),
             argv: command,
@@ -473,9 +514,7 @@ impl ContainerRuntime for ShimRuntime {
             stdin: false,
             size: None,
             kill_with_client: true,
-            brief: true,
         };
-        let (sandbox, directory) = self.place(container)?;
         let request = Request::Exec(Box::new(spec));
         let connected = connect_asking(&sandbox, &directory, request);
         let unreachable = |source| RuntimeError::Unreachable {

@@ -101,8 +101,8 @@ impl Shim {
         let Some(reports) = session.reports.take() else {
             return;
         };
-        let brief = session.brief;
-        if !brief {
+        let is_kept = session.kept.is_some();
+        if !is_kept {
             self.reactor.remove(reports.as_fd());
         }
         let told = reports.told();
@@ -132,17 +132,19 @@ impl Shim {
         } else {
             Role::Exec(key)
         };
+        if is_kept {
+            // It is answered when it is over; the connection stays what it was.
+            if let Some(fault) = fault {
+                self.reply(waiter, Reply::Fault(fault));
+            }
+            return;
+        }
         if let Some(client) = self.connections.get_mut(&connection) {
             client.role = role;
         }
-        match fault {
-            None if brief => self.reply_later(waiter, Reply::SessionStarted),
-            None => self.reply(waiter, Reply::SessionStarted),
-            Some(fault) => self.reply(waiter, Reply::Fault(fault)),
-        }
-        if !brief {
-            self.pause(connection, false);
-        }
+        let answer = fault.map_or(Reply::SessionStarted, Reply::Fault);
+        self.reply(waiter, answer);
+        self.pause(connection, false);
         self.finish_sessions();
     }
 
@@ -150,49 +152,37 @@ impl Shim {
     /// kernel gave to this subreaper.
     pub(super) fn reap(&mut self) {
         // It fails only without children, or not at all.
-        while let Ok(Some(pid)) = pidfd::next_zombie() {
-            if !self.reap_known(pid) {
-                let _ = pidfd::reap_by_pid(pid);
-            }
+        while let Ok(Some((pid, exit))) = pidfd::reap_next() {
+            self.ended(pid, exit);
         }
     }
 
-    /// A zombie keeps its number, so here, and only here, a number is as good as the pidfd.
-    fn reap_known(&mut self, pid: Pid) -> bool {
-        if let Some(child) = self.sandbox.pause.as_ref().filter(|child| child.pid == pid) {
-            let reaped = pidfd::reap(child.pidfd.as_fd());
-            if matches!(reaped, Ok(Some(_))) {
-                self.pause_exited();
-            }
-            return matches!(reaped, Ok(Some(_)));
+    /// The number was the child's until this moment, and no process has been made since: here, and only here, it is as
+    /// good as the pidfd.
+    fn ended(&mut self, pid: Pid, exit: Exit) {
+        let pause = self.sandbox.pause.as_ref();
+        if pause.is_some_and(|pause| pause.pid == pid) {
+            return self.pause_exited();
         }
-        let container = self.containers.iter().find_map(|container| {
-            let running = container.running.as_ref()?;
-            (running.child.pid == pid && !container.is_draining())
-                .then(|| (container.key, pidfd::reap(running.child.pidfd.as_fd())))
+        let container = self.containers.iter().find(|container| {
+            let running = container.running.as_ref();
+            running.is_some_and(|running| running.child.pid == pid) && !container.is_draining()
         });
-        if let Some((key, reaped)) = container {
-            if let Ok(Some(exit)) = reaped {
-                self.container_exited(key, exit);
-                return true;
-            }
-            return false;
+        if let Some(container) = container {
+            return self.container_exited(container.key, exit);
         }
         let session = self
             .sessions
             .values_mut()
             .find(|session| session.child.pid == pid && session.exit.is_none());
-        let Some(session) = session else { return false };
-        let Ok(Some(exit)) = pidfd::reap(session.child.pidfd.as_fd()) else {
-            return false;
-        };
+        let Some(session) = session else { return };
         session.exited(exit);
+        session.collect(&mut self.buffer, &self.reactor);
         if session.reports.is_some() {
             let key = session.key;
             self.reports_ready(key);
         }
         self.finish_sessions();
-        true
     }
 
     fn container_exited(&mut self, key: Key, exit: Exit) {
@@ -314,8 +304,19 @@ impl Shim {
                 continue;
             };
             session.streams.close(&self.reactor);
-            if let Some(connection) = session.connection {
-                self.end_session(connection, &SessionEnd::Exited(code));
+            match (session.connection, &session.kept) {
+                (None, _) => {}
+                (Some(connection), None) => {
+                    self.end_session(connection, &SessionEnd::Exited(code));
+                }
+                (Some(connection), Some(kept)) => {
+                    let waiter = Waiter {
+                        connection,
+                        request: session.request,
+                    };
+                    let output = kept.text();
+                    self.reply(waiter, Reply::Ran { code, output });
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use super::fault::{At, refuse};
 use super::reactor::Key;
 use super::sandbox;
 use super::server::{Shim, Waiter, unknown};
-use super::session::Session;
+use super::session::{Kept, Session};
 use super::streams::Taken;
 use super::viewer::Attach;
 use crate::base::{ContainerId, TerminalSize};
@@ -17,7 +17,7 @@ use crate::linux::signal::Signal;
 use crate::wire::frame::Kind;
 use crate::wire::{
     AttachSpec, ContainerPhase, ContainerSpec, ContainerStats, ExecSpec, Fault, Hello,
-    MOST_SOCKETS, OLDEST_PROTOCOL, PROTOCOL, PidNamespace, Reply, Request, ResourceLimits,
+    MOST_SOCKETS, OLDEST_PROTOCOL, PROTOCOL, PidNamespace, Reply, Request, ResourceLimits, RunSpec,
     SandboxPhase, SandboxStats, Stage, ToEngine, ToShim,
 };
 
@@ -117,6 +117,14 @@ impl Shim {
             Request::Stats => Some(Reply::Stats(self.stats())),
             Request::Processes => Some(Reply::Processes(self.processes())),
             Request::Exec(spec) => self.exec(waiter, &spec).err().map(Reply::Fault),
+            Request::Run(spec) => self.run_command(waiter, spec).err().map(Reply::Fault),
+            Request::GiveUp { run } => {
+                self.give_up(Waiter {
+                    request: run,
+                    ..waiter
+                });
+                Some(Reply::Done)
+            }
             Request::Attach(spec) => Some(fault_or(self.attach(waiter, &spec), |()| {
                 Reply::SessionStarted
             })),
@@ -306,36 +314,63 @@ impl Shim {
     }
 
     fn exec(&mut self, waiter: Waiter, spec: &ExecSpec) -> Result<(), Fault> {
-        let container = self
-            .key_of(&spec.container)
-            .and_then(|key| self.container(key))
-            .ok_or_else(|| refuse(Stage::Request, "the container is not known"))?;
-        let container = container.key;
+        self.start_session(waiter, spec, None)?;
+        if let Some(client) = self.connections.get_mut(&waiter.connection) {
+            client.role = Role::ExecStarting;
+        }
+        // What the client sends from now on is for the process.
+        self.pause(waiter.connection, true);
+        Ok(())
+    }
+
+    fn run_command(&mut self, waiter: Waiter, spec: RunSpec) -> Result<(), Fault> {
+        let kept = Kept::new(spec.output_limit);
+        let spec = ExecSpec {
+            container: spec.container,
+            argv: spec.argv,
+            env: Vec::new(),
+            tty: false,
+            stdin: false,
+            size: None,
+            kill_with_client: true,
+        };
+        self.start_session(waiter, &spec, Some(kept))
+    }
+
+    fn start_session(
+        &mut self,
+        waiter: Waiter,
+        spec: &ExecSpec,
+        kept: Option<Kept>,
+    ) -> Result<(), Fault> {
         let key = self.reactor.new_key();
         let container = self
             .containers
             .iter()
-            .find(|found| found.key == container)
+            .find(|found| found.state.spec.id == spec.container)
             .ok_or_else(|| refuse(Stage::Request, "the container is not known"))?;
         let witness = Self::witness()?;
         let session = Session::start(
             key,
             waiter,
-            spec,
+            (spec, kept),
             container,
             &self.sandbox,
             &self.reactor,
             &witness,
         )?;
         self.sessions.insert(key, session);
-        if let Some(client) = self.connections.get_mut(&waiter.connection) {
-            client.role = Role::ExecStarting;
-        }
-        // What the client sends from now on is for the process; a brief one sends nothing.
-        if !spec.brief {
-            self.pause(waiter.connection, true);
-        }
         Ok(())
+    }
+
+    /// The client does not wait for this command any more.
+    fn give_up(&mut self, waiter: Waiter) {
+        for session in self.sessions.values_mut() {
+            if session.is_of(waiter) {
+                session.abandon(&self.reactor);
+            }
+        }
+        self.finish_sessions();
     }
 
     /// Makes the sockets and sends them.

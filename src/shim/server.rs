@@ -85,7 +85,7 @@ pub(super) struct Shim {
     sequence: u64,
     listener: OwnedFd,
     child_signals: ChildSignals,
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     pub(super) lines: Vec<u8>,
     /// The last record of the kernel's log that told of a kill in this pod.
     pub(super) told_oom: u64,
@@ -256,19 +256,6 @@ impl Shim {
                 reply,
             },
         );
-    }
-
-    /// The answer goes with what is sent next, which is not far.
-    pub(super) fn reply_later(&mut self, to: Waiter, reply: Reply) {
-        let message = ToEngine::Reply {
-            id: to.request,
-            reply,
-        };
-        if let Some(client) = self.connections.get_mut(&to.connection)
-            && client.put_message(&message).is_err()
-        {
-            self.disconnect(to.connection);
-        }
     }
 
     pub(super) fn container(&self, key: Key) -> Option<&Container> {
@@ -461,20 +448,15 @@ impl Shim {
     }
 
     fn session_output(&mut self, key: Key, stream: u8) {
-        // Only what was executed writes, so what a brief session reports is complete.
-        if self
-            .sessions
-            .get(&key)
-            .is_some_and(|session| session.brief && session.reports.is_some())
-        {
-            self.reports_ready(key);
-        }
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
         let got = session
             .streams
             .read(stream, &mut self.buffer, &self.reactor);
+        if let (Some(kept), Got::Bytes(length)) = (&mut session.kept, &got) {
+            return kept.add(&self.buffer[..*length]);
+        }
         let connection = session.connection;
         match (got, connection) {
             (Got::Bytes(length), Some(connection)) => {
@@ -558,9 +540,16 @@ impl Shim {
     }
 
     fn run_timers(&mut self) {
-        let now = Instant::now();
-        if self.deadline().is_none_or(|deadline| deadline > now) {
+        // Asking for the time costs as much as all the rest when there is nothing to wait for.
+        let Some(deadline) = self.deadline() else {
             return;
+        };
+        let now = Instant::now();
+        if deadline > now {
+            return;
+        }
+        for session in self.sessions.values_mut() {
+            session.watch_if_long(now, &self.reactor);
         }
         let keys: Vec<Key> = self.containers.iter().map(|found| found.key).collect();
         for key in keys {

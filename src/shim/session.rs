@@ -10,7 +10,7 @@ use super::init;
 use super::reactor::{Interest, Key, Reactor, Token};
 use super::sandbox::Sandbox;
 use super::server::Waiter;
-use super::streams::{self, Streams};
+use super::streams::{self, Got, Streams};
 use crate::linux::clone::{self, Child, Namespaces, SingleThreaded};
 use crate::linux::pidfd::{self, Exit};
 use crate::linux::proc::CStringArray;
@@ -19,6 +19,8 @@ use crate::wire::{ExecSpec, Fault, PidNamespace, Stage};
 
 /// A process that the session left behind may hold its output open; it is not waited for longer.
 const DRAIN: Duration = Duration::from_secs(1);
+/// Most commands that are only asked how they end have ended before: then nothing had to be watched but their end.
+const LONG: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -33,10 +35,39 @@ pub(super) struct Session {
     drain_until: Option<Instant>,
     /// The process does not outlive its client.
     kill_with_client: bool,
-    /// See [`ExecSpec::brief`]: the outputs are watched from the beginning, the reports never.
-    pub(super) brief: bool,
+    /// Of a command that is only asked how it ends. Its reports and its output are read when it has ended, or when
+    /// it takes long.
+    pub(super) kept: Option<Kept>,
+    /// When the output of a command that is still running begins to be watched.
+    watch_at: Option<Instant>,
     /// The client reads too slowly; the output waits in the kernel and stalls only this session.
     pub(super) blocked: bool,
+}
+
+/// The beginning of an output.
+#[derive(Debug)]
+pub(super) struct Kept {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Kept {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            limit,
+        }
+    }
+
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        let room = self.limit.saturating_sub(self.bytes.len());
+        self.bytes
+            .extend_from_slice(&bytes[..room.min(bytes.len())]);
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
 }
 
 impl Session {
@@ -44,7 +75,7 @@ impl Session {
     pub(super) fn start(
         key: Key,
         client: Waiter,
-        spec: &ExecSpec,
+        (spec, kept): (&ExecSpec, Option<Kept>),
         container: &Container,
         sandbox: &Sandbox,
         reactor: &Reactor,
@@ -71,8 +102,7 @@ impl Session {
         environment.extend(spec.env.iter().cloned());
         let environment = c_strings(&environment, "an environment variable")?;
         let arguments = CStringArray::new(c_strings(&spec.argv, "an argument")?);
-        let brief = spec.brief && !spec.tty && !spec.stdin;
-        let (streams, ends) = if brief {
+        let (streams, ends) = if kept.is_some() {
             // Whoever asks in this way asks again.
             running
                 .cgroup
@@ -134,13 +164,12 @@ impl Session {
                 )?
         };
         let child = child.at(Stage::Clone, "make the process")?;
-        let watched = if brief {
-            // What it reports is read when it writes or ends.
-            streams.watch_outputs(key, reactor)
-        } else {
-            reactor.add(reports.as_fd(), Token::Reports(key), Interest::READ)
-        };
-        watched.at(Stage::State, "watch the session")?;
+        let watch_at = kept.as_ref().map(|_| Instant::now() + LONG);
+        if watch_at.is_none() {
+            reactor
+                .add(reports.as_fd(), Token::Reports(key), Interest::READ)
+                .at(Stage::State, "watch the session")?;
+        }
         Ok(Self {
             key,
             connection: Some(client.connection),
@@ -151,22 +180,56 @@ impl Session {
             exit: None,
             drain_until: None,
             kill_with_client: spec.kill_with_client,
-            brief,
+            kept,
+            watch_at,
             blocked: false,
         })
     }
 
     /// Exec succeeded.
     pub(super) fn started(&mut self, reactor: &Reactor) -> io::Result<()> {
-        if self.brief {
+        if self.kept.is_some() {
             return Ok(());
         }
         self.streams.watch_outputs(self.key, reactor)
     }
 
+    /// Whether this is what the client asked for with this request.
+    pub(super) fn is_of(&self, waiter: Waiter) -> bool {
+        self.connection == Some(waiter.connection) && self.request == waiter.request
+    }
+
     pub(super) fn exited(&mut self, exit: Exit) {
         self.exit = Some(exit);
         self.drain_until = Some(Instant::now() + DRAIN);
+    }
+
+    /// Keeps what a command that has ended has written.
+    pub(super) fn collect(&mut self, buffer: &mut [u8], reactor: &Reactor) {
+        let Some(kept) = &mut self.kept else { return };
+        loop {
+            match self.streams.read(0, buffer, reactor) {
+                Got::Bytes(length) => kept.add(&buffer[..length]),
+                Got::End => break,
+                // Another process holds it open.
+                Got::Nothing => return self.watch_late(reactor),
+            }
+        }
+        self.watch_at = None;
+    }
+
+    /// The command takes long, so its output is read before its end.
+    pub(super) fn watch_if_long(&mut self, now: Instant, reactor: &Reactor) {
+        if self.watch_at.is_some_and(|at| at <= now) {
+            self.watch_late(reactor);
+        }
+    }
+
+    fn watch_late(&mut self, reactor: &Reactor) {
+        if self.watch_at.take().is_some() {
+            // Without a watch it is read at the end, or given up then.
+            let _ = self.streams.watch_outputs(self.key, reactor);
+        }
     }
 
     /// Stops or resumes reading the output.
@@ -190,6 +253,7 @@ impl Session {
     /// client is killed.
     pub(super) fn abandon(&mut self, reactor: &Reactor) {
         self.connection = None;
+        self.watch_at = None;
         self.streams.close(reactor);
         if self.exit.is_some() {
             return;
@@ -204,7 +268,8 @@ impl Session {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.drain_until.filter(|_| !self.blocked)
+        let drained = self.drain_until.filter(|_| !self.blocked);
+        drained.into_iter().chain(self.watch_at).min()
     }
 
     /// The exit code, once the process is gone and its output has been read or is given up.
@@ -213,7 +278,7 @@ impl Session {
             Exit::Code(code) => code,
             Exit::Signal(signal) => 128 + signal,
         };
-        let over = self.deadline().is_some_and(|at| at <= now);
+        let over = !self.blocked && self.drain_until.is_some_and(|at| at <= now);
         (!self.streams.has_output() || over).then_some(code)
     }
 }

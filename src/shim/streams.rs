@@ -131,7 +131,8 @@ pub(super) fn make_brief() -> Result<(Streams, ChildEnds), Fault> {
     let make = || -> io::Result<_> {
         let null = OpenOptions::new().read(true).open("/dev/null")?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-        proc::set_nonblocking(reader.as_fd())?;
+        // A new description has no other flags that could be lost.
+        rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK)?;
         let streams = Streams {
             outputs: [Some(reader), None],
             ..Streams::default()

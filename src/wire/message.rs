@@ -77,6 +77,13 @@ pub(crate) enum Request {
     WriteVolume(Box<VolumeContent>),
     /// Turns this connection into a session stream (see [`super::frame`]).
     Exec(Box<ExecSpec>),
+    /// Runs a command to its end; answered then. Since protocol 3.
+    Run(RunSpec),
+    /// Kills what the [`Request::Run`] of this number on this connection runs, with its process group, and answers
+    /// it no more. Since protocol 3.
+    GiveUp {
+        run: u64,
+    },
     /// Turns this connection into a session stream.
     Attach(AttachSpec),
     /// TCP sockets made in the network namespace of the sandbox, not connected yet. Their descriptors come
@@ -113,6 +120,12 @@ pub(crate) enum Reply {
     SessionStarted,
     /// The descriptors travel beside this frame.
     Socket,
+    /// What became of a [`Request::Run`].
+    Ran {
+        code: i32,
+        /// The beginning of what it wrote to both outputs, at most [`RunSpec::output_limit`] bytes of it.
+        output: String,
+    },
     Fault(Fault),
 }
 
@@ -212,11 +225,16 @@ pub(crate) struct ExecSpec {
     /// Without it they only lose their streams.
     #[serde(default)]
     pub(crate) kill_with_client: bool,
-    /// The client only wants to know how it ends: both outputs are one pipe and come as standard output, and
-    /// [`Reply::SessionStarted`] comes no earlier than the first of them or the end. Not with `tty` or `stdin`,
-    /// and the client sends nothing more. A shim that does not know this tells more, and sooner.
-    #[serde(default)]
-    pub(crate) brief: bool,
+}
+
+/// As an [`ExecSpec`] without input, terminal and client: it is only asked how it ends. It is killed, with its
+/// group, when the connection on which it was asked for ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunSpec {
+    pub(crate) container: ContainerId,
+    pub(crate) argv: Vec<String>,
+    /// Bytes of its output to keep; the rest is read and dropped.
+    pub(crate) output_limit: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

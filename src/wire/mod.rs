@@ -28,8 +28,8 @@ pub(crate) use container::{
 };
 pub(crate) use message::{
     AttachSpec, ContainerStats, Event, EventKind, ExecSpec, Fault, Hello, MOST_SOCKETS,
-    NetworkStats, Reply, Request, SandboxProcess, SandboxProcesses, SandboxStats, Stage, ToEngine,
-    ToShim,
+    NetworkStats, Reply, Request, RunSpec, SandboxProcess, SandboxProcesses, SandboxStats, Stage,
+    ToEngine, ToShim,
 };
 pub(crate) use sandbox::{
     BridgePlan, CgroupLevel, Cleanup, IdRange, Namespace, NetworkPlan, PidNamespace,
@@ -46,7 +46,7 @@ pub(crate) use state::{
 pub(crate) use volume::{VolumeContent, VolumeFile};
 
 /// The protocol this build speaks. 2: [`Request::Processes`] and requests that change a running container or
-/// sandbox in place.
-pub(crate) const PROTOCOL: u32 = 2;
+/// sandbox in place. 3: [`Request::Run`] and [`Request::GiveUp`].
+pub(crate) const PROTOCOL: u32 = 3;
 /// The oldest shim protocol this build can adopt.
 pub(crate) const OLDEST_PROTOCOL: u32 = 1;

@@ -116,7 +116,6 @@ impl Hook {
             size: None,
             // A hook that is given up runs on.
             kill_with_client: false,
-            brief: false,
         };
         let mut session = match self.machine.runtime.exec(spec).await {
             Ok(session) => session,
