@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    annotations, data, defaults, metadata, node, part, pod, preset, resize, storage, update,
-    warnings,
+    annotations, data, defaults, metadata, node, part, pod, preset, priority, resize, storage,
+    update, warnings,
 };
 use crate::base::Uid;
 use crate::model::{FieldError, Object, Subresource};
@@ -19,7 +19,6 @@ impl<T> Admitted<T> {
         Self(value)
     }
 
-    #[cfg(test)]
     pub(crate) const fn get(&self) -> &T {
         &self.0
     }
@@ -66,6 +65,7 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
         Object::Namespace(namespace) => data::namespace(namespace),
         Object::PersistentVolume(volume) => storage::volume(volume),
         Object::PersistentVolumeClaim(claim) => storage::claim(claim),
+        Object::PriorityClass(class) => priority::class(class),
         Object::Node(node) => node::validate(node),
         Object::ServiceAccount(_) => Vec::new(),
     });
@@ -100,6 +100,9 @@ pub(crate) fn admit_update(old: &Object, mut new: Object, _context: &Context) ->
         }
         (Object::PersistentVolumeClaim(old), Object::PersistentVolumeClaim(new)) => {
             storage::claim_update(old, new)
+        }
+        (Object::PriorityClass(old), Object::PriorityClass(new)) => {
+            priority::class_update(old, new)
         }
         (old, new) if old.kind() != new.kind() => {
             let kind = new.kind().as_str();
@@ -163,7 +166,8 @@ fn drop_status(object: &mut Object) {
         | Object::ServiceAccount(_)
         | Object::PodPreset(_)
         | Object::Event(_)
-        | Object::Node(_) => {}
+        | Object::Node(_)
+        | Object::PriorityClass(_) => {}
     }
 }
 
@@ -179,6 +183,9 @@ fn keep_server_parts(old: &Object, new: &mut Object) {
                 && spec.node_name.as_deref().unwrap_or_default().is_empty()
             {
                 spec.node_name = Some(node.clone());
+            }
+            if let (Some(spec), Some(old)) = (&mut new.spec, &old.spec) {
+                priority::keep(old, spec);
             }
         }
         (Object::Node(old), Object::Node(new)) => {

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{HTTPGetAction, LifecycleHandler, PodStatus};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{foreign, storage};
+use crate::model::priority::PREEMPT;
 use crate::model::{Object, PodPreset, pod};
 
 /// 0644.
@@ -26,6 +27,11 @@ pub(super) fn apply(object: &mut Object) {
         Object::PodPreset(preset) => default_preset(Arc::make_mut(preset)),
         Object::PersistentVolume(volume) => storage::default_volume(Arc::make_mut(volume)),
         Object::PersistentVolumeClaim(claim) => storage::default_claim(Arc::make_mut(claim)),
+        Object::PriorityClass(class) => {
+            let class = Arc::make_mut(class);
+            fill(&mut class.preemption_policy, PREEMPT);
+            class.value.get_or_insert(0);
+        }
         Object::ConfigMap(_) | Object::ServiceAccount(_) | Object::Event(_) | Object::Node(_) => {}
     }
 }
@@ -35,6 +41,10 @@ pub(super) fn fill(field: &mut Option<String>, default: &str) {
     if field.as_deref().unwrap_or_default().is_empty() {
         *field = Some(default.to_owned());
     }
+}
+
+fn is_given(field: &Option<String>) -> bool {
+    field.as_ref().is_some_and(|text| !text.is_empty())
 }
 
 pub(super) fn default_pod(pod: &mut Pod) {
@@ -55,8 +65,11 @@ fn default_spec(spec: &mut PodSpec) {
     spec.enable_service_links.get_or_insert(true);
     spec.security_context.get_or_insert_default();
     service_account(spec);
-    fill(&mut spec.preemption_policy, "PreemptLowerPriority");
-    spec.priority.get_or_insert(0);
+    fill(&mut spec.preemption_policy, PREEMPT);
+    // What a class means is known only where the classes are.
+    if !is_given(&spec.priority_class_name) {
+        spec.priority.get_or_insert(0);
+    }
     tolerations(spec);
     let host_network = spec.host_network == Some(true);
     let init = spec.init_containers.iter_mut().flatten();

@@ -135,7 +135,8 @@ fn name_rule(kind: Kind) -> fn(&str) -> Vec<String> {
         | Kind::Event
         | Kind::Node
         | Kind::PersistentVolume
-        | Kind::PersistentVolumeClaim => names::dns_subdomain,
+        | Kind::PersistentVolumeClaim
+        | Kind::PriorityClass => names::dns_subdomain,
     }
 }
 

@@ -5,7 +5,8 @@
 //!
 //! The steps of a create are: defaults ([`defaults`]), then validation ([`metadata`], [`pod`], [`data`], [`storage`]), then
 //! warnings ([`warnings`]). Before that a new pod is given what its service account brings
-//! ([`use_service_account`]), and before that what the presets of its namespace bring ([`use_presets`]). An
+//! ([`use_service_account`]) and the priority of its class ([`use_priority`]), and before that what the presets of its
+//! namespace bring ([`use_presets`]). An
 //! update keeps what the server owns, then checks what may change ([`update`]); a write of one part of a pod
 //! takes that part and nothing else ([`part`], [`resize`]).
 //! Deletion is a decision about the object as it is ([`delete`]). Nothing here reads the store: whether the
@@ -31,6 +32,7 @@ mod part;
 mod pod;
 mod pod_warnings;
 mod preset;
+mod priority;
 mod probe;
 mod resize;
 mod resources;
@@ -51,5 +53,6 @@ mod tests;
 pub(crate) use admit::{Admitted, Context, admit_create, admit_part, admit_update};
 pub(crate) use delete::{DeletePlan, plan_delete};
 pub(crate) use preset::use_presets;
+pub(crate) use priority::{refuse_default, use_priority};
 pub(crate) use service_account::{default_service_account, use_service_account, wanted_account};
 pub(crate) use storage::refuse_growth;

@@ -7,6 +7,7 @@ use super::{
     annotations, claims, container, env, os, resources, scheduling, security, tolerations, volume,
     windows,
 };
+use crate::model::priority::PREEMPTION_POLICIES;
 use crate::model::{FieldError, names};
 
 /// All errors of a new pod, which has its defaults, in the order in which the API server finds them.
@@ -280,15 +281,10 @@ fn priority(errors: &mut Errors, spec: &PodSpec) {
         by_rule(errors, "spec.runtimeClassName", name, names::dns_subdomain);
     }
     let policy = text(&spec.preemption_policy);
-    let supported = ["PreemptLowerPriority", "Never"];
-    one_of(errors, "spec.preemptionPolicy", policy, &supported);
-    if let Some(priority) = spec.priority.filter(|priority| *priority != 0) {
-        errors.push(FieldError::forbidden(
-            "spec.priority",
-            format!(
-                "the integer value of priority ({priority}) must not be provided in pod spec; priority admission controller computed 0 \
-                 from the given PriorityClass name"
-            ),
-        ));
-    }
+    one_of(
+        errors,
+        "spec.preemptionPolicy",
+        policy,
+        &PREEMPTION_POLICIES,
+    );
 }

@@ -15,6 +15,7 @@ mod containers;
 mod data;
 mod defaulted;
 mod persistent;
+mod priority;
 mod resize;
 mod resources;
 mod rules;
@@ -593,12 +594,10 @@ fn pod_level_errors() {
         ],
     );
     check(
-        pod(json!({"activeDeadlineSeconds": 0, "hostname": "A", "priority": 5})),
+        pod(json!({"activeDeadlineSeconds": 0, "hostname": "A"})),
         &[
             "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive",
             &format!("spec.hostname: Invalid value: \"A\": {LABEL}"),
-            "spec.priority: Forbidden: the integer value of priority (5) must not be provided in pod spec; priority admission controller computed 0 \
-             from the given PriorityClass name",
         ],
     );
     check(
@@ -1064,23 +1063,11 @@ fn scenarios() {
     };
     assert_eq!(
         refused,
-        [
-            none(
-                "15-priority-preemption.yaml:2:1",
-                "PriorityClass",
-                "scheduling.k8s.io/v1"
-            ),
-            none(
-                "15-priority-preemption.yaml:9:1",
-                "PriorityClass",
-                "scheduling.k8s.io/v1"
-            ),
-            none(
-                "17-replication-controller.yaml:2:1",
-                "ReplicationController",
-                "v1"
-            ),
-        ]
+        [none(
+            "17-replication-controller.yaml:2:1",
+            "ReplicationController",
+            "v1"
+        ),]
     );
 }
 

@@ -30,7 +30,8 @@ pub(super) fn of(object: &Object) -> Vec<String> {
         | Object::ServiceAccount(_)
         | Object::PodPreset(_)
         | Object::Event(_)
-        | Object::Node(_) => {}
+        | Object::Node(_)
+        | Object::PriorityClass(_) => {}
         Object::Namespace(namespace) => of_namespace(namespace, &mut warnings),
     }
     warnings

@@ -58,7 +58,7 @@ pub(super) fn parse_targets(words: &[String]) -> Result<Vec<Target>, Failure> {
     let Some(first) = words.first() else {
         return Err(Failure::local(
             "You must specify the type of resource to get. Kinds are: pods (po), configmaps (cm), secrets, events (ev), \
-             nodes (no), namespaces (ns).",
+             nodes (no), namespaces (ns), priorityclasses (pc).",
         ));
     };
     if words.iter().any(|word| word.contains('/')) {

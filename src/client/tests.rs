@@ -279,6 +279,73 @@ async fn a_namespace_takes_its_contents_along() {
     assert_eq!(left, []);
 }
 
+fn class(name: &str, value: i32, is_default: bool) -> Value {
+    json!({
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value,
+        "globalDefault": is_default,
+    })
+}
+
+#[tokio::test]
+async fn classes_give_new_pods_their_priority() {
+    let fixture = Fixture::new();
+    let client = &fixture.client;
+    let create = |manifest| client.create(manifest, WriteOptions::default());
+    let of_class = |name: &str| with(pod(name), "/spec/priorityClassName", json!(name));
+    let priority = |object: &Object| object.to_value()["spec"]["priority"].as_i64().unwrap();
+
+    let first = fixture.create(pod("first")).await;
+    assert_eq!(priority(&first), 0);
+    let node = fixture.create(of_class("system-node-critical")).await;
+    assert_eq!(priority(&node), 2_000_001_000);
+    check_refused(
+        create(of_class("high")).await,
+        Reason::Forbidden,
+        "pods \"high\" is forbidden: no PriorityClass with name high was found",
+    );
+    fixture.create(class("high", 1000, true)).await;
+    assert_eq!(priority(&fixture.create(of_class("high")).await), 1000);
+    let by_default = fixture.create(pod("by-default")).await;
+    assert_eq!(priority(&by_default), 1000);
+    assert_eq!(by_default.to_value()["spec"]["priorityClassName"], "high");
+    let second = "priorityclasses.scheduling.k8s.io \"low\" is forbidden: PriorityClass high is already marked as default. Only one \
+                  default can exist";
+    check_refused(
+        create(class("low", -1, true)).await,
+        Reason::Forbidden,
+        second,
+    );
+    fixture.create(class("low", -1, false)).await;
+    let mark = Patch::Merge(json!({"globalDefault": true}));
+    let low = ObjectKey::new(Kind::PriorityClass, "", "low");
+    let marked = client.patch(&low, mark.clone(), WriteOptions::default());
+    check_refused(marked.await, Reason::Forbidden, second);
+    // What a class says later is nothing to the pods that have been made.
+    let high = ObjectKey::new(Kind::PriorityClass, "", "high");
+    let delete =
+        |key: ObjectKey| async move { client.delete(&key, DeleteOptions::default()).await };
+    delete(high).await.unwrap();
+    client
+        .patch(&low, mark, WriteOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        fixture.store.get_object(&by_default.key()),
+        Some(by_default)
+    );
+    assert_eq!(priority(&fixture.create(pod("last")).await), -1);
+    check_refused(
+        delete(ObjectKey::new(
+            Kind::PriorityClass,
+            "",
+            "system-node-critical",
+        ))
+        .await,
+        Reason::Forbidden,
+        "this is a system priority class and cannot be deleted",
+    );
+}
+
 #[tokio::test]
 async fn permanent_namespaces_stay() {
     let fixture = Fixture::new();

@@ -112,6 +112,10 @@ const VALUES: &[(&str, &[&str])] = &[
         "PodSpec.preemptionPolicy",
         &["PreemptLowerPriority", "Never"],
     ),
+    (
+        "PriorityClass.preemptionPolicy",
+        &["PreemptLowerPriority", "Never"],
+    ),
     ("PodSpec.restartPolicy", &["Always", "OnFailure", "Never"]),
     (
         "SeccompProfile.type",
@@ -210,6 +214,7 @@ impl Schema {
                 "Storage that was made before the pods that use it, and outlives them"
             }
             Kind::PersistentVolumeClaim => "A request for a PersistentVolume",
+            Kind::PriorityClass => "How important the pods are that name it",
         }
     }
 

@@ -76,7 +76,7 @@ impl DecodeError {
 }
 
 /// Kinds of Kubernetes that a user may well have in a file; the refusal then says that the kind is real.
-const KNOWN_ELSEWHERE: [&str; 27] = [
+const KNOWN_ELSEWHERE: [&str; 26] = [
     "Service",
     "ServiceAccount",
     "Endpoints",
@@ -89,7 +89,6 @@ const KNOWN_ELSEWHERE: [&str; 27] = [
     "Job",
     "CronJob",
     "StorageClass",
-    "PriorityClass",
     "PodTemplate",
     "LimitRange",
     "ResourceQuota",
@@ -212,6 +211,7 @@ fn read(kind: Kind, value: &Value, unknown: &mut Vec<String>) -> Result<Object, 
         Kind::Namespace => typed(value, unknown).map(Object::Namespace),
         Kind::PersistentVolume => typed(value, unknown).map(Object::PersistentVolume),
         Kind::PersistentVolumeClaim => typed(value, unknown).map(Object::PersistentVolumeClaim),
+        Kind::PriorityClass => typed(value, unknown).map(Object::PriorityClass),
     }
 }
 
@@ -452,7 +452,8 @@ fn canonical_quantities(kind: Kind, object: &mut Object) -> Result<(), DecodeErr
         | Object::ServiceAccount(_)
         | Object::Event(_)
         | Object::Node(_)
-        | Object::Namespace(_) => Ok(()),
+        | Object::Namespace(_)
+        | Object::PriorityClass(_) => Ok(()),
     }
 }
 

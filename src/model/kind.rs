@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     Namespace,
     PersistentVolume,
     PersistentVolumeClaim,
+    PriorityClass,
 }
 
 struct Names {
@@ -24,7 +25,7 @@ struct Names {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Pod,
         Self::ConfigMap,
         Self::Secret,
@@ -35,6 +36,7 @@ impl Kind {
         Self::Namespace,
         Self::PersistentVolume,
         Self::PersistentVolumeClaim,
+        Self::PriorityClass,
     ];
 
     const fn names(self) -> Names {
@@ -109,6 +111,13 @@ impl Kind {
                 short: &["pvc"],
                 namespaced: true,
             },
+            Self::PriorityClass => Names {
+                kind: "PriorityClass",
+                plural: "priorityclasses",
+                singular: "priorityclass",
+                short: &["pc"],
+                namespaced: false,
+            },
         }
     }
 
@@ -147,6 +156,7 @@ impl Kind {
             | Self::PersistentVolume
             | Self::PersistentVolumeClaim => "v1",
             Self::PodPreset => "settings.k8s.io/v1alpha1",
+            Self::PriorityClass => "scheduling.k8s.io/v1",
         }
     }
 

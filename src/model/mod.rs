@@ -9,6 +9,7 @@
 //! * [`quantity`], [`selector`], [`patch`], [`names`], [`pod`], [`downward`] — the small languages and rules of
 //!   the API.
 //! * [`restarts`] — restarts of containers in place, as they are asked for.
+//! * [`priority`] — how important pods are, and the classes that say so.
 //! * [`storage`] — what persistent volumes, their claims and the pods that use them are to each other.
 //! * [`unsupported`] — fields that are valid and not carried out yet, each with what happens instead.
 //!
@@ -27,6 +28,7 @@ mod object;
 pub(crate) mod patch;
 pub(crate) mod pod;
 mod pod_preset;
+pub(crate) mod priority;
 pub(crate) mod quantity;
 pub(crate) mod restarts;
 pub(crate) mod selector;

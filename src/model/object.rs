@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret,
     ServiceAccount,
 };
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -153,7 +154,8 @@ objects!(
     Node,
     Namespace,
     PersistentVolume,
-    PersistentVolumeClaim
+    PersistentVolumeClaim,
+    PriorityClass
 );
 
 impl Object {

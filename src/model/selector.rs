@@ -294,6 +294,7 @@ fn selectable(kind: Kind, field: &str) -> bool {
             // The name stands also without its prefix, as it does since 2014.
             ["metadata.name", "name"].contains(&field)
         }
+        Kind::PriorityClass => ["metadata.name"].contains(&field),
         Kind::PersistentVolumeClaim => {
             ["metadata.name", "metadata.namespace", "name"].contains(&field)
         }

@@ -47,6 +47,10 @@ pub(crate) fn headers(kind: Kind, wide: bool) -> Vec<&'static str> {
             ],
         ),
         Kind::Namespace => (&["NAME", "STATUS", "AGE"], &[]),
+        Kind::PriorityClass => (
+            &["NAME", "VALUE", "GLOBAL-DEFAULT", "AGE", "PREEMPTIONPOLICY"],
+            &[],
+        ),
         Kind::PersistentVolume => (
             &[
                 "NAME",
@@ -109,6 +113,13 @@ pub(crate) fn cells(object: &Object, wide: bool, now: Timestamp) -> Vec<String> 
         }
         Object::PersistentVolume(volume) => storage::volume_cells(volume, wide, now),
         Object::PersistentVolumeClaim(claim) => storage::claim_cells(claim, wide, now),
+        Object::PriorityClass(class) => vec![
+            name,
+            class.value.unwrap_or(0).to_string(),
+            class.global_default.unwrap_or(false).to_string(),
+            meta_age(),
+            class.preemption_policy.clone().unwrap_or_default(),
+        ],
     }
 }
 
@@ -401,6 +412,17 @@ mod tests {
                 "4",
                 "web.1",
             ],
+        );
+    }
+
+    #[test]
+    fn priority_classes() {
+        check(
+            Kind::PriorityClass,
+            true,
+            json!({"metadata": {"name": "high", "creationTimestamp": "2026-01-01T00:00:00Z"}, "value": -5, "globalDefault": true,
+                   "preemptionPolicy": "Never"}),
+            &["high", "-5", "true", "10m", "Never"],
         );
     }
 

@@ -10,8 +10,10 @@ use super::router::Shared;
 use crate::model::{Kind, Subresource};
 
 const PRESET_GROUP: &str = "settings.k8s.io";
+const SCHEDULING_GROUP: &str = "scheduling.k8s.io";
 /// Groups beside the core group, each with its only version.
-const GROUPS: [(&str, &str); 4] = [
+const GROUPS: [(&str, &str); 5] = [
+    (SCHEDULING_GROUP, "v1"),
     (PRESET_GROUP, "v1alpha1"),
     (METRICS_GROUP, "v1beta1"),
     (IMAGE_GROUP, OWN_VERSION),
@@ -155,6 +157,7 @@ fn group_resources(group: &str, version: &str) -> Value {
     };
     let resources = match group {
         PRESET_GROUP => vec![kind_resource(Kind::PodPreset)],
+        SCHEDULING_GROUP => vec![kind_resource(Kind::PriorityClass)],
         METRICS_GROUP => vec![resource("pods", "PodMetrics", true, &["get", "list"])],
         IMAGE_GROUP => vec![resource(
             "images",

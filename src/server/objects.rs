@@ -148,9 +148,12 @@ fn with_status(version: &ApiVersion, plural: &str) -> Result<Kind, Failure> {
         | Kind::Namespace
         | Kind::PersistentVolume
         | Kind::PersistentVolumeClaim) => Ok(kind),
-        Kind::ConfigMap | Kind::Secret | Kind::ServiceAccount | Kind::PodPreset | Kind::Event => {
-            Err(no_such_resource())
-        }
+        Kind::ConfigMap
+        | Kind::Secret
+        | Kind::ServiceAccount
+        | Kind::PodPreset
+        | Kind::Event
+        | Kind::PriorityClass => Err(no_such_resource()),
     }
 }
 

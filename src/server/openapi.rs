@@ -8,7 +8,7 @@ use axum::routing::get;
 use serde_json::{Map, Value, json};
 
 use super::reply::{Answer, json as answer, no_such_resource};
-use super::router::{PRESETS, Shared};
+use super::router::{PRESETS, SCHEDULING, Shared};
 use crate::manifest::{Field, Schema};
 use crate::model::Kind;
 
@@ -25,8 +25,16 @@ pub(super) fn routes() -> Router<Shared> {
         )
 }
 
-fn group_paths() -> [&'static str; 2] {
-    [CORE, PRESETS.trim_start_matches('/')]
+fn group_paths() -> [&'static str; 3] {
+    let [presets, scheduling] = [PRESETS, SCHEDULING].map(|path| path.trim_start_matches('/'));
+    [CORE, presets, scheduling]
+}
+
+fn path_of(kind: Kind) -> String {
+    match kind.group() {
+        "" => CORE.to_owned(),
+        _ => format!("apis/{}", kind.api_version()),
+    }
 }
 
 fn index() -> Value {
@@ -46,7 +54,7 @@ fn document(path: &str) -> Option<Value> {
     let kinds = || {
         Kind::ALL
             .into_iter()
-            .filter(|kind| kind.group().is_empty() == (group_path == CORE))
+            .filter(|kind| path_of(*kind) == group_path)
     };
     let mut paths = Map::new();
     for kind in kinds() {

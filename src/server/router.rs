@@ -28,6 +28,7 @@ pub(super) fn router(client: Arc<dyn Client>, shutdown: CancellationToken) -> Ro
         .merge(own::routes())
         .merge(objects_below("/api/v1"))
         .merge(objects_below(PRESETS))
+        .merge(objects_below(SCHEDULING))
         .route(
             "/api/v1/namespaces/{namespace}/pods/{name}/{part}",
             any(objects::pod_part),
@@ -51,6 +52,8 @@ pub(super) fn router(client: Arc<dyn Client>, shutdown: CancellationToken) -> Ro
 
 /// Where the kinds of `settings.k8s.io` are.
 pub(super) const PRESETS: &str = "/apis/settings.k8s.io/v1alpha1";
+/// Where the kinds of `scheduling.k8s.io` are.
+pub(super) const SCHEDULING: &str = "/apis/scheduling.k8s.io/v1";
 
 /// The objects of one group and version.
 fn objects_below(root: &str) -> Router<Shared> {

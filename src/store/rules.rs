@@ -202,7 +202,8 @@ fn is_finished(object: &Object) -> bool {
         | Object::Event(_)
         | Object::Node(_)
         | Object::PersistentVolume(_)
-        | Object::PersistentVolumeClaim(_) => false,
+        | Object::PersistentVolumeClaim(_)
+        | Object::PriorityClass(_) => false,
     };
     meta.deletion_timestamp.is_some() && !any(&meta.finalizers) && !waits
 }
@@ -369,7 +370,7 @@ fn check_uid(key: &ObjectKey, current: &Object, expected: &Uid) -> Result<(), St
 /// ConfigMaps, Secrets, Events, Nodes, Namespaces, volumes and claims have no generation in Kubernetes.
 fn has_generation(object: &Object) -> bool {
     match object {
-        Object::Pod(_) | Object::PodPreset(_) => true,
+        Object::Pod(_) | Object::PodPreset(_) | Object::PriorityClass(_) => true,
         Object::ConfigMap(_)
         | Object::Secret(_)
         | Object::ServiceAccount(_)

@@ -21,6 +21,7 @@ use super::rules::{Decision, decide, last_seen};
 use super::state::{Shared, State};
 use super::{Change, SpecWriter, StatusWriter, Store, StoreError};
 use crate::base::{Clock, Uid, chain};
+use crate::model::priority::system_classes;
 use crate::model::{Kind, Object, ObjectKey, Resource, ResourceVersion};
 
 /// Writers wait when this many requests are queued.
@@ -138,7 +139,7 @@ pub(crate) fn open_with(directory: &Path, settings: Settings) -> Result<Opened, 
     if task.journal.len() >= task.next_compaction {
         task.compact_now();
     }
-    task.create_namespaces()?;
+    task.create_first()?;
     task.journal.start_sync().run()?;
     tokio::spawn(task.run(requests));
     Ok(Opened {
@@ -407,9 +408,16 @@ impl WriterTask {
         Ok(old.len())
     }
 
-    fn create_namespaces(&mut self) -> Result<(), StoreError> {
+    fn create_first(&mut self) -> Result<(), StoreError> {
         for name in NAMESPACES {
             match self.write(Write::Create(namespace(name)), false) {
+                Ok(_) | Err(StoreError::AlreadyExists(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        for class in system_classes() {
+            let class = Object::PriorityClass(Arc::new(class));
+            match self.write(Write::Create(class), false) {
                 Ok(_) | Err(StoreError::AlreadyExists(_)) => {}
                 Err(error) => return Err(error),
             }

@@ -54,8 +54,11 @@ async fn opened() -> (TempDir, Opened) {
 }
 
 #[tokio::test]
-async fn a_new_store_has_the_initial_namespaces() {
+async fn a_new_store_has_the_initial_objects() {
     let (_directory, opened) = opened().await;
+    let (classes, _) = opened.store.list_objects(Kind::PriorityClass, None);
+    let names: Vec<&str> = classes.iter().map(Object::name).collect();
+    assert_eq!(names, ["system-cluster-critical", "system-node-critical"]);
     let (namespaces, _) = opened.store.list::<Namespace>(None);
     let names: Vec<_> = namespaces
         .iter()
@@ -471,7 +474,7 @@ async fn filled_up(opened: &Opened, directory: &TempDir) -> Vec<String> {
 
 fn small() -> Settings {
     Settings {
-        compact_at: 3000,
+        compact_at: 4000,
         ..Settings::default()
     }
 }

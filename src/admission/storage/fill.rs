@@ -21,7 +21,8 @@ pub(in crate::admission) fn protect(object: &mut Object) {
         | Object::PodPreset(_)
         | Object::Event(_)
         | Object::Node(_)
-        | Object::Namespace(_) => return,
+        | Object::Namespace(_)
+        | Object::PriorityClass(_) => return,
     };
     let finalizers = object.meta_mut().finalizers.get_or_insert_default();
     if !finalizers.iter().any(|known| known == finalizer) {

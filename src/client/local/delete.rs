@@ -1,6 +1,6 @@
 use super::Local;
 use super::errors::{store_error, uid_conflict, version_conflict};
-use super::namespaces;
+use super::{namespaces, priority};
 use crate::admission::{DeletePlan, plan_delete};
 use crate::client::{DeleteOptions, Preconditions};
 use crate::model::{ApiError, Kind, Object, ObjectKey};
@@ -15,6 +15,9 @@ pub(super) async fn delete(
 ) -> Result<Object, ApiError> {
     if key.kind == Kind::Namespace {
         namespaces::check_deletable(&key.name)?;
+    }
+    if key.kind == Kind::PriorityClass {
+        priority::check_deletable(&key.name)?;
     }
     if key.kind == Kind::Node {
         local.object(key)?;

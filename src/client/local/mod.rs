@@ -6,6 +6,7 @@ mod delete;
 mod errors;
 mod logs;
 mod namespaces;
+mod priority;
 mod session;
 mod watch;
 mod write;

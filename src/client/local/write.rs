@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::Local;
 use super::errors::{store_error, uid_conflict};
-use super::{accounts, namespaces};
+use super::{accounts, namespaces, priority};
 use crate::admission::{
     Admitted, Context, admit_create, admit_part, admit_update, refuse_growth, use_presets,
 };
@@ -42,9 +42,11 @@ pub(super) async fn create(
     namespaces::check_accepts(local, &object)?;
     warnings.extend(apply_presets(local, &mut object));
     accounts::apply(local, &mut object, options.dry_run).await?;
+    priority::apply(local, &mut object)?;
     let (admitted, more) = admit_create(object, &context(local))
         .map_err(|errors| ApiError::invalid(kind, &name, &errors))?;
     warnings.extend(more);
+    priority::check_class(local, admitted.get())?;
     let object = if options.dry_run {
         let object = admitted.into_inner();
         if local.store.get_object(&object.key()).is_some() {
@@ -174,6 +176,7 @@ fn admit(
     };
     let admitted =
         admission.map_err(|errors| ApiError::invalid(current.kind(), current.name(), &errors))?;
+    priority::check_class(local, admitted.0.get())?;
     match refuse_growth(current, &wanted) {
         Some(why) => Err(ApiError::forbidden(current.kind(), current.name(), why)),
         None => Ok(admitted),

@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
@@ -11,6 +13,7 @@ use super::pod::describe_pod;
 use super::storage::{describe_claim, describe_persistent_volume};
 use super::text::{Text, clean};
 use crate::model::Object;
+use crate::model::applied::APPLIED_TEXT;
 use crate::printer::duration::Moment;
 
 /// What belongs to a description beside the object itself.
@@ -33,6 +36,7 @@ pub(crate) fn describe(object: &Object, related: &Related, moment: &Moment) -> S
         Object::Namespace(namespace) => describe_namespace(namespace),
         Object::PersistentVolume(volume) => describe_persistent_volume(volume, related, moment),
         Object::PersistentVolumeClaim(claim) => describe_claim(claim, related, moment),
+        Object::PriorityClass(class) => describe_priority_class(class, related, moment),
         Object::Event(event) => describe_generic(&event.metadata, object.to_value()),
         Object::PodPreset(preset) => describe_generic(&preset.metadata, object.to_value()),
     }
@@ -98,6 +102,35 @@ fn describe_service_account(
         "Image pull secrets",
         names(pulls.map(|secret| secret.name.as_str()).collect()),
     );
+    events(&mut text, &related.events, moment);
+    text.finish()
+}
+
+/// On one line as kubectl writes them here, but without our own.
+fn annotations_in_line(text: &mut Text, annotations: Option<&BTreeMap<String, String>>) {
+    let all = annotations.into_iter().flatten();
+    let pairs: Vec<String> = all
+        .filter(|(name, _)| *name != APPLIED_TEXT)
+        .map(|(name, value)| clean(&format!("{name}={value}")))
+        .collect();
+    let pairs = pairs.join(",");
+    let shown = if pairs.is_empty() { "<none>" } else { &pairs };
+    text.pair("Annotations", shown);
+}
+
+fn describe_priority_class(class: &PriorityClass, related: &Related, moment: &Moment) -> String {
+    let mut text = Text::default();
+    text.pair("Name", class.metadata.name.as_deref().unwrap_or_default());
+    text.pair("Value", class.value.unwrap_or(0));
+    text.pair("GlobalDefault", class.global_default.unwrap_or(false));
+    if let Some(policy) = &class.preemption_policy {
+        text.pair("PreemptionPolicy", policy);
+    }
+    text.pair(
+        "Description",
+        clean(class.description.as_deref().unwrap_or_default()),
+    );
+    annotations_in_line(&mut text, class.metadata.annotations.as_ref());
     events(&mut text, &related.events, moment);
     text.finish()
 }

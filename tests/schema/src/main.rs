@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret,
     ServiceAccount,
 };
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 
@@ -22,6 +23,7 @@ fn main() {
     for_kind::<Namespace>(&mut generator);
     for_kind::<Node>(&mut generator);
     for_kind::<Event>(&mut generator);
+    for_kind::<PriorityClass>(&mut generator);
     let definitions = generator.take_definitions(false);
     let mut types = BTreeMap::new();
     for (name, definition) in &definitions {
@@ -70,7 +72,7 @@ fn main() {
 }
 
 /// The roots: what no kind reaches is left out.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "Pod",
     "ConfigMap",
     "Secret",
@@ -81,6 +83,7 @@ const KINDS: [&str; 10] = [
     "Node",
     "Event",
     "PodPreset",
+    "PriorityClass",
 ];
 
 /// settings.k8s.io/v1alpha1 is in no current release of Kubernetes, so k8s-openapi does not have it.
