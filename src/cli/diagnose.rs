@@ -37,17 +37,14 @@ pub(super) fn check(
     if wrong.is_empty() && refused_unknown.is_empty() {
         return Ok(());
     }
-    let mut texts: Vec<String> = wrong.iter().map(|(_, problem)| problem.clone()).collect();
-    if !refused_unknown.is_empty() {
+    let headline = if let Some((path, problem)) = first_of_kubectl(&wrong) {
+        wrong_type_text(&document.source, kind, path, problem)
+    } else {
         let list: Vec<String> = refused_unknown.iter().map(unknown_text).collect();
-        texts.push(format!("strict decoding error: {}", list.join(", ")));
-    }
-    let (name, version) = (kind.as_str(), kind.version());
-    let mut lines = vec![format!(
-        "Error from server (BadRequest): error when creating \"{}\": {name} in version \"{version}\" cannot be handled as a {name}: {}",
-        document.source,
-        texts.join(", ")
-    )];
+        let problem = format!("strict decoding error: {}", list.join(", "));
+        refused_text(&document.source, kind, &problem)
+    };
+    let mut lines = vec![headline];
     lines.extend(
         wrong
             .iter()
@@ -55,6 +52,51 @@ pub(super) fn check(
     );
     lines.extend(refused_unknown.iter().map(unknown_line));
     Err(lines.join("\n"))
+}
+
+/// The one wrong type that kubectl prints: it sends fields in the order of their names, and decoders keep the
+/// first mistake and, because of it, name no unknown fields. Mistakes in metadata are found before sending.
+fn first_of_kubectl(wrong: &[(String, String)]) -> Option<&(String, String)> {
+    let is_sent = |path: &str| !is_metadata(path);
+    wrong.iter().min_by(|(left, _), (right, _)| {
+        is_sent(left)
+            .cmp(&is_sent(right))
+            .then_with(|| steps(left).cmp(&steps(right)))
+    })
+}
+
+fn is_metadata(path: &str) -> bool {
+    path == "metadata" || path.starts_with("metadata.")
+}
+
+/// The steps of `spec.containers[10].name`, so that indices compare as numbers.
+fn steps(path: &str) -> Vec<(usize, &str)> {
+    path.split(['.', '['])
+        .map(
+            |step| match step.strip_suffix(']').map(str::parse::<usize>) {
+                Some(Ok(index)) => (index, ""),
+                _ => (0, step),
+            },
+        )
+        .collect()
+}
+
+fn wrong_type_text(source: &str, kind: Kind, path: &str, problem: &str) -> String {
+    if is_metadata(path) {
+        // The client reads the metadata of any kind by a type of its own.
+        let whole = format!("Go struct field {}.metadata ", kind.as_str());
+        let problem = problem.replace(&whole, "Go struct field metadataOnlyObject.metadata ");
+        return format!("error: unable to decode \"{source}\": {problem}");
+    }
+    refused_text(source, kind, problem)
+}
+
+fn refused_text(source: &str, kind: Kind, problem: &str) -> String {
+    let (name, version) = (kind.as_str(), kind.version());
+    format!(
+        "Error from server (BadRequest): error when creating \"{source}\": {name} in version \"{version}\" cannot be handled as a \
+         {name}: {problem}"
+    )
 }
 
 /// Wrong types as path and problem, and paths of unknown fields. A decoder stops at the first wrong type,

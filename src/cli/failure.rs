@@ -18,6 +18,9 @@ pub(super) enum Failure {
     /// Complete text in kubectl's form, possibly of several lines.
     #[error("{0}")]
     Text(String),
+    /// A refusal of one object of the files. Beside others kubectl prints it in another form.
+    #[error("{alone}")]
+    Refused { alone: String, one_of_many: String },
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("cannot write to standard output")]
@@ -41,6 +44,7 @@ impl Failure {
             Self::Api(error) => api_error_text(error),
             Self::Local(text) => format!("error: {text}"),
             Self::Text(text) => text.clone(),
+            Self::Refused { alone, .. } => alone.clone(),
             Self::Connect(error) => format!("error: {}", chain(error)),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => String::new(),
             Self::Output(_) => format!("error: {}", chain(self)),
@@ -52,7 +56,12 @@ impl Failure {
         match self {
             Self::Exit(code) => *code,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => BROKEN_PIPE,
-            Self::Api(_) | Self::Local(_) | Self::Text(_) | Self::Connect(_) | Self::Output(_) => 1,
+            Self::Api(_)
+            | Self::Local(_)
+            | Self::Text(_)
+            | Self::Refused { .. }
+            | Self::Connect(_)
+            | Self::Output(_) => 1,
         }
     }
 
@@ -103,7 +112,10 @@ pub(super) fn api_error_text(error: &ApiError) -> String {
 /// Reports each failure and turns them into one exit code.
 pub(super) fn finish(console: &mut Console, failures: &[Failure]) -> Result<(), Failure> {
     for failure in failures {
-        failure.report(console);
+        match failure {
+            Failure::Refused { one_of_many, .. } if failures.len() > 1 => console.note(one_of_many),
+            other => other.report(console),
+        }
     }
     match failures.first() {
         Some(failure) => Err(Failure::Exit(failure.exit_code())),

@@ -64,15 +64,52 @@ impl Manifest {
 
     /// An error of the server about this object: kubectl's text, then a `file:line:column` line per field.
     pub(super) fn failure(&self, doing: &str, error: &ApiError) -> Failure {
-        let source = &self.document.source;
-        let mut text = match error.reason {
+        let places = self.places(error);
+        let one_of_many = format!(
+            "Error from server ({}): error when {doing} \"{}\": {}",
+            error.reason.as_str(),
+            self.document.source,
+            error.message
+        );
+        let alone = match error.reason {
             Reason::Invalid if !error.causes.is_empty() => api_error_text(error),
-            reason => format!(
-                "Error from server ({}): error when {doing} \"{source}\": {}",
-                reason.as_str(),
-                error.message
-            ),
+            _ => one_of_many.clone(),
         };
+        Failure::Refused {
+            alone: alone + &places,
+            one_of_many: one_of_many + &places,
+        }
+    }
+
+    /// What kubectl says it did when the object could not be looked up; the file's name follows.
+    pub(super) fn looking_up(&self) -> String {
+        let kind = self.kind;
+        let (group, version) = (kind.group(), kind.version());
+        format!(
+            "retrieving current configuration of:\n\
+             Resource: \"{group}/{version}, Resource={}\", GroupVersionKind: \"{group}/{version}, Kind={}\"\n\
+             Name: \"{}\", Namespace: \"{}\"\n\
+             from server for:",
+            kind.plural(),
+            kind.as_str(),
+            self.key.name,
+            self.key.namespace.as_deref().unwrap_or_default()
+        )
+    }
+
+    /// What to create: the version that an export carries is nobody's business then, as in kubectl.
+    pub(super) fn without_version(value: &Value) -> Value {
+        let mut value = value.clone();
+        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.shift_remove("resourceVersion");
+        }
+        value
+    }
+
+    /// A line of its own for each field that the error is about.
+    fn places(&self, error: &ApiError) -> String {
+        let source = &self.document.source;
+        let mut text = String::new();
         if error.causes.is_empty() && matches!(error.reason, Reason::Invalid | Reason::BadRequest) {
             write!(text, "\n{}: {}", self.place("metadata.name"), error.message)
                 .expect("writing to a String cannot fail");
@@ -103,7 +140,7 @@ impl Manifest {
                 said.push(line);
             }
         }
-        Failure::Text(text)
+        text
     }
 }
 
@@ -121,9 +158,37 @@ fn changed_fields(message: &str) -> Vec<&str> {
     fields
 }
 
+/// As [`load`], for a verb that has nothing to do without an object.
+pub(super) fn load_for(
+    verb: &str,
+    args: &FileArgs,
+    validate: Validate,
+    given_namespace: Option<&str>,
+    console: &mut Console,
+) -> Result<Vec<Manifest>, Failure> {
+    let manifests = load_any(args, validate, given_namespace, console)?;
+    if manifests.is_empty() {
+        return Err(Failure::local(format!("no objects passed to {verb}")));
+    }
+    Ok(manifests)
+}
+
 /// Reads and decodes all objects of the files. Every mistake of every file is reported at once; nothing
 /// is returned unless all of them can be used.
 pub(super) fn load(
+    args: &FileArgs,
+    validate: Validate,
+    given_namespace: Option<&str>,
+    console: &mut Console,
+) -> Result<Vec<Manifest>, Failure> {
+    let manifests = load_any(args, validate, given_namespace, console)?;
+    if manifests.is_empty() {
+        return Err(Failure::local("no objects found in the given files"));
+    }
+    Ok(manifests)
+}
+
+fn load_any(
     args: &FileArgs,
     validate: Validate,
     given_namespace: Option<&str>,
@@ -167,9 +232,6 @@ pub(super) fn load(
     }
     if !problems.is_empty() {
         return Err(Failure::Text(problems.join("\n")));
-    }
-    if manifests.is_empty() {
-        return Err(Failure::local("no objects found in the given files"));
     }
     Ok(manifests)
 }

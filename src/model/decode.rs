@@ -45,8 +45,8 @@ fn handled_as(kind: Kind, problem: &str) -> String {
 pub(crate) enum DecodeError {
     #[error("the document is {found}, an object with apiVersion and kind was expected")]
     NotAnObject { found: &'static str },
-    /// `missing` is kubectl's list, e.g. `apiVersion not set, kind not set`.
-    #[error("error validating data: [{missing}]")]
+    /// `missing` is kubectl's list, e.g. `[apiVersion not set, kind not set]`; one alone has no brackets.
+    #[error("error validating data: {missing}")]
     MissingType { missing: String },
     #[error("no matches for kind \"{kind}\" in version \"{api_version}\"{hint}")]
     UnknownKind {
@@ -113,16 +113,25 @@ pub(crate) fn kind_of(value: &Value) -> Result<Kind, DecodeError> {
     };
     let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
-    let mut missing = Vec::new();
-    if api_version.is_empty() {
-        missing.push("apiVersion not set");
-    }
-    if kind.is_empty() {
-        missing.push("kind not set");
-    }
-    if !missing.is_empty() {
-        let missing = missing.join(", ");
-        return Err(DecodeError::MissingType { missing });
+    let trouble = |key: &str| match map.get(key) {
+        None | Some(Value::Null) => Some(format!("{key} not set")),
+        Some(Value::String(text)) => text.is_empty().then(|| format!("{key} not set")),
+        Some(_) => Some(format!("{key} isn't string type")),
+    };
+    let missing: Vec<String> = ["apiVersion", "kind"]
+        .into_iter()
+        .filter_map(trouble)
+        .collect();
+    match missing.as_slice() {
+        [] => {}
+        [one] => {
+            let missing = one.clone();
+            return Err(DecodeError::MissingType { missing });
+        }
+        many => {
+            let missing = format!("[{}]", many.join(", "));
+            return Err(DecodeError::MissingType { missing });
+        }
     }
     Kind::from_manifest(api_version, kind).ok_or_else(|| {
         let served = Kind::ALL.into_iter().find(|known| known.as_str() == kind);
@@ -156,16 +165,66 @@ const fn describe(value: &Value) -> &'static str {
 }
 
 /// Turns one document into an object. Quantities come out in canonical form.
-pub(crate) fn decode(value: Value) -> Result<Decoded, DecodeError> {
+pub(crate) fn decode(mut value: Value) -> Result<Decoded, DecodeError> {
     let kind = kind_of(&value)?;
-    let mut unknown_fields = Vec::new();
-    let mut object =
-        read(kind, &value, &mut unknown_fields).map_err(|error| wrong_type(kind, &value, error))?;
-    canonical_quantities(kind, &mut object)?;
-    Ok(Decoded {
-        object,
-        unknown_fields,
-    })
+    let mut rounds = 0;
+    loop {
+        let mut unknown_fields = Vec::new();
+        let error = match read(kind, &value, &mut unknown_fields) {
+            Ok(mut object) => {
+                canonical_quantities(kind, &mut object)?;
+                return Ok(Decoded {
+                    object,
+                    unknown_fields,
+                });
+            }
+            Err(error) => error,
+        };
+        rounds += 1;
+        if rounds > NULL_ROUNDS || !fill_nulls(&mut value, &error) {
+            return Err(wrong_type(kind, &value, error));
+        }
+    }
+}
+
+/// Lists and maps with nulls in them that one document may have: each is one more round of decoding.
+const NULL_ROUNDS: usize = 64;
+
+/// Go's decoder leaves an element alone for which it finds null, so in a list or map it is the zero value of
+/// its type. Does so with the nulls beside the one that was stumbled over; `false` if it was another mistake.
+fn fill_nulls(value: &mut Value, error: &ReadError) -> bool {
+    let Some(expected) = expectation(&error.message) else {
+        return false;
+    };
+    let Some((last, parents)) = error.path.split_last() else {
+        return false;
+    };
+    let zero = match expected {
+        "a string" | "string" => Value::String(String::new()),
+        "a boolean" => Value::Bool(false),
+        "i32" | "i64" | "Quantity" => Value::from(0),
+        "a sequence" | "a map" => return false,
+        _ => Value::Object(serde_json::Map::new()),
+    };
+    let container = parents.iter().try_fold(value, |value, step| match step {
+        Step::Index(index) => value.get_mut(index),
+        Step::Key(key) => value.get_mut(key),
+    });
+    let elements: Vec<&mut Value> = match (container, last) {
+        (Some(Value::Array(list)), Step::Index(index)) if list[*index].is_null() => {
+            list.iter_mut().collect()
+        }
+        (Some(Value::Object(map)), Step::Key(key)) if map[key].is_null() => {
+            map.values_mut().collect()
+        }
+        _ => return false,
+    };
+    for element in elements {
+        if element.is_null() {
+            *element = zero.clone();
+        }
+    }
+    true
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -361,6 +420,9 @@ fn go_type(kind: Kind, value: &Value, path: &[Step], expected: &str) -> String {
     match expected {
         "a sequence" => format!("[]{}", inner(serde_json::json!([true]))),
         "a map" => format!("map[string]{}", inner(serde_json::json!({"x": true}))),
+        "a string" if matches!(path.last(), Some(Step::Key(key)) if key == "uid") => {
+            "types.UID".to_owned()
+        }
         other => simple_go_type(other),
     }
 }
@@ -695,6 +757,11 @@ mod tests {
             "json: cannot unmarshal string into Go struct field ObjectMeta.metadata.labels of type map[string]string",
         );
         wrong(
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"ownerReferences": [{"uid": 1}]}}),
+            "metadata.ownerReferences[0].uid",
+            "json: cannot unmarshal number into Go struct field OwnerReference.metadata.ownerReferences.uid of type types.UID",
+        );
+        wrong(
             json!({"apiVersion": "v1", "kind": "Pod", "spec": 5}),
             "spec",
             "json: cannot unmarshal number into Go struct field Pod.spec of type v1.PodSpec",
@@ -721,7 +788,12 @@ mod tests {
         check(
             json!({"apiVersion": "v1"}),
             "",
-            "error validating data: [kind not set]",
+            "error validating data: kind not set",
+        );
+        check(
+            json!({"apiVersion": 1, "kind": ["Pod"]}),
+            "",
+            "error validating data: [apiVersion isn't string type, kind isn't string type]",
         );
         check(
             json!("x"),
@@ -737,6 +809,37 @@ mod tests {
             json!({"apiVersion": "apps/v1", "kind": "Deployment"}),
             "kind",
             "no matches for kind \"Deployment\" in version \"apps/v1\" (podtui does not have this kind yet)",
+        );
+    }
+
+    #[test]
+    fn null_in_a_list_or_map_is_the_zero_value() {
+        let mut value = pod(json!({
+            "containers": [null, {"name": "c", "image": "x", "command": ["a", null], "args": [null]}],
+            "hostAliases": [{"ip": "1.2.3.4", "hostnames": [null, "b"]}],
+            "nodeSelector": {"k": null},
+            "securityContext": {"supplementalGroups": [null, 5]},
+            "overhead": {"cpu": null},
+        }));
+        value["metadata"]["labels"] = json!({"a": null, "b": "c"});
+        let found = decode(value).unwrap().object.to_value();
+        assert_eq!(found["metadata"]["labels"], json!({"a": "", "b": "c"}));
+        let spec = &found["spec"];
+        assert_eq!(spec["containers"][0]["name"], "");
+        assert_eq!(spec["containers"][1]["command"], json!(["a", ""]));
+        assert_eq!(spec["containers"][1]["args"], json!([""]));
+        assert_eq!(spec["hostAliases"][0]["hostnames"], json!(["", "b"]));
+        assert_eq!(spec["nodeSelector"], json!({"k": ""}));
+        assert_eq!(spec["overhead"], json!({"cpu": "0"}));
+        assert_eq!(spec["securityContext"]["supplementalGroups"], json!([0, 5]));
+        // A document of nothing but such lists is not decoded for ever.
+        let aliases: Vec<Value> = (0..=NULL_ROUNDS)
+            .map(|_| json!({"ip": "", "hostnames": [null]}))
+            .collect();
+        let error = decode(pod(json!({"containers": [], "hostAliases": aliases}))).unwrap_err();
+        assert!(
+            error.to_string().contains("cannot unmarshal null"),
+            "{error}"
         );
     }
 

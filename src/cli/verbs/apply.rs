@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::write::{DryRun, WriteArgs, local_object};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
-use crate::cli::files::{FileArgs, Manifest, Validate, load};
+use crate::cli::files::{FileArgs, Manifest, Validate, load_for};
 use crate::client::{Client, Patch};
 use crate::model::applied::{LAST_APPLIED, apply_patch, last_applied, was_applied, with_applied};
 use crate::model::{Object, Reason};
@@ -22,7 +22,8 @@ pub(crate) struct ApplyArgs {
 
 /// Creates or patches every object of the files. All files are read and decoded before the first write.
 pub(crate) async fn apply(context: &mut Context, args: ApplyArgs) -> Result<(), Failure> {
-    let manifests = load(
+    let manifests = load_for(
+        "apply",
         &args.files,
         args.validate,
         context.given_namespace.as_deref(),
@@ -45,23 +46,40 @@ pub(crate) async fn apply(context: &mut Context, args: ApplyArgs) -> Result<(), 
 }
 
 fn check_name(manifest: &Manifest) -> Result<(), Failure> {
-    if !manifest.key.name.is_empty() {
-        return Ok(());
-    }
     let generate = manifest
         .value
         .pointer("/metadata/generateName")
-        .and_then(Value::as_str);
-    Err(match generate {
-        Some(prefix) if !prefix.is_empty() => Failure::local(format!(
-            "from {prefix}: cannot use generate name with apply"
-        )),
-        _ => Failure::local(format!(
-            "error when retrieving current configuration of:\nResource: \"{}\", from \"{}\": resource name may not be empty",
-            manifest.kind.plural(),
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let name = manifest.key.name.as_str();
+    if name.is_empty() && !generate.is_empty() {
+        return Err(Failure::local(format!(
+            "from {generate}: cannot use generate name with apply"
+        )));
+    }
+    match path_problem(name) {
+        None => Ok(()),
+        Some(problem) => Err(Failure::local(format!(
+            "error when {} \"{}\": {problem}",
+            manifest.looking_up(),
             manifest.document.source
-        )),
-    })
+        ))),
+    }
+}
+
+/// Why no request can be made about an object of this name: it would be another path.
+fn path_problem(name: &str) -> Option<String> {
+    let problems: Vec<String> = match name {
+        "" => return Some("resource name may not be empty".to_owned()),
+        "." | ".." => vec![format!("may not be '{name}'")],
+        _ => ['/', '%']
+            .into_iter()
+            .filter(|&bad| name.contains(bad))
+            .map(|bad| format!("may not contain '{bad}'"))
+            .collect(),
+    };
+    (!problems.is_empty())
+        .then(|| format!("invalid resource name \"{name}\": [{}]", problems.join(" ")))
 }
 
 async fn apply_one(
@@ -84,7 +102,10 @@ async fn apply_one(
                 );
             }
             let written = client
-                .create(wanted, args.write.options(args.validate))
+                .create(
+                    Manifest::without_version(&wanted),
+                    args.write.options(args.validate),
+                )
                 .await
                 .map_err(|error| manifest.failure("creating", &error))?;
             context.console.warnings(&written.warnings);
@@ -95,7 +116,7 @@ async fn apply_one(
                 Some(&written.object),
             )
         }
-        Err(error) => Err(manifest.failure("retrieving current configuration of", &error)),
+        Err(error) => Err(manifest.failure(&manifest.looking_up(), &error)),
     }
 }
 

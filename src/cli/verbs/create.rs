@@ -6,7 +6,7 @@ use super::create_objects::{
 use super::write::{DryRun, WriteArgs, local_object};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
-use crate::cli::files::{FileArgs, Validate, load};
+use crate::cli::files::{FileArgs, Manifest, Validate, load_for};
 use crate::model::ObjectKey;
 use crate::model::applied::with_applied;
 
@@ -49,7 +49,8 @@ pub(crate) async fn create(context: &mut Context, args: CreateArgs) -> Result<()
 }
 
 async fn create_files(context: &mut Context, args: CreateArgs) -> Result<(), Failure> {
-    let manifests = load(
+    let manifests = load_for(
+        "create",
         &args.files,
         args.validate,
         context.given_namespace.as_deref(),
@@ -74,7 +75,10 @@ async fn create_files(context: &mut Context, args: CreateArgs) -> Result<(), Fai
         }
         let client = context.client().await?;
         match client
-            .create(value, args.write.options(args.validate))
+            .create(
+                Manifest::without_version(&value),
+                args.write.options(args.validate),
+            )
             .await
         {
             Ok(written) => {

@@ -3,7 +3,7 @@ use clap::Args;
 use super::write::{DryRun, WriteArgs, local_object};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
-use crate::cli::files::{FileArgs, Manifest, Validate, load};
+use crate::cli::files::{FileArgs, Manifest, Validate, load_for};
 use crate::cli::follow::wait_gone;
 use crate::cli::resources::parse_subresource;
 use crate::client::{Client, DeleteOptions, Written};
@@ -27,7 +27,8 @@ pub(crate) struct ReplaceArgs {
 }
 
 pub(crate) async fn replace(context: &mut Context, args: ReplaceArgs) -> Result<(), Failure> {
-    let manifests = load(
+    let manifests = load_for(
+        "replace",
         &args.files,
         args.validate,
         context.given_namespace.as_deref(),
@@ -78,7 +79,8 @@ async fn recreate(
 ) -> Result<Result<Written, ApiError>, Failure> {
     let mut trial = args.write.options(args.validate);
     trial.dry_run = true;
-    if let Err(error) = client.create(manifest.value.clone(), trial).await
+    let value = Manifest::without_version(&manifest.value);
+    if let Err(error) = client.create(value.clone(), trial).await
         && error.reason != Reason::AlreadyExists
     {
         return Ok(Err(error));
@@ -92,8 +94,15 @@ async fn recreate(
                 };
                 client.delete(&manifest.key, options).await?;
                 wait_gone(client, &manifest.key, &object.uid(), None).await?;
+                let place = manifest
+                    .key
+                    .namespace
+                    .as_ref()
+                    .map_or_else(String::new, |namespace| {
+                        format!(" from {namespace} namespace")
+                    });
                 let line = format!(
-                    "{} \"{}\" deleted\n",
+                    "{} \"{}\" deleted{place}\n",
                     manifest.kind.qualified_singular(),
                     manifest.key.name
                 );
@@ -104,6 +113,6 @@ async fn recreate(
         }
     }
     Ok(client
-        .create(manifest.value.clone(), args.write.options(args.validate))
+        .create(value, args.write.options(args.validate))
         .await)
 }

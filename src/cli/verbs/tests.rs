@@ -778,3 +778,144 @@ async fn top_images_and_engine() {
     let ran = shell.run(&["completion", "bash"]).await;
     assert!(ran.out.contains("_podtui"), "{}", ran.out);
 }
+
+/// Texts of kubectl v1.36.4 for the same files.
+#[tokio::test]
+async fn unusable_manifests_are_told_as_by_kubectl() {
+    #[track_caller]
+    fn headline(ran: &Ran, expected: &str) {
+        assert_eq!(ran.code, 1);
+        let found = ran.err.lines().find(|line| !line.starts_with("Warning:"));
+        assert_eq!(found, Some(expected), "{}", ran.err);
+    }
+    let shell = Shell::new();
+    let file = shell.file("a.yaml", "---\n# nothing\n---\n");
+    for verb in ["apply", "create", "replace"] {
+        let ran = shell.run(&[verb, "-f", &file]).await;
+        headline(&ran, &format!("error: no objects passed to {verb}"));
+    }
+    let refused = async |text: &str, expected: &str| {
+        let file = shell.file("a.yaml", text);
+        let ran = shell.run(&["apply", "-f", &file]).await;
+        headline(&ran, &expected.replace("FILE", &file));
+    };
+    let off = "if you choose to ignore these errors, turn validation off with --validate=false";
+    refused(
+        "kind: Pod\n",
+        &format!(
+            "error: error validating \"FILE\": error validating data: apiVersion not set; {off}"
+        ),
+    )
+    .await;
+    let handled = "Error from server (BadRequest): error when creating \"FILE\": Pod in version \"v1\" cannot be handled as a Pod: ";
+    // Fields are sent in the order of their names, and the first mistake is told alone.
+    refused(
+        &format!("{WEB}    tty: 3\n    command: 5\n    imgae: x\n"),
+        &format!(
+            "{handled}json: cannot unmarshal number into Go struct field Container.spec.containers.command of type []string"
+        ),
+    )
+    .await;
+    refused(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a, labels: {x: 1}}\nspec: 5\n",
+        "error: unable to decode \"FILE\": json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
+    )
+    .await;
+    refused(
+        "apiVersion: v1\nkind: Pod\nmetadata: [a]\n",
+        "error: unable to decode \"FILE\": json: cannot unmarshal array into Go struct field metadataOnlyObject.metadata of type \
+         v1.ObjectMeta",
+    )
+    .await;
+    refused(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [null]}\n",
+        "The Pod \"a\" is invalid: ",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_asked_for_is_told_with_the_request() {
+    let shell = Shell::new();
+    for (kind, name, problem) in [
+        ("v1/Pod", "", "resource name may not be empty"),
+        (
+            "v1/Pod",
+            "a/b%c",
+            "invalid resource name \"a/b%c\": [may not contain '/' may not contain '%']",
+        ),
+        (
+            "v1/Namespace",
+            "..",
+            "invalid resource name \"..\": [may not be '..']",
+        ),
+    ] {
+        let (version, kind) = kind.split_once('/').unwrap();
+        let file = shell.file(
+            "a.yaml",
+            &format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: {name:?}}}\n"),
+        );
+        let (resource, namespace) = match kind {
+            "Pod" => ("pods", "default"),
+            _ => ("namespaces", ""),
+        };
+        let expected = format!(
+            "error: error when retrieving current configuration of:\n\
+             Resource: \"/v1, Resource={resource}\", GroupVersionKind: \"/v1, Kind={kind}\"\n\
+             Name: {name:?}, Namespace: {namespace:?}\n\
+             from server for: {file:?}: {problem}\n"
+        );
+        check(&shell.run(&["apply", "-f", &file]).await, 1, "", &expected);
+    }
+}
+
+#[tokio::test]
+async fn several_refusals_are_told_one_by_one() {
+    let shell = Shell::new();
+    let bad = WEB.replace("    image: localhost/toolbox:latest\n", "");
+    let file = shell.file(
+        "a.yaml",
+        &format!("{bad}---\n{}", bad.replace("web", "two")),
+    );
+    for verb in ["apply", "create"] {
+        let ran = shell.run(&[verb, "-f", &file]).await;
+        let headlines: Vec<&str> = ran
+            .err
+            .lines()
+            .filter(|line| !line.starts_with(&file))
+            .collect();
+        let expected = |name: &str| {
+            format!(
+                "Error from server (Invalid): error when creating \"{file}\": Pod \"{name}\" is invalid: \
+                 spec.containers[0].image: Required value"
+            )
+        };
+        assert_eq!(headlines, [expected("web"), expected("two")]);
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    }
+}
+
+/// `get -o yaml`, delete, apply: the version in the export is not in the way, as with kubectl.
+#[tokio::test]
+async fn an_export_can_be_created_again() {
+    let shell = Shell::new();
+    let file = shell.file("a.yaml", WEB);
+    for again in [
+        &["apply", "-f"][..],
+        &["create", "-f"],
+        &["replace", "--force", "-f"],
+    ] {
+        shell.run(&["create", "-f", &file]).await;
+        let export = shell.run(&["get", "pod", "web", "-o", "yaml"]).await.out;
+        assert!(export.contains("resourceVersion:"), "{export}");
+        let export = shell.file("b.yaml", &export);
+        shell
+            .run(&["delete", "pod", "web", "--force", "--grace-period=0"])
+            .await;
+        let ran = shell.run(&[again, &[export.as_str()]].concat()).await;
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{again:?}");
+        shell
+            .run(&["delete", "pod", "web", "--force", "--grace-period=0"])
+            .await;
+    }
+}
