@@ -855,7 +855,7 @@ fn warnings() {
             "env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}],
             "resources": {"limits": {"memory": "100m"}},
         }],
-        "runtimeClassName": "other",
+        "subdomain": "other",
     }));
     value["metadata"]["name"] = json!("a.b");
     value["metadata"]["annotations"] = json!({"podtui.dev/restarted-at": "soon"});
@@ -869,7 +869,7 @@ fn warnings() {
             "spec.containers[0].resources.requests[memory]: fractional byte value \"100m\" is invalid, must be an integer",
             "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply",
             "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
-            "spec.runtimeClassName: not supported yet: there is one runtime and it is used",
+            "spec.subdomain: not supported yet: there is no DNS record for it",
         ]
     );
 }

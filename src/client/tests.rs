@@ -67,6 +67,53 @@ async fn create_answers_as_the_api_does() {
     );
 }
 
+/// There are no RuntimeClasses: a pod that wants one does not run without it.
+#[tokio::test]
+async fn pods_of_a_runtime_class_are_refused() {
+    let fixture = Fixture::new();
+    let wants = |field: &str, value| with(pod("p"), &format!("/spec/{field}"), value);
+    let check = async |manifest: serde_json::Value, reason: Reason, expected: &str| {
+        for options in [WriteOptions::default(), dry_run()] {
+            let refused = fixture.client.create(manifest.clone(), options).await;
+            check_refused(refused, reason, expected);
+        }
+    };
+    check(
+        wants("runtimeClassName", json!("gvisor")),
+        Reason::Forbidden,
+        "pods \"p\" is forbidden: pod rejected: RuntimeClass \"gvisor\" not found",
+    )
+    .await;
+    // Looked up before the pod is validated …
+    let invalid = with(
+        wants("runtimeClassName", json!("gvisor")),
+        "/spec/containers",
+        json!([]),
+    );
+    check(
+        invalid,
+        Reason::Forbidden,
+        "RuntimeClass \"gvisor\" not found",
+    )
+    .await;
+    check(
+        wants("runtimeClassName", json!("")),
+        Reason::Invalid,
+        "spec.runtimeClassName",
+    )
+    .await;
+    // … and its overhead compared afterwards.
+    let overhead = wants("overhead", json!({"cpu": "100m"}));
+    check(
+        overhead.clone(),
+        Reason::Forbidden,
+        "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
+    )
+    .await;
+    let invalid = with(overhead, "/spec/containers", json!([]));
+    check(invalid, Reason::Invalid, "spec.containers: Required value").await;
+}
+
 #[tokio::test]
 async fn unknown_fields_are_refused_warned_about_or_dropped() {
     let fixture = Fixture::new();

@@ -112,21 +112,16 @@ impl List {
             self.container(&path, &as_container(container));
         }
         self.security(spec.security_context.as_ref());
-        self.naming_and_identity(spec);
+        self.naming(spec);
         self.scheduling(spec);
         self.resources(spec);
     }
 
-    fn naming_and_identity(&mut self, spec: &PodSpec) {
+    fn naming(&mut self, spec: &PodSpec) {
         self.ignored(
             spec.subdomain.given(),
             "spec.subdomain",
             "there is no DNS record for it",
-        );
-        self.blocks(
-            spec.os.as_ref().is_some_and(|os| os.name == "windows"),
-            "spec.os",
-            "only Linux containers run, so the pod is held",
         );
     }
 
@@ -140,11 +135,6 @@ impl List {
             spec.priority_class_name.given(),
             "spec.priorityClassName",
             "the pod runs with priority 0 and is never preempted",
-        );
-        self.ignored(
-            spec.runtime_class_name.given(),
-            "spec.runtimeClassName",
-            "there is one runtime and it is used",
         );
     }
 

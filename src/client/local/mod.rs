@@ -7,6 +7,7 @@ mod errors;
 mod logs;
 mod namespaces;
 mod priority;
+mod runtime_classes;
 mod session;
 mod watch;
 mod write;

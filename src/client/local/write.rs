@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::Local;
 use super::errors::{store_error, uid_conflict};
-use super::{accounts, namespaces, priority};
+use super::{accounts, namespaces, priority, runtime_classes};
 use crate::admission::{
     Admitted, Context, admit_create, admit_part, admit_update, refuse_growth, use_presets,
 };
@@ -43,8 +43,10 @@ pub(super) async fn create(
     warnings.extend(apply_presets(local, &mut object));
     accounts::apply(local, &mut object, options.dry_run).await?;
     priority::apply(local, &mut object)?;
+    runtime_classes::check_known(&object)?;
     let (admitted, more) = admit_create(object, &context(local))
         .map_err(|errors| ApiError::invalid(kind, &name, &errors))?;
+    runtime_classes::check_overhead(admitted.get())?;
     warnings.extend(more);
     priority::check_class(local, admitted.get())?;
     let object = if options.dry_run {

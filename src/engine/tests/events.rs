@@ -188,6 +188,7 @@ const REJECTIONS: &[Row] = &[
     pod(WARNING, "TaintToleration", "Predicate TaintToleration failed: node(s) had untolerated taint(s)", PREDICATE),
     pod(WARNING, "SysctlForbidden", "forbidden sysctl: \"kernel.msgmax\" not allowlisted", "pkg/kubelet/sysctl/allowlist.go"),
     pod(WARNING, "NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports", PREDICATE),
+    pod(WARNING, "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS", PREDICATE),
 ];
 
 #[rustfmt::skip]
@@ -687,6 +688,8 @@ async fn of_pods_that_are_turned_away() {
     selected["nodeSelector"] = json!({"disk": "ssd"});
     let mut sysctl = one(json!({}));
     sysctl["securityContext"] = json!({"sysctls": [{"name": "kernel.msgmax", "value": "1"}]});
+    let mut windows = one(json!({}));
+    windows["os"] = json!({"name": "windows"});
     let specs = [
         one(json!({"resources": {"requests": {"cpu": "100k"}}})),
         one(json!({ "resources": foo })),
@@ -694,6 +697,7 @@ async fn of_pods_that_are_turned_away() {
         one(json!({})),
         sysctl,
         one(json!({"ports": [{"containerPort": 80, "hostPort": 80, "protocol": "TCP"}]})),
+        windows,
     ];
     assert_eq!(specs.len(), REJECTIONS.len());
     for (spec, row) in specs.into_iter().zip(REJECTIONS) {

@@ -96,10 +96,37 @@ fn rejection(pod: &Pod, node: &NodeState<'_>) -> Option<Why> {
             let text = format!("forbidden sysctl: \"{name}\" not allowlisted");
             Some(why("SysctlForbidden", text))
         })
+        .or_else(|| foreign_system(pod, spec).map(|(reason, text)| why(reason, text.to_owned())))
         .or_else(|| {
             let text = "Cannot enforce AppArmor: AppArmor is not enabled on the host";
             (!node.apparmor && wants_apparmor(spec)).then(|| why("AppArmor", text.to_owned()))
         })
+}
+
+const OS_LABEL: &str = "kubernetes.io/os";
+const OS: &str = "linux";
+
+/// Reason and text when a pod is for another operating system (kubelet `lifecycle/predicate.go`). The label is
+/// one of the pod itself; its node selector is a matter of placement.
+fn foreign_system(pod: &Pod, spec: &PodSpec) -> Option<(&'static str, &'static str)> {
+    let label = pod
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(OS_LABEL));
+    if label.is_some_and(|label| label != OS) {
+        return Some((
+            "PodOSSelectorNodeLabelDoesNotMatch",
+            "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
+        ));
+    }
+    let field = spec.os.as_ref().filter(|os| os.name != OS);
+    field.map(|_| {
+        (
+            "PodOSNotSupported",
+            "Failed to admit pod as the OS field doesn't match node OS",
+        )
+    })
 }
 
 /// The condition of the node that keeps this pod out.
@@ -208,6 +235,26 @@ mod tests {
             &["net.core.somaxconn"],
             "SysctlForbidden: forbidden sysctl: \"net.core.somaxconn2\" not allowlisted",
         );
+    }
+
+    #[test]
+    fn pods_of_another_system() {
+        let spec = |name: &str| json!({"containers": [], "os": {"name": name}});
+        check(spec("linux"), &[], "");
+        check(
+            spec("windows"),
+            &[],
+            "PodOSNotSupported: Failed to admit pod as the OS field doesn't match node OS",
+        );
+        let label = |value: &str| -> Option<&str> {
+            let pod: Pod = serde_json::from_value(json!({
+                "metadata": {"labels": {"kubernetes.io/os": value}}, "spec": spec("windows")}))
+            .unwrap();
+            let found = foreign_system(&pod, pod.spec.as_ref().unwrap());
+            found.map(|(reason, _)| reason)
+        };
+        assert_eq!(label("linux"), Some("PodOSNotSupported"));
+        assert_eq!(label("windows"), Some("PodOSSelectorNodeLabelDoesNotMatch"));
     }
 
     #[test]
