@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{AppArmorProfile, Pod, PodSpec, SeccompProfile};
 
 use super::field::{Errors, containers_with_paths, descending, text};
+use crate::base::quoted;
 use crate::model::FieldError;
 
 pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -83,7 +84,10 @@ fn app_armor(errors: &mut Errors, pod: &Pod, spec: &PodSpec) {
         }
         let is_known = ["", RUNTIME_DEFAULT, UNCONFINED].contains(&value);
         if !is_known && !value.starts_with(LOCALHOST) {
-            let detail = format!("invalid AppArmor profile name: {value:?}");
+            let detail = format!(
+                "invalid AppArmor profile name: {value}",
+                value = quoted(value)
+            );
             errors.push(FieldError::invalid_string(at(key), value, detail));
         }
     }

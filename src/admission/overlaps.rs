@@ -2,6 +2,8 @@
 
 use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Volume, VolumeProjection};
 
+use crate::base::quoted;
+
 /// A path in the volume, and what brings it where several do.
 struct File {
     path: String,
@@ -12,8 +14,8 @@ impl std::fmt::Display for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path = &self.path;
         match &self.source {
-            Some(source) => write!(f, "{path:?} ({source})"),
-            None => write!(f, "{path:?}"),
+            Some(source) => write!(f, "{path} ({source})", path = quoted(path)),
+            None => write!(f, "{path}", path = quoted(path)),
         }
     }
 }
@@ -28,7 +30,7 @@ pub(super) fn of(volume: &Volume, warnings: &mut Vec<String>) {
     }
     if let Some(source) = &volume.secret {
         let secret = source.secret_name.as_deref().unwrap_or_default();
-        let what = format!("Secret {secret:?}");
+        let what = format!("Secret {secret}", secret = quoted(secret));
         compare(name, &what, plain(items(source.items.as_ref())), warnings);
     }
     if let Some(source) = &volume.downward_api {
@@ -91,7 +93,8 @@ fn compare(volume: &str, what: &str, files: Vec<File>, warnings: &mut Vec<String
         for other in earlier {
             if below(&file.path, &other.path) || below(&other.path, &file.path) {
                 warnings.push(format!(
-                    "volume {volume:?} ({what}): overlapping paths: {file} with {other}"
+                    "volume {volume} ({what}): overlapping paths: {file} with {other}",
+                    volume = quoted(volume)
                 ));
             }
         }

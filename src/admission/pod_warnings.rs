@@ -10,6 +10,7 @@ use super::field::{containers_with_paths, text};
 use super::overlaps;
 use super::scheduling::pod_terms;
 use super::warnings::fractional;
+use crate::base::quoted;
 use crate::model::names;
 use crate::model::restarts::{RESTARTED_AT, is_readable};
 use crate::model::storage::STORAGE;
@@ -130,8 +131,8 @@ fn of_metadata(pod: &Pod, warnings: &mut Warnings) {
         .filter(|value| !is_readable(value))
     {
         warnings.push(format!(
-            "metadata.annotations[{RESTARTED_AT}]: {value:?} is neither an instant (2026-01-02T03:04:05Z) nor an \
-             object of instants by container: nothing is restarted"
+            "metadata.annotations[{RESTARTED_AT}]: {value} is neither an instant (2026-01-02T03:04:05Z) nor an \
+             object of instants by container: nothing is restarted", value = quoted(value)
         ));
     }
 }
@@ -265,7 +266,10 @@ fn repeated_names(spec: &PodSpec, warnings: &mut Warnings) {
     for (index, alias) in spec.host_aliases.iter().flatten().enumerate() {
         if !known.insert(&alias.ip) {
             let ip = &alias.ip;
-            warnings.push(format!("spec.hostAliases[{index}].ip: duplicate ip {ip:?}"));
+            warnings.push(format!(
+                "spec.hostAliases[{index}].ip: duplicate ip {ip}",
+                ip = quoted(ip)
+            ));
         }
     }
     let secrets = || spec.image_pull_secrets.iter().flatten().enumerate();
@@ -274,7 +278,8 @@ fn repeated_names(spec: &PodSpec, warnings: &mut Warnings) {
         if !known.insert(&secret.name) {
             let name = &secret.name;
             warnings.push(format!(
-                "spec.imagePullSecrets[{index}].name: duplicate name {name:?}"
+                "spec.imagePullSecrets[{index}].name: duplicate name {name}",
+                name = quoted(name)
             ));
         }
     }
@@ -315,7 +320,7 @@ fn of_container(pod: &Pod, path: &str, container: &Container, warnings: &mut War
         let goes_on = value.contains(&reference) && value != reference;
         if variable.value_from.is_some() || !goes_on {
             warnings.push(format!(
-                "{path}.env[{index}]: hides previous definition of {name:?}, which may be dropped when using apply"
+                "{path}.env[{index}]: hides previous definition of {name}, which may be dropped when using apply", name = quoted(name)
             ));
         }
     }

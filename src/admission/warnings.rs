@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::field::text;
 use super::pod_warnings;
+use crate::base::quoted;
 use crate::model::quantity::ParsedQuantity;
 use crate::model::storage::{STORAGE, source_names};
 use crate::model::{Object, unsupported};
@@ -85,7 +86,8 @@ pub(super) fn fractional(
     if ParsedQuantity::of(quantity).is_fractional() {
         let value = &quantity.0;
         warnings.push(format!(
-            "{path}[{name}]: fractional byte value {value:?} is invalid, must be an integer"
+            "{path}[{name}]: fractional byte value {value} is invalid, must be an integer",
+            value = quoted(value)
         ));
     }
 }

@@ -1,4 +1,4 @@
-//! Vocabulary that every room may use: identifiers, time, back-off arithmetic, error chains, the
+//! Vocabulary that every room may use: identifiers, time, back-off arithmetic, error chains, quotation, the
 //! names of capabilities and the channel bundle of an interactive session.
 //!
 //! Nothing here decides anything and nothing here touches a file, a socket or the clock of the machine
@@ -12,6 +12,7 @@ mod error;
 mod id;
 mod incident;
 mod process;
+mod quote;
 mod stream;
 
 pub(crate) use backoff::BackoffSequence;
@@ -21,4 +22,5 @@ pub(crate) use error::chain;
 pub(crate) use id::{ContainerId, Pid, SandboxId, Uid};
 pub(crate) use incident::{Incident, IncidentKind, Victim};
 pub(crate) use process::ProcessInfo;
+pub(crate) use quote::{escaped, quoted};
 pub(crate) use stream::{SessionEnd, SessionOutput, SessionStream, TerminalSize};

@@ -6,7 +6,7 @@ use jiff::fmt::temporal::Pieces;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::Failure;
-use crate::base::Uid;
+use crate::base::{Uid, quoted};
 use crate::client::{Client, ListOptions, WatchEvent};
 use crate::model::{Kind, Object, ObjectKey, Reason};
 
@@ -120,7 +120,12 @@ pub(super) async fn wait_gone(
 
 /// A duration as kubectl's flags take it: `30s`, `1m30s`, `500ms`, a bare number is seconds.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let invalid = || format!("invalid duration {text:?}; write e.g. 30s, 5m, 1h30m");
+    let invalid = || {
+        format!(
+            "invalid duration {text}; write e.g. 30s, 5m, 1h30m",
+            text = quoted(text)
+        )
+    };
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
@@ -159,7 +164,8 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 pub(super) fn parse_go_duration(text: &str) -> Result<Duration, String> {
     if text != "0" && text.parse::<f64>().is_ok() {
         return Err(format!(
-            "time: missing unit in duration {text:?}; write e.g. 30s, 5m, 1h30m"
+            "time: missing unit in duration {text}; write e.g. 30s, 5m, 1h30m",
+            text = quoted(text)
         ));
     }
     parse_duration(text)
@@ -167,7 +173,12 @@ pub(super) fn parse_go_duration(text: &str) -> Result<Duration, String> {
 
 /// A time of RFC 3339. One beyond the last instant we can name is that instant.
 pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
-    let refused = || format!("{text:?} is no time of RFC 3339; write e.g. 2026-01-02T15:04:05Z");
+    let refused = || {
+        format!(
+            "{text} is no time of RFC 3339; write e.g. 2026-01-02T15:04:05Z",
+            text = quoted(text)
+        )
+    };
     text.parse().or_else(|_| {
         let pieces = Pieces::parse(text).map_err(|_| refused())?;
         let is_whole = pieces.time().is_some() && pieces.offset().is_some();

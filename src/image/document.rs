@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::digest::{Digest, HashingReader};
 use super::import::architecture;
+use crate::base::escaped;
 
 /// Largest manifest or index that is read, bytes (as registries limit them).
 pub(super) const MANIFEST_MAX: u64 = 4 << 20;
@@ -199,10 +200,7 @@ pub(super) fn parse(bytes: &[u8], media_type: &str, name: &str) -> Result<Docume
 
 /// Names from a document are text of a stranger.
 pub(super) fn shown(name: &str) -> String {
-    name.chars()
-        .take(200)
-        .flat_map(char::escape_debug)
-        .collect()
+    escaped(&name.chars().take(200).collect::<String>())
 }
 
 /// Compression is told by the bytes; the type only says that it is a layer at all.

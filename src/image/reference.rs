@@ -2,6 +2,7 @@ use std::fmt;
 
 use super::ImageError;
 use super::digest::Digest;
+use crate::base::escaped;
 
 const DEFAULT_DOMAIN: &str = "docker.io";
 const LEGACY_DOMAIN: &str = "index.docker.io";
@@ -76,11 +77,7 @@ impl fmt::Display for Reference {
 /// A reference as it may stand in a message: without control characters, of bounded length.
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 300;
-    let mut shown: String = text
-        .chars()
-        .take(SHOWN)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shown = escaped(&text.chars().take(SHOWN).collect::<String>());
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::pod::find_container;
 use super::quantity::ParsedQuantity;
+use crate::base::quoted;
 
 /// What the node offers a container that sets no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,43 +56,6 @@ fn lines(map: Option<&BTreeMap<String, String>>) -> String {
         .map(|(key, value)| format!("{key}={}", quoted(value)))
         .collect();
     lines.join("\n")
-}
-
-/// As Go's `strconv.Quote` writes a string.
-fn quoted(text: &str) -> String {
-    let mut result = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => result.extend(['\\', character]),
-            '\u{7}' => result.push_str("\\a"),
-            '\u{8}' => result.push_str("\\b"),
-            '\u{c}' => result.push_str("\\f"),
-            '\n' => result.push_str("\\n"),
-            '\r' => result.push_str("\\r"),
-            '\t' => result.push_str("\\t"),
-            '\u{b}' => result.push_str("\\v"),
-            other if (other as u32) < 0x20 || other == '\u{7f}' => {
-                result.push_str(&format!("\\x{:02x}", other as u32));
-            }
-            other if is_printable(other) => result.push(other),
-            other if (other as u32) < 0x10000 => {
-                result.push_str(&format!("\\u{:04x}", other as u32));
-            }
-            other => result.push_str(&format!("\\U{:08x}", other as u32)),
-        }
-    }
-    result.push('"');
-    result
-}
-
-/// Rust's own tables; a letter in front, because a mark is printable when it stands on something.
-fn is_printable(character: char) -> bool {
-    if character == ' ' || character == '\'' {
-        return true;
-    }
-    let mut text = String::from("a");
-    text.push(character);
-    !text.escape_debug().to_string().contains('\\')
 }
 
 /// `limits.cpu` and its like, as a whole number of divisors, rounded up. `own`: the container that asks,

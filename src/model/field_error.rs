@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::base::quoted;
+
 /// One thing wrong with one field, in the shape of `field.Error` of the Kubernetes API
 /// (apimachinery `pkg/util/validation/field`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,9 +146,9 @@ impl FieldError {
         }
     }
 
-    /// A string as Go's `%q` renders it for ordinary text; control characters are escaped.
+    /// A string as Go's `%q` renders it.
     pub(crate) fn quoted(value: &str) -> String {
-        format!("{value:?}")
+        quoted(value)
     }
 
     /// The `reason` of a `StatusCause`.

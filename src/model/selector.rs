@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::names;
 use super::{Kind, Object};
 
+use crate::base::quoted;
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SelectorError {
     #[error("unable to parse requirement: {0}")]
@@ -164,7 +166,7 @@ impl Parser<'_> {
         match names::qualified_name(&key).first() {
             None => Ok(key),
             Some(problem) => {
-                let message = format!("key: Invalid value: {key:?}: {problem}");
+                let message = format!("key: Invalid value: {key}: {problem}", key = quoted(&key));
                 Err(SelectorError::Requirement(message))
             }
         }
@@ -175,7 +177,10 @@ impl Parser<'_> {
         match names::label_value(&value).first() {
             None => Ok(value),
             Some(problem) => {
-                let message = format!("values[0]: Invalid value: {value:?}: {problem}");
+                let message = format!(
+                    "values[0]: Invalid value: {value}: {problem}",
+                    value = quoted(&value)
+                );
                 Err(SelectorError::Requirement(message))
             }
         }
@@ -226,7 +231,7 @@ impl Parser<'_> {
         let word = self.word();
         word.parse().map_err(|_| {
             SelectorError::Requirement(format!(
-                "values[0]: Invalid value: {word:?}: for 'Gt', 'Lt' operators, the value must be an integer"
+                "values[0]: Invalid value: {word}: for 'Gt', 'Lt' operators, the value must be an integer", word = quoted(&word)
             ))
         })
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::claim::claim_spec;
 use crate::admission::field::Errors;
 use crate::admission::metadata;
+use crate::base::quoted;
 use crate::model::{FieldError, names};
 
 /// The claim that a pod brings with a volume of its own. `pod` is empty where the name is not known yet.
@@ -71,7 +72,7 @@ pub(in crate::admission) fn ephemeral_name(
     }
     let name = format!("{pod}-{volume}");
     for problem in names::dns_subdomain(&name) {
-        let detail = format!("PVC name {name:?}: {problem}");
+        let detail = format!("PVC name {name}: {problem}", name = quoted(&name));
         errors.push(FieldError::invalid_string(
             format!("{path}.name"),
             volume,

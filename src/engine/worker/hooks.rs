@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, LifecycleHandler, Pod};
 
-use crate::base::{ContainerId, SessionEnd, SessionOutput, chain};
+use crate::base::{ContainerId, SessionEnd, SessionOutput, chain, quoted};
 use crate::engine::machine::Machine;
 use crate::engine::recorder::{KUBELET, Level};
 use crate::probe::PodNet;
@@ -146,8 +146,9 @@ impl Hook {
         stdout.extend_from_slice(&stderr);
         let output = String::from_utf8_lossy(&stdout);
         Err(format!(
-            "{}, message: {output:?}",
-            self.failed(&what, &error)
+            "{}, message: {}",
+            self.failed(&what, &error),
+            quoted(&output)
         ))
     }
 }

@@ -9,6 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::report::Reporter;
 use super::{program, rootfs, user};
+use crate::base::quoted;
 use crate::linux::cgroup::Cgroup;
 use crate::linux::clone::Namespaces;
 use crate::linux::mount::{self, Attributes, Context};
@@ -164,7 +165,10 @@ fn confine(process: &Process<'_>) -> Result<(), Fault> {
     match process.apparmor {
         Some(profile) => apparmor::change_on_exec(profile).at(
             Stage::AppArmor,
-            format_args!("apply the AppArmor profile {profile:?}"),
+            format_args!(
+                "apply the AppArmor profile {profile}",
+                profile = quoted(profile)
+            ),
         ),
         None => Ok(()),
     }
@@ -253,7 +257,10 @@ fn become_pause(plan: &Pause<'_>, reporter: &mut Reporter) -> Result<Infallible,
     }
     common_start(reporter, plan.gate.is_none().then_some(plan.oom_score_adj))?;
     if let Some(name) = plan.hostname {
-        ns::set_hostname(name).at(Stage::Namespaces, format_args!("set host name {name:?}"))?;
+        ns::set_hostname(name).at(
+            Stage::Namespaces,
+            format_args!("set host name {name}", name = quoted(name)),
+        )?;
     }
     for (file, value) in &plan.sysctls {
         OpenOptions::new()
@@ -262,7 +269,7 @@ fn become_pause(plan: &Pause<'_>, reporter: &mut Reporter) -> Result<Infallible,
             .and_then(|mut file| file.write_all(value.as_bytes()))
             .at(
                 Stage::Sysctl,
-                format_args!("set sysctl {file} to {value:?}"),
+                format_args!("set sysctl {file} to {value}", value = quoted(value)),
             )?;
     }
     proc::silence().at(Stage::Clone, "leave the standard streams")?;

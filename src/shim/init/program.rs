@@ -10,6 +10,7 @@ use rustix::fs::{
 };
 
 use super::Process;
+use crate::base::quoted;
 use crate::linux::path::{self, Links};
 use crate::linux::{caps, proc, pty, seccomp};
 use crate::shim::fault::{At, errno_text, refuse};
@@ -25,7 +26,7 @@ pub(super) fn enter_directory(
     cwd: &str,
     create_for: Option<&EffectiveUser>,
 ) -> Result<(), Fault> {
-    let what = format!("chdir to cwd ({cwd:?})");
+    let what = format!("chdir to cwd ({cwd})", cwd = quoted(cwd));
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     let directory = match path::open(root, Path::new(cwd), flags, Links::InRoot) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && create_for.is_some() => {
@@ -156,9 +157,15 @@ fn find(process: &Process<'_>) -> Result<CString, Fault> {
             Err(rustix::io::Errno::NOENT) => Err(Fault {
                 stage: Stage::Exec,
                 errno: rustix::io::Errno::NOENT.raw_os_error(),
-                message: format!("exec: {shown:?}: stat {shown}: no such file or directory"),
+                message: format!(
+                    "exec: {}: stat {shown}: no such file or directory",
+                    quoted(&shown)
+                ),
             }),
-            Err(error) => Err(error).at(Stage::Exec, format_args!("exec: {shown:?}")),
+            Err(error) => Err(error).at(
+                Stage::Exec,
+                format_args!("exec: {shown}", shown = quoted(&shown)),
+            ),
         };
     }
     let path = process.path.unwrap_or(DEFAULT_PATH);
@@ -179,7 +186,10 @@ fn find(process: &Process<'_>) -> Result<CString, Fault> {
     Err(Fault {
         stage: Stage::Exec,
         errno: rustix::io::Errno::NOENT.raw_os_error(),
-        message: format!("exec: {shown:?}: executable file not found in $PATH"),
+        message: format!(
+            "exec: {shown}: executable file not found in $PATH",
+            shown = quoted(&shown)
+        ),
     })
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{FileType, OFlags, fstat};
 
+use crate::base::quoted;
 use crate::linux::path::{self, Links};
 use crate::shim::fault::{At, refuse};
 use crate::wire::{ContainerUser, EffectiveUser, Fault, Stage};
@@ -118,8 +119,12 @@ fn lookup(
     };
     let user = if user.is_empty() { "0" } else { user };
     let (uid, entry) = if user.bytes().all(|byte| byte.is_ascii_digit()) {
-        let uid = number(user)
-            .ok_or_else(|| refuse(Stage::User, format!("user {user:?}: uid out of range")))?;
+        let uid = number(user).ok_or_else(|| {
+            refuse(
+                Stage::User,
+                format!("user {user}: uid out of range", user = quoted(user)),
+            )
+        })?;
         (uid, passwd_entries(passwd).find(|entry| entry.uid == uid))
     } else {
         let entry = passwd_entries(passwd).find(|entry| entry.name == user);
@@ -169,8 +174,12 @@ fn lookup(
 
 fn group_id(name: &str, group: &str) -> Result<u32, Fault> {
     if name.bytes().all(|byte| byte.is_ascii_digit()) {
-        return number(name)
-            .ok_or_else(|| refuse(Stage::User, format!("group {name:?}: gid out of range")));
+        return number(name).ok_or_else(|| {
+            refuse(
+                Stage::User,
+                format!("group {name}: gid out of range", name = quoted(name)),
+            )
+        });
     }
     group_entries(group)
         .find(|(known, _, _)| *known == name)
