@@ -3,6 +3,7 @@
 
 mod keeper;
 mod programs;
+mod registries;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -20,16 +21,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::base::Clock;
+use crate::base::{Clock, chain};
 use crate::cli::TuiArgs;
 use crate::client::{Client, Local, Remote};
-use crate::config::{self, Settings};
+use crate::config::{self, ConfigError, Settings};
 use crate::engine::{
     self, EngineApi, EngineHandle, ImageGc, NodeLimits, SoftThresholds, Threshold, Thresholds,
 };
-use crate::image::{
-    CredentialFiles, HostSettings, ImageSettings, LocalImages, PullRate, RegistrySettings,
-};
+use crate::image::{CredentialFiles, ImageSettings, LocalImages, PullRate};
 use crate::model::Kind;
 use crate::network::Allocator;
 use crate::runtime::{ShimProgram, ShimRuntime};
@@ -67,6 +66,7 @@ impl Host {
         let images =
             LocalImages::open(&settings.state_dir.join("images"), image_settings(settings))
                 .with_context(|| cannot_use(&settings.state_dir.join("images")))?;
+        images.follow(registries::source(settings.config_dir.clone()));
         let damage = opened.damage.into_iter().chain(images.repaired()).collect();
         let network = Allocator::new(settings.pod_range, engine::path_hash(&settings.run_dir))?;
         let program = sealed_copy().map_or_else(
@@ -169,6 +169,14 @@ impl Host {
     }
 }
 
+/// The umask of an engine, whatever that of its starter was: modes that are not given on purpose are those of a
+/// daemon, and what shims and their programs inherit does not depend on who came first.
+///
+/// Returns the one before.
+fn own_umask() -> u32 {
+    crate::linux::proc::set_umask(0o022)
+}
+
 /// Closes what a process was left by the one that started it, beyond the standard streams. To be called before it
 /// opens anything itself.
 pub(crate) fn close_inherited() {
@@ -183,6 +191,7 @@ pub(crate) fn serve(settings: &Settings, background: bool) -> Result<()> {
     if background {
         rustix::process::setsid().context("leaving the session of the terminal")?;
     }
+    own_umask();
     settings.ensure_directories()?;
     let Some(lock) = wait_lock(&settings.state_dir)? else {
         bail!(owned(settings));
@@ -203,14 +212,25 @@ pub(crate) fn serve(settings: &Settings, background: bool) -> Result<()> {
     })
 }
 
-/// The screen: owns the engine when nobody else does, otherwise a client of who does.
+/// The screen: owns the engine when nobody else does, otherwise a client of who does. With a `mistake` in its
+/// configuration it can only be a client.
 pub(crate) fn screen(
     settings: &Settings,
+    mistake: Option<ConfigError>,
     namespace: Option<String>,
     options: &TuiArgs,
 ) -> Result<ExitCode> {
+    let mistake = match mistake {
+        Some(mistake) if config::lock_holder(&settings.state_dir).is_none() => bail!(mistake),
+        other => other,
+    };
+    let umask = own_umask();
     settings.ensure_directories()?;
     let lock = try_lock(&settings.state_dir)?;
+    if let (Some(_), Some(mistake)) = (&lock, mistake) {
+        // The engine has ended in this moment.
+        bail!(mistake);
+    }
     let owns_engine = lock.is_some();
     let _log = telemetry::start(settings)?;
     let runtime = runtime()?;
@@ -256,7 +276,7 @@ pub(crate) fn screen(
     };
     let show = async {
         let (programs, keeper) = (
-            Arc::new(programs::Programs),
+            Arc::new(programs::Programs { umask }),
             Box::new(keeper::Keeper::default()),
         );
         let choice = tui::run(screen, programs, keeper, client).await?;
@@ -278,6 +298,13 @@ pub(crate) fn screen(
         let pods_go_on = !stop_pods && !host.store.list_objects(Kind::Pod, None).0.is_empty();
         host.close(settings, stop_pods).await;
         if pods_go_on {
+            if let Some(mistake) = Settings::mistake_in(&settings.config_dir) {
+                let _ = writeln!(
+                    io::stderr(),
+                    "Warning: {}; until that is mended no engine looks after the pods",
+                    chain(&mistake)
+                );
+            }
             cli::spawn_engine(settings, Stdio::null())?;
         }
         Ok(())
@@ -467,20 +494,8 @@ fn threshold(threshold: config::Threshold) -> Threshold {
 }
 
 fn image_settings(settings: &Settings) -> ImageSettings {
-    let hosts = settings.registries.iter().map(|(host, registry)| {
-        let registry = registry.clone();
-        let registry = HostSettings {
-            mirrors: registry.mirrors,
-            plain_http: registry.plain_http,
-            insecure: registry.insecure,
-            ca_file: registry.ca_file,
-        };
-        (host.clone(), registry)
-    });
     ImageSettings {
-        registries: RegistrySettings {
-            hosts: hosts.collect(),
-        },
+        registries: registries::settings(&settings.registries),
         credentials: CredentialFiles::from_environment(|name| {
             std::env::var_os(name)
                 .filter(|value| !value.is_empty())

@@ -46,7 +46,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Arguments, Command};
-use crate::config::Settings;
+use crate::config::{Loaded, Settings};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
@@ -70,8 +70,8 @@ fn main() -> ExitCode {
         Ok(screen) => screen,
         Err(message) => return cli::usage(&message),
     };
-    let settings = match Settings::load(&arguments.global.overrides()) {
-        Ok(settings) => settings,
+    let Loaded { settings, mistake } = match Settings::load(&arguments.global.overrides()) {
+        Ok(loaded) => loaded,
         Err(error) => return cli::fail(&error.into()),
     };
     let done = |()| ExitCode::SUCCESS;
@@ -79,11 +79,17 @@ fn main() -> ExitCode {
         None | Some(Command::Tui(_)) if screen.replay.is_some() => {
             host::replay(&settings, &screen).map(done)
         }
-        None | Some(Command::Tui(_)) => {
-            host::screen(&settings, arguments.global.namespace.clone(), &screen)
-        }
-        Some(Command::Serve(serve)) => host::serve(&settings, serve.background).map(done),
-        Some(_) => return cli::run(arguments, &settings, None),
+        None | Some(Command::Tui(_)) => host::screen(
+            &settings,
+            mistake,
+            arguments.global.namespace.clone(),
+            &screen,
+        ),
+        Some(Command::Serve(serve)) => match mistake {
+            Some(mistake) => Err(mistake.into()),
+            None => host::serve(&settings, serve.background).map(done),
+        },
+        Some(_) => return cli::run(arguments, &settings, mistake, tui::personal_problems),
     };
     outcome.unwrap_or_else(|error| cli::fail(&error))
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+use super::environment;
 use crate::base::chain;
 use crate::client::{Client, Remote};
-use crate::config::{Settings, lock_holder};
+use crate::config::{ConfigError, Settings, lock_holder};
 
 /// How a command gets its client. Called at most once, and only by verbs that need an engine.
 pub(crate) struct Connector(Box<dyn Fn() -> Connecting + Send>);
@@ -44,6 +45,8 @@ pub(crate) enum ConnectError {
         state_dir: PathBuf,
         socket: PathBuf,
     },
+    #[error("no engine is running, and none can be started before config.toml is mended")]
+    Configuration(#[source] Arc<ConfigError>),
     #[error("cannot find the podtui executable to start an engine")]
     Executable(#[source] std::io::Error),
     #[error("cannot start {program} serve", program = program.display())]
@@ -163,7 +166,7 @@ async fn find_or_start(
 }
 
 /// Starts `podtui serve` on the same directories. It leaves our session and terminal by itself
-/// (`--background`).
+/// (`--background`), and knows of our environment what an engine has a use for.
 pub(crate) fn spawn_engine(settings: &Settings, stderr: Stdio) -> Result<Child, ConnectError> {
     let program = std::env::current_exe().map_err(ConnectError::Executable)?;
     let child = Command::new(&program)
@@ -175,6 +178,8 @@ pub(crate) fn spawn_engine(settings: &Settings, stderr: Stdio) -> Result<Child, 
         .arg(&settings.config_dir)
         .arg("--log-level")
         .arg(&settings.log_level)
+        .env_clear()
+        .envs(std::env::vars_os().filter(|(name, _)| environment::is_kept(name)))
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -6,12 +6,22 @@ use super::failure::Failure;
 use crate::client::Client;
 use crate::config::Settings;
 
+/// What is wrong with the configuration, for `doctor`: `FILE:LINE:COLUMN: what`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mistakes {
+    /// Keeps engines from starting.
+    pub(super) engine: Option<String>,
+    /// The screen goes on without what is wrong.
+    pub(super) screen: Vec<String>,
+}
+
 /// What every verb works with.
 pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) console: Console,
     /// As given with `-n`.
     pub(super) given_namespace: Option<String>,
+    pub(super) mistakes: Mistakes,
     connector: Connector,
     client: Option<Arc<dyn Client>>,
 }
@@ -27,6 +37,7 @@ impl Context {
             settings,
             console,
             given_namespace: namespace.filter(|namespace| !namespace.is_empty()),
+            mistakes: Mistakes::default(),
             connector,
             client: None,
         }

@@ -18,6 +18,7 @@ mod connect;
 mod console;
 mod context;
 mod diagnose;
+mod environment;
 mod failure;
 mod files;
 mod follow;

@@ -1,21 +1,26 @@
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::arguments::{Arguments, Command};
-use super::connect::{Connector, find_engine, find_or_start_engine};
+use super::connect::{ConnectError, Connector, find_engine, find_or_start_engine};
 use super::console::Console;
 use super::context::Context;
 use super::failure::Failure;
 use super::verbs;
-use crate::config::Settings;
+use crate::base::chain;
+use crate::config::{ConfigError, Settings};
 
-/// Runs one verb to its end. `connector` replaces the way to the engine; without one the engine of the
-/// settings is looked for, and started in the background where the verb needs it.
+/// Runs one verb to its end. The engine of the settings is looked for, and started in the background where
+/// the verb needs it; not with a `mistake` in `config.toml`, but with an engine that runs the verb does its
+/// work all the same. `problems` tells what is wrong with the files of the screen in a directory.
 ///
 /// `Serve` and the screen are not verbs of this room; `main` has taken them before.
 pub(crate) fn run(
     arguments: Arguments,
     settings: &Settings,
-    connector: Option<Connector>,
+    mistake: Option<ConfigError>,
+    problems: fn(&Path) -> Vec<String>,
 ) -> ExitCode {
     let mut console = Console::process();
     // One thread: a command waits for one connection, and a second thread would cost more than it saves.
@@ -32,13 +37,18 @@ pub(crate) fn run(
     let Some(command) = arguments.command else {
         return ExitCode::SUCCESS;
     };
-    let connector = connector.unwrap_or_else(|| default_connector(settings, &command));
+    let mistake = mistake.map(Arc::new);
+    let connector = default_connector(settings, mistake.clone(), &command);
     let mut context = Context::new(
         settings.clone(),
         console,
         arguments.global.namespace,
         connector,
     );
+    context.mistakes.engine = mistake.map(|mistake| chain(&*mistake));
+    if matches!(command, Command::Doctor(_)) {
+        context.mistakes.screen = problems(&settings.config_dir);
+    }
     let result = runtime.block_on(dispatch(&mut context, command));
     // A thread that reads standard input may be blocked for good; the runtime must not wait for it.
     runtime.shutdown_background();
@@ -51,17 +61,34 @@ pub(crate) fn run(
     }
 }
 
-fn default_connector(settings: &Settings, command: &Command) -> Connector {
+fn default_connector(
+    settings: &Settings,
+    mistake: Option<Arc<ConfigError>>,
+    command: &Command,
+) -> Connector {
     let settings = settings.clone();
     // Asking for the engine, or ending it, must not start one.
     let only_find = matches!(command, Command::Engine(_) | Command::Version(_));
     Connector::new(move || {
-        let settings = settings.clone();
+        let (settings, mistake) = (settings.clone(), mistake.clone());
         Box::pin(async move {
+            let mut console = Console::process();
+            if let Some(mistake) = mistake {
+                let found = find_engine(&settings).await;
+                let starts = !only_find && matches!(found, Err(ConnectError::NoEngine { .. }));
+                if starts {
+                    return Err(ConnectError::Configuration(mistake));
+                }
+                console.note(&format!(
+                    "Warning: {}; until that is mended the engine keeps what it has read, and none can be started",
+                    chain(&*mistake)
+                ));
+                return found;
+            }
             if only_find {
                 return find_engine(&settings).await;
             }
-            find_or_start_engine(&settings, |line| Console::process().note(line)).await
+            find_or_start_engine(&settings, |line| console.note(line)).await
         })
     })
 }

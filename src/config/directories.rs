@@ -13,6 +13,11 @@ pub(super) struct Defaults<'a> {
 }
 
 impl Defaults<'_> {
+    /// An empty variable is none.
+    pub(super) fn variable(&self, name: &str) -> Option<OsString> {
+        (self.environment)(name).filter(|value| !value.is_empty())
+    }
+
     fn xdg(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
         // Relative paths in these variables are invalid and to be ignored, says the specification.
         let given = (self.environment)(variable)

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::eviction::EvictionTable;
 use super::images::{ImagesTable, RegistryTable};
+use super::mistake::line_and_column;
 use super::settings::{ConfigError, OnExit};
 
 /// `config.toml` as written.
@@ -119,30 +120,26 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
-/// A missing file is an empty one.
-pub(super) fn read(path: &Path) -> Result<File, ConfigError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
-        Err(source) => {
-            return Err(ConfigError::Read {
-                path: path.to_owned(),
-                source,
-            });
-        }
-    };
-    parse(path, &text)
+/// The text of the file; a missing one is empty.
+pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }
 
 pub(super) fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
     toml::from_str(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        let before = text.get(..offset).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let (line, column) = line_and_column(text, offset);
         ConfigError::Parse {
             path: path.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            line,
+            column,
             message: error.message().to_owned(),
         }
     })

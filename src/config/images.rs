@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::mistake::At;
 use super::settings::ConfigError;
 
 /// How images are pulled and kept.
@@ -61,6 +62,7 @@ pub(super) fn images(path: &Path, table: ImagesTable) -> Result<Images, ConfigEr
     let refuse = |key: &str, value: String, problem| {
         Err(ConfigError::Value {
             path: path.to_owned(),
+            at: At::default(),
             key: format!("images.{key}"),
             value,
             problem,
@@ -113,6 +115,7 @@ pub(super) fn registries(
         let refuse = |key: &str, value: &str, problem| {
             Err(ConfigError::Value {
                 path: path.to_owned(),
+                at: At::default(),
                 key: format!("registries.{host:?}{key}"),
                 value: format!("{value:?}"),
                 problem,

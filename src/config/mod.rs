@@ -12,6 +12,9 @@
 //! gc_high_threshold, gc_low_threshold, gc_minimum_age_seconds, gc_maximum_age_seconds`,
 //! `[registries."HOST"] mirrors, plain_http, insecure, ca_file`.
 //!
+//! A mistake in the file keeps an engine from starting and nothing else: [`Settings::load`] tells it beside what is
+//! still understood (the directories), so that a command which needs no new engine does its work.
+//!
 //! A state directory belongs to the process that holds the lock in it ([`lock_holder`]).
 //!
 //! Loading reads files and creates nothing; [`Settings::ensure_directories`] makes the directories, mode
@@ -23,8 +26,11 @@ mod eviction;
 mod file;
 mod images;
 mod lock;
+mod mistake;
 mod settings;
 
 pub(crate) use eviction::{SoftThreshold, Threshold};
+pub(crate) use images::Registry;
 pub(crate) use lock::{lock_file, lock_holder, sign_lock};
-pub(crate) use settings::{OnExit, Overrides, Settings};
+pub(crate) use mistake::line_and_column;
+pub(crate) use settings::{ConfigError, Loaded, OnExit, Overrides, Settings};

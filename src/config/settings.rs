@@ -10,6 +10,7 @@ use super::directories::{Defaults, ensure, is_root};
 use super::eviction::Eviction;
 use super::file::{self, Screen};
 use super::images::{self, Images, Registry};
+use super::mistake::{self, At};
 
 /// What leaving the screen does with running pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -88,9 +89,10 @@ pub(crate) enum ConfigError {
         column: usize,
         message: String,
     },
-    #[error("{path}: {key} is {value}: {problem}", path = path.display())]
+    #[error("{path}{at}: {key} is {value}: {problem}", path = path.display())]
     Value {
         path: PathBuf,
+        at: At,
         key: String,
         value: String,
         problem: &'static str,
@@ -117,29 +119,85 @@ pub(crate) enum ConfigError {
     Owner { path: PathBuf, owner: u32, me: u32 },
 }
 
+/// Settings, and what keeps an engine from being started with them.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// Where the file is wrong: the directories it names, and defaults.
+    pub(crate) settings: Settings,
+    pub(crate) mistake: Option<ConfigError>,
+}
+
+impl ConfigError {
+    /// With the place of the value in the text.
+    fn in_text(mut self, text: &str) -> Self {
+        if let Self::Value { at, key, .. } = &mut self {
+            *at = mistake::place(text, key);
+        }
+        self
+    }
+}
+
 impl Settings {
     /// From flags, the environment of this process, the configuration file and defaults.
-    pub(crate) fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// Not even the directories are known. A mistake in the file is no error here: what needs nothing of it
+    /// goes on.
+    pub(crate) fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
         Self::load_with(overrides, &|name| std::env::var_os(name), is_root())
+    }
+
+    /// What is wrong with the `config.toml` of a directory.
+    pub(crate) fn mistake_in(config_dir: &Path) -> Option<ConfigError> {
+        let overrides = Overrides {
+            config_dir: Some(config_dir.to_owned()),
+            ..Overrides::default()
+        };
+        match Self::load(&overrides) {
+            Ok(loaded) => loaded.mistake,
+            Err(error) => Some(error),
+        }
     }
 
     fn load_with(
         overrides: &Overrides,
         environment: &dyn Fn(&str) -> Option<OsString>,
         root: bool,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Loaded, ConfigError> {
         let defaults = Defaults { environment, root };
-        let variable = |name: &str| environment(name).filter(|value| !value.is_empty());
-        let directory = |name: &str| variable(name).map(PathBuf::from);
         let config_dir = overrides
             .config_dir
             .clone()
-            .or_else(|| directory("PODTUI_CONFIG_DIR"))
+            .or_else(|| defaults.variable("PODTUI_CONFIG_DIR").map(PathBuf::from))
             .unwrap_or_else(|| defaults.config_dir());
-        let config_dir = absolute(config_dir)?;
-        let path = config_dir.join("config.toml");
-        let file = file::read(&path)?;
-        check(&path, &file)?;
+        let path = absolute(config_dir)?.join("config.toml");
+        let text = file::read(&path);
+        let strict = text.as_ref().ok().map(|text| {
+            let file = file::parse(&path, text)?;
+            Self::complete(&path, file, overrides, &defaults).map_err(|error| error.in_text(text))
+        });
+        let (rest, mistake) = match (text, strict) {
+            (_, Some(Ok(settings))) => {
+                let mistake = None;
+                return Ok(Loaded { settings, mistake });
+            }
+            (Ok(text), Some(Err(mistake))) => (mistake::salvage(&text), Some(mistake)),
+            (text, _) => (file::File::default(), text.err()),
+        };
+        let settings = Self::complete(&path, rest, overrides, &defaults)?;
+        Ok(Loaded { settings, mistake })
+    }
+
+    /// What the file at `path` says, and what stands above it and below it.
+    fn complete(
+        path: &Path,
+        file: file::File,
+        overrides: &Overrides,
+        defaults: &Defaults<'_>,
+    ) -> Result<Self, ConfigError> {
+        check(path, &file)?;
+        let variable = |name: &str| defaults.variable(name);
+        let directory = |name: &str| variable(name).map(PathBuf::from);
         let state_dir = overrides
             .state_dir
             .clone()
@@ -159,11 +217,11 @@ impl Settings {
             .or(file.log_level)
             .unwrap_or_else(|| "info".to_owned());
         Ok(Self {
-            images: images::images(&path, file.images)?,
-            registries: images::registries(&path, file.registries)?,
+            images: images::images(path, file.images)?,
+            registries: images::registries(path, file.registries)?,
             state_dir: absolute(state_dir)?,
             run_dir: absolute(run_dir)?,
-            config_dir,
+            config_dir: path.parent().unwrap_or(Path::new("/")).to_owned(),
             log_level,
             pod_range: file.network.pod_range,
             node_name: file.node.name,
@@ -192,11 +250,19 @@ impl Settings {
     /// # Errors
     /// The text is wrong, there or anywhere else.
     pub(crate) fn screen_of(path: &Path, text: &str) -> Result<Screen, ConfigError> {
-        let file = file::parse(path, text)?;
-        check(path, &file)?;
-        images::images(path, file.images)?;
-        images::registries(path, file.registries)?;
-        Ok(file.screen)
+        parts_of(path, text).map(|(screen, _)| screen)
+    }
+
+    /// The `[registries]` of the `config.toml` in a directory, as it is now.
+    ///
+    /// # Errors
+    /// The file is wrong, there or anywhere else.
+    pub(crate) fn registries_in(
+        config_dir: &Path,
+    ) -> Result<BTreeMap<String, Registry>, ConfigError> {
+        let path = config_dir.join("config.toml");
+        let text = file::read(&path)?;
+        parts_of(&path, &text).map(|(_, registries)| registries)
     }
 
     /// The API socket of the engine that owns these directories.
@@ -217,6 +283,18 @@ impl Settings {
     }
 }
 
+/// What is taken over while the engine or the screen runs.
+fn parts_of(path: &Path, text: &str) -> Result<(Screen, BTreeMap<String, Registry>), ConfigError> {
+    let file = file::parse(path, text)?;
+    let parts = || {
+        check(path, &file)?;
+        images::images(path, file.images)?;
+        let registries = images::registries(path, file.registries)?;
+        Ok((file.screen, registries))
+    };
+    parts().map_err(|error: ConfigError| error.in_text(text))
+}
+
 fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
     std::path::absolute(&path).map_err(|source| ConfigError::WorkingDirectory { path, source })
 }
@@ -226,6 +304,7 @@ fn check(path: &Path, file: &file::File) -> Result<(), ConfigError> {
     let refuse = |key, value: String, problem| {
         Err(ConfigError::Value {
             path: path.to_owned(),
+            at: At::default(),
             key: str::to_owned(key),
             value,
             problem,
@@ -331,7 +410,8 @@ mod tests {
                 .find(|(key, _)| *key == name)
                 .map(|(_, value)| OsString::from(value))
         };
-        Settings::load_with(overrides, &find, root)
+        let loaded = Settings::load_with(overrides, &find, root)?;
+        loaded.mistake.map_or(Ok(loaded.settings), Err)
     }
 
     fn with_file(text: &str) -> Result<Settings, ConfigError> {
@@ -433,24 +513,55 @@ mod tests {
         );
         check_error(
             "[network]\npod_range = \"10.0.0.0/30\"\n",
-            ": network.pod_range is 10.0.0.0/30: it must hold at least 16 addresses (/28)",
+            ":2:1: network.pod_range is 10.0.0.0/30: it must hold at least 16 addresses (/28)",
         );
         check_error(
             "[node]\nname = \"Box!\"\n",
-            ": node.name is \"Box!\": it must be a lower-case RFC 1123 subdomain",
+            ":2:1: node.name is \"Box!\": it must be a lower-case RFC 1123 subdomain",
         );
         check_error(
             "[cgroup]\nroot = \"/sys/fs/cgroup/x\"\n",
-            ": cgroup.root is \"/sys/fs/cgroup/x\": it is the name of a group below the mount points, such as \"/podtui\"",
+            ":2:1: cgroup.root is \"/sys/fs/cgroup/x\": it is the name of a group below the mount points, such as \"/podtui\"",
         );
         check_error(
             "[cgroup]\nroot = \"/a/../b\"\n",
-            ": cgroup.root is \"/a/../b\": no part of it may begin with a dot or \"cgroup.\", or be longer than 255 bytes",
+            ":2:1: cgroup.root is \"/a/../b\": no part of it may begin with a dot or \"cgroup.\", or be longer than 255 bytes",
         );
         check_error(
             "[pods]\npids_limit = 0\n",
-            ": pods.pids_limit is 0: it must be at least 1, or -1 for no limit",
+            ":2:1: pods.pids_limit is 0: it must be at least 1, or -1 for no limit",
         );
+    }
+
+    #[test]
+    fn a_mistake_leaves_the_directories() {
+        let directory = tempfile::tempdir().unwrap();
+        let config_dir = directory.path().to_str().unwrap();
+        let text =
+            "state_dir = \"/f/state\"\nrun_dir = \"/f/run\"\n[images]\ngc_low_threshold = 99\n";
+        std::fs::write(directory.path().join("config.toml"), text).unwrap();
+        let overrides = Overrides {
+            run_dir: Some("/flag/run".into()),
+            config_dir: Some(config_dir.into()),
+            ..Overrides::default()
+        };
+        let loaded = Settings::load_with(&overrides, &|_| None, true).unwrap();
+        let mistake = loaded.mistake.unwrap().to_string();
+        assert!(
+            mistake.ends_with(
+                "/config.toml:4:1: images.gc_low_threshold is 99: it must be below gc_high_threshold"
+            ),
+            "{mistake}"
+        );
+        assert_eq!(loaded.settings.state_dir, Path::new("/f/state"));
+        assert_eq!(loaded.settings.run_dir, Path::new("/flag/run"));
+
+        let path = directory.path().join("config.toml");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let loaded = Settings::load_with(&overrides, &|_| None, true).unwrap();
+        let mistake = loaded.mistake.unwrap().to_string();
+        assert!(mistake.starts_with("cannot read "), "{mistake}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Programs of this machine in terminals of their own: what the screen runs `$EDITOR` in.
 //!
 //! A terminal of its own needs a process that leaves the session and takes the terminal before the program starts.
-//! The threaded process may not do that between fork and exec, so it starts itself again as `podtui __tty PROGRAM…`,
+//! The threaded process may not do that between fork and exec, so it starts itself again as `podtui __tty UMASK PROGRAM…`,
 //! which is one thread, does it, and becomes the program.
 
 use std::ffi::{OsStr, OsString};
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{SessionEnd, SessionOutput, SessionStream, TerminalSize};
-use crate::linux::pty;
+use crate::linux::{proc, pty};
 use crate::tui::HostPrograms;
 
 pub(crate) const TTY: &str = "__tty";
@@ -48,7 +48,10 @@ const NOT_ITS_TERMINAL: [&str; 10] = [
     "WINDOWID",
 ];
 
-pub(crate) struct Programs;
+pub(crate) struct Programs {
+    /// The user's, which theirs are to have; podtui has its own.
+    pub(super) umask: u32,
+}
 
 impl HostPrograms for Programs {
     fn start(&self, argv: &[OsString], size: TerminalSize) -> io::Result<SessionStream> {
@@ -57,6 +60,7 @@ impl HostPrograms for Programs {
         let mut command = tokio::process::Command::new("/proc/self/exe");
         command
             .arg(TTY)
+            .arg(format!("{:o}", self.umask))
             .args(argv)
             .env("TERM", terminal_name())
             .env("COLORTERM", "truecolor")
@@ -202,9 +206,15 @@ fn ended(status: ExitStatus) -> SessionEnd {
 /// `podtui __tty PROGRAM ARGUMENT…`: a session of its own on the terminal that is standard input, and the program in
 /// it. Called by `main` before any thread exists. Returns only when the program cannot be started.
 pub(crate) fn become_program(mut words: impl Iterator<Item = OsString>) -> ExitCode {
-    let Some(program) = words.next() else {
+    let umask = words.next();
+    let umask = umask
+        .as_deref()
+        .and_then(OsStr::to_str)
+        .and_then(|text| u32::from_str_radix(text, 8).ok());
+    let (Some(umask), Some(program)) = (umask, words.next()) else {
         return ExitCode::from(2);
     };
+    proc::set_umask(umask);
     let error = match take_terminal() {
         // It also undoes what the runtime did to SIGPIPE.
         Ok(()) => Command::new(&program).args(words).exec(),

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::credentials::{CredentialFiles, PullSecret};
 use super::pull::{Asker, PullOutcome, PullProgress, PullRate, Puller, Pulls};
 use super::reference::Reference;
-use super::registry::{Http, RegistrySettings};
+use super::registry::{Http, RegistrySettings, RegistrySource};
 use super::save::Saving;
 use super::store::Store;
 use super::usage::{self, StoreUsage};
@@ -69,6 +69,11 @@ impl LocalImages {
             )),
             puller,
         })
+    }
+
+    /// Pulls take their settings of registries from there, as they are when a pull begins.
+    pub(crate) fn follow(&self, source: RegistrySource) {
+        self.puller.follow(source);
     }
 
     /// What was mended when the store was opened, for the user.

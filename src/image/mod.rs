@@ -56,7 +56,7 @@ pub(crate) use local::{ImageSettings, LocalImages};
 #[cfg(test)]
 pub(crate) use pull::PullOutcome;
 pub(crate) use pull::{Asker, PullPhase, PullProgress, PullRate};
-pub(crate) use registry::{HostSettings, RegistrySettings};
+pub(crate) use registry::{HostSettings, RegistrySettings, RegistrySource};
 #[cfg(test)]
 pub(crate) use usage::StoreUsage;
 pub(crate) use usage::disk_bytes;

@@ -72,6 +72,7 @@ mod views;
 pub(crate) use app::run;
 pub(crate) use effect::ExitChoice;
 pub(crate) use host::{HostPrograms, TerminalKeeper};
+pub(crate) use personal::personal_problems;
 pub(crate) use replay::replay;
 pub(crate) use settings::TuiSettings;
 pub(crate) use terminal::GIVE_BACK;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::keymap::Keymap;
 use super::model::Model;
+use super::tasks::read_personal;
 use super::theme::Catalog;
 use crate::config::Settings;
 
@@ -48,6 +49,27 @@ pub(super) fn apply(model: &mut Model, files: &PersonalFiles, before: &PersonalF
     if files.config != before.config {
         apply_config(model, &files.config);
     }
+}
+
+/// What is wrong with the files of a directory, as the screen would say it; of `config.toml` only what concerns
+/// the screen alone.
+pub(crate) fn personal_problems(directory: &Path) -> Vec<String> {
+    let files = read_personal(directory);
+    let catalog = Catalog::new(files.themes);
+    let mut problems: Vec<String> = match files.keys {
+        Ok(text) => Keymap::from_file(text.as_deref().unwrap_or_default()).1,
+        Err(problem) => vec![format!("keys.toml: {problem}")],
+    };
+    problems.extend(catalog.problems().map(str::to_owned));
+    let text = files.config.ok().flatten().unwrap_or_default();
+    let screen = Settings::screen_of(Path::new("config.toml"), &text).unwrap_or_default();
+    if let Some(Err(problem)) = screen.theme.map(|theme| catalog.find(&theme))
+        && !catalog.problems().any(|known| known == problem)
+    {
+        problems.push(format!("config.toml: [screen] theme: {problem}"));
+    }
+    let full = |problem: String| format!("{}/{problem}", directory.display());
+    problems.into_iter().map(full).collect()
 }
 
 fn apply_keys(model: &mut Model, file: &FileText) {

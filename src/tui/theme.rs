@@ -12,18 +12,24 @@ mod glyphs;
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
+use crate::config::line_and_column;
+
 pub(super) use catalog::Catalog;
 pub(super) use depth::Depth;
 pub(super) use glyphs::Glyphs;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ThemeError {
-    /// The text carries line, column and an excerpt.
-    #[error("theme {name}: {problem}")]
-    Parse { name: String, problem: String },
-    #[error("theme {name}: style {role:?} is missing from [styles]")]
+    #[error("themes/{name}.toml:{line}:{column}: {problem}")]
+    Parse {
+        name: String,
+        line: usize,
+        column: usize,
+        problem: String,
+    },
+    #[error("themes/{name}.toml: style {role:?} is missing from [styles]")]
     Missing { name: String, role: &'static str },
-    #[error("theme {name}: `containers` needs at least one colour")]
+    #[error("themes/{name}.toml: `containers` needs at least one colour")]
     NoContainerColors { name: String },
 }
 
@@ -194,9 +200,15 @@ fn rgb(text: &str) -> Option<Color> {
 
 impl Theme {
     pub(super) fn parse(name: &str, text: &str) -> Result<Self, ThemeError> {
-        let file: ThemeFile = toml::from_str(text).map_err(|error| ThemeError::Parse {
-            name: name.to_owned(),
-            problem: error.to_string().trim_end().to_owned(),
+        let file: ThemeFile = toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let (line, column) = line_and_column(text, at);
+            ThemeError::Parse {
+                name: name.to_owned(),
+                line,
+                column,
+                problem: error.message().trim_end().to_owned(),
+            }
         })?;
         if file.containers.is_empty() {
             return Err(ThemeError::NoContainerColors {
@@ -277,13 +289,13 @@ mod tests {
     fn errors_say_where_and_what() {
         check(
             ("\"bright-black\"", "\"grey\""),
-            &["theme mine", "line ", "unknown colour \"grey\"", "#rrggbb"],
+            &["themes/mine.toml:", "unknown colour \"grey\"", "#rrggbb"],
         );
         check(
             ("marker =", "makrer ="),
-            &["line ", "unknown field `makrer`"],
+            &["themes/mine.toml:28:1: ", "unknown field `makrer`"],
         );
-        check(("[styles]", "[styles"), &["line "]);
+        check(("[styles]", "[styles"), &["themes/mine.toml:"]);
         check(
             ("\nheading =", "\n# heading ="),
             &["style \"heading\" is missing"],

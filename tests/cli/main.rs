@@ -12,4 +12,5 @@
 mod support;
 
 mod refusals;
+mod settings;
 mod verbs;

@@ -278,3 +278,21 @@ fn pods_that_pull_too_often_wait() {
     }
     podtui.delete_all();
 }
+
+#[test]
+fn settings_of_registries_hold_from_the_next_pull() {
+    let fake = Fake::start();
+    fake.image("team/app", "v1", &[("one", "1")]);
+    let name = format!("{}/team/app:v1", fake.host);
+    let podtui = Podtui::start();
+    let refused = podtui.refused(&["image", "pull", &name]);
+    assert!(refused.contains("plain_http = true"), "{refused}");
+    configure(&podtui, &fake.table());
+    podtui.ok(&["image", "pull", &name]);
+    // A mistake leaves what was read.
+    configure(&podtui, "[registries]\nnonsense = 1\n");
+    podtui.ok(&["image", "pull", &name]);
+    configure(&podtui, "");
+    let refused = podtui.refused(&["image", "pull", &name]);
+    assert!(refused.contains("plain_http = true"), "{refused}");
+}

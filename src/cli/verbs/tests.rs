@@ -67,7 +67,7 @@ impl Shell {
             config_dir: Some(directory.join("config")),
             ..Overrides::default()
         };
-        let settings = Settings::load(&overrides).unwrap();
+        let settings = Settings::load(&overrides).unwrap().settings;
         let (out, err) = (Buffer::default(), Buffer::default());
         let input = Box::new(io::Cursor::new(input.as_bytes().to_vec()));
         let console = Console::for_test(input, Box::new(out.clone()), Box::new(err.clone()));

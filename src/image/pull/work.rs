@@ -1,4 +1,5 @@
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
@@ -11,7 +12,7 @@ use crate::image::credentials::{Credential, CredentialFiles, Proof, PullSecret, 
 use crate::image::digest::{Digest, HashingReader};
 use crate::image::document::{self, Descriptor, Document, Manifest, NESTING_MAX};
 use crate::image::reference::Reference;
-use crate::image::registry::{Endpoint, Http, RegistryError, Session, endpoints};
+use crate::image::registry::{Endpoint, Http, RegistryError, RegistrySource, Session, endpoints};
 use crate::image::store::{Store, StoredImage, StoredLayer};
 use crate::image::{ImageError, ImageRecord};
 
@@ -19,12 +20,23 @@ use crate::image::{ImageError, ImageRecord};
 const LAYERS_AT_ONCE: usize = 3;
 
 /// What every pull needs.
-#[derive(Debug)]
 pub(in crate::image) struct Puller {
     store: Arc<Store>,
-    http: Arc<Http>,
+    /// Whoever pulls keeps the one it began with.
+    http: Mutex<Arc<Http>>,
+    /// Where other settings of registries come from.
+    source: OnceLock<RegistrySource>,
     credentials: CredentialFiles,
     turns: Turns,
+}
+
+impl fmt::Debug for Puller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Puller")
+            .field("store", &self.store)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An image found at a registry, before its layers are here.
@@ -44,10 +56,26 @@ impl Puller {
     ) -> Self {
         Self {
             store,
-            http: Arc::new(http),
+            http: Mutex::new(Arc::new(http)),
+            source: OnceLock::new(),
             credentials,
             turns: Turns::default(),
         }
+    }
+
+    /// Asks there for settings from now on; only the first source counts.
+    pub(in crate::image) fn follow(&self, source: RegistrySource) {
+        let _ = self.source.set(source);
+    }
+
+    /// With the settings of now.
+    fn http(&self) -> Arc<Http> {
+        let changed = self.source.get().and_then(|source| source());
+        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(settings) = changed {
+            *http = Arc::new(Http::new(settings));
+        }
+        Arc::clone(&http)
     }
 
     /// Whether the owner of these secrets may use an image that is here.
@@ -80,13 +108,14 @@ impl Puller {
     ) -> Result<ImageRecord, ImageError> {
         progress.phase(PullPhase::Resolving);
         let mut failures: Vec<(Endpoint, RegistryError)> = Vec::new();
-        for endpoint in endpoints(self.http.settings(), reference) {
+        let http = self.http();
+        for endpoint in endpoints(http.settings(), reference) {
             let name = &endpoint.credential_name;
             let own = of_secrets(secrets, name);
             let mut denied = None;
             for credential in self.credentials.candidates(secrets, name).await {
                 let secret = credential.clone().filter(|shown| own.contains(shown));
-                let session = Session::new(Arc::clone(&self.http), endpoint.clone(), credential);
+                let session = Session::new(Arc::clone(&http), endpoint.clone(), credential);
                 let secret = secret.as_ref();
                 match self.pull_from(reference, &session, secret, progress).await {
                     Err(ImageError::Registry(error)) if error.is_denied() => denied = Some(error),

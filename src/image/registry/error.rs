@@ -7,7 +7,7 @@ pub(crate) enum RegistryError {
     #[error("connect to {host}: {reason}")]
     Unreachable { host: String, reason: String },
     #[error(
-        "connect to {host} over TLS: {reason}; if it speaks plain http, say so in config.toml: [registries.\"{host}\"] plain_http = true; for an authority of your own: ca_file = \"/path/of/ca.pem\"; the engine reads that when it starts (podtui engine stop)"
+        "connect to {host} over TLS: {reason}; if it speaks plain http, say so in config.toml: [registries.\"{host}\"] plain_http = true; for an authority of your own: ca_file = \"/path/of/ca.pem\""
     )]
     Tls { host: String, reason: String },
     #[error("{what}: not found")]

@@ -26,4 +26,4 @@ pub(super) use endpoint::{Endpoint, endpoints};
 pub(super) use error::RegistryError;
 pub(super) use http::Http;
 pub(super) use session::Session;
-pub(crate) use settings::{HostSettings, RegistrySettings};
+pub(crate) use settings::{HostSettings, RegistrySettings, RegistrySource};

@@ -7,6 +7,9 @@ pub(crate) struct RegistrySettings {
     pub(crate) hosts: BTreeMap<String, HostSettings>,
 }
 
+/// Tells other settings when there are any since it was asked last. Asked before every pull, so it is to be quick.
+pub(crate) type RegistrySource = Box<dyn Fn() -> Option<RegistrySettings> + Send + Sync>;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HostSettings {
     /// `host[:port][/path]` of places asked before the registry itself, in this order.

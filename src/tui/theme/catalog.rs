@@ -108,7 +108,12 @@ mod tests {
         ]);
         let paper = catalog.find("paper").unwrap();
         assert_eq!(paper.styles.text.bg, Some(Color::Rgb(255, 255, 255)));
-        assert!(catalog.find("broken").unwrap_err().contains("theme broken"));
+        assert!(
+            catalog
+                .find("broken")
+                .unwrap_err()
+                .contains("themes/broken.toml")
+        );
         assert_eq!(catalog.problems().count(), 2);
         let unknown = catalog.find("papr").unwrap_err();
         assert!(unknown.contains("paper"), "{unknown}");

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use super::finding::Finding;
 use super::machine::Machine;
+use crate::cli::context::Mistakes;
 
 /// capabilities(7)
 const CAP_NET_ADMIN: u32 = 12;
@@ -22,6 +23,19 @@ pub(super) fn all(machine: &Machine) -> Vec<Finding> {
     findings.extend(network(machine));
     findings.push(user_namespaces(machine));
     findings
+}
+
+pub(super) fn configuration(mistakes: &Mistakes) -> Vec<Finding> {
+    const SUBJECT: &str = "configuration";
+    let engine = mistakes.engine.iter().map(|mistake| {
+        let mend = "mend that line; an engine that runs keeps what it has read";
+        Finding::missing(SUBJECT, mistake, mend)
+    });
+    let screen = mistakes.screen.iter().map(|mistake| {
+        let mend = "mend that line; the screen goes on without it";
+        Finding::limited(SUBJECT, mistake, mend)
+    });
+    engine.chain(screen).collect()
 }
 
 fn kernel(machine: &Machine) -> Finding {

@@ -4,7 +4,7 @@ use std::path::Path;
 use clap::Args;
 use rustix::fs::{Access, access};
 
-use super::checks::{all, clock, run_directory, state_directory};
+use super::checks::{all, clock, configuration, run_directory, state_directory};
 use super::finding::{Finding, Level};
 use super::machine::Machine;
 use crate::cli::context::Context;
@@ -21,7 +21,8 @@ pub(crate) struct DoctorArgs {
 /// Ends with an error when something essential is missing.
 pub(crate) fn doctor(context: &mut Context, args: &DoctorArgs) -> Result<(), Failure> {
     let machine = Machine::at("/");
-    let mut findings = all(&machine);
+    let mut findings = configuration(&context.mistakes);
+    findings.extend(all(&machine));
     findings.push(run_directory(&machine, &context.settings.run_dir));
     let state_dir = &context.settings.state_dir;
     findings.push(state_directory(
@@ -44,6 +45,9 @@ pub(crate) fn doctor(context: &mut Context, args: &DoctorArgs) -> Result<(), Fai
     let text = report(&findings, args.quiet);
     context.console.print(&text)?;
     match worst {
+        Level::Missing if context.mistakes.engine.is_some() => Err(Failure::local(
+            "no engine can be started yet; see the lines that say missing",
+        )),
         Level::Missing => Err(Failure::local(
             "this machine cannot run pods yet; see the lines that say missing",
         )),
