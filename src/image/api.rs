@@ -48,6 +48,8 @@ pub(crate) struct ImageConfig {
     pub(crate) working_dir: String,
     pub(crate) user: String,
     pub(crate) stop_signal: Option<String>,
+    /// `VOLUME`: absolute paths without `.` and `..`, sorted.
+    pub(crate) volumes: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,6 +8,7 @@ use super::ImageConfig;
 use super::digest::Digest;
 use super::document;
 use super::import::architecture;
+use crate::base::escaped;
 
 /// Largest image configuration that is read, bytes.
 pub(super) const CONFIG_MAX: u64 = 8 << 20;
@@ -82,6 +85,8 @@ struct Properties {
     working_dir: Option<String>,
     user: Option<String>,
     stop_signal: Option<String>,
+    /// The keys count.
+    volumes: Option<BTreeMap<String, Value>>,
 }
 
 /// Old images hold a plain string where newer ones hold a list.
@@ -110,12 +115,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ParsedConfig, String> {
         return Err("image configuration: rootfs is not made of layers".to_owned());
     }
     if !document.os.is_empty() && document.os != "linux" {
-        let os: String = document
-            .os
-            .chars()
-            .take(40)
-            .flat_map(char::escape_debug)
-            .collect();
+        let os = escaped(&document.os.chars().take(40).collect::<String>());
         return Err(format!("the image is made for {os}, not for linux"));
     }
     if document.rootfs.diff_ids.len() > LAYERS_MAX {
@@ -160,7 +160,26 @@ fn image_config(properties: Properties) -> ImageConfig {
         working_dir: properties.working_dir.unwrap_or_default(),
         user: properties.user.unwrap_or_default(),
         stop_signal: properties.stop_signal.filter(|signal| !signal.is_empty()),
+        volumes: volumes(&properties.volumes.unwrap_or_default()),
     }
+}
+
+/// From the root, and no way leads above it (CVE-2022-23648); the root itself is no volume.
+fn volumes(table: &BTreeMap<String, Value>) -> Vec<String> {
+    let clean = |path: &String| {
+        let mut steps: Vec<&str> = Vec::new();
+        for step in path.split('/') {
+            match step {
+                "" | "." => {}
+                ".." => drop(steps.pop()),
+                name => steps.push(name),
+            }
+        }
+        let usable = !steps.is_empty() && !path.contains('\0');
+        usable.then(|| format!("/{}", steps.join("/")))
+    };
+    let paths: BTreeSet<String> = table.keys().filter_map(clean).collect();
+    paths.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -178,7 +197,8 @@ mod tests {
     #[test]
     fn known_fields_are_honoured_and_bad_variables_dropped() {
         let found = parsed(json!({"Entrypoint": ["/e"], "Cmd": "c", "WorkingDir": "/w", "User": "7:8",
-            "StopSignal": "SIGQUIT", "Env": ["A=b", "HOME", "*", "=x", "N=\0", "E="], "Labels": {"x": "y"}}))
+            "StopSignal": "SIGQUIT", "Env": ["A=b", "HOME", "*", "=x", "N=\0", "E="], "Labels": {"x": "y"},
+            "Volumes": {"/data/": {}, "b/../c": null, "../../etc/x": {}, "/": {}, "/c": {}}}))
         .unwrap();
         assert_eq!(
             found.config,
@@ -189,6 +209,7 @@ mod tests {
                 working_dir: "/w".to_owned(),
                 user: "7:8".to_owned(),
                 stop_signal: Some("SIGQUIT".to_owned()),
+                volumes: ["/c", "/data", "/etc/x"].map(str::to_owned).to_vec(),
             }
         );
         assert_eq!(found.raw["Labels"]["x"], "y");

@@ -256,14 +256,20 @@ pub(crate) fn detach(path: &Path) -> io::Result<()> {
 /// (mount_namespaces(7), "shared:" of proc_pid_mountinfo(5)). `None`: it is shared. Looks at the mount
 /// namespace of the caller.
 pub(crate) fn unshared_mount(fd: BorrowedFd<'_>) -> io::Result<Option<PathBuf>> {
+    let id = id(fd)?;
+    let table = std::fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(unshared(&table, id))
+}
+
+/// The number of the mount that the object behind `fd` was reached by (statx(2), `STATX_MNT_ID`, Linux 5.8).
+pub(crate) fn id(fd: BorrowedFd<'_>) -> io::Result<u64> {
     let found = rustix::fs::statx(
         fd,
         "",
         rustix::fs::AtFlags::EMPTY_PATH,
         rustix::fs::StatxFlags::MNT_ID,
     )?;
-    let table = std::fs::read_to_string("/proc/self/mountinfo")?;
-    Ok(unshared(&table, found.stx_mnt_id))
+    Ok(found.stx_mnt_id)
 }
 
 fn unshared(table: &str, id: u64) -> Option<PathBuf> {

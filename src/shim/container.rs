@@ -192,7 +192,8 @@ impl Container {
             notes.extend(restricted);
         }
         let devpts = new_devpts().at(Stage::Mount, "make a devpts instance")?;
-        let (streams, ends) = streams::make(devpts.as_fd(), spec.tty, spec.stdin, None)?;
+        let null = sandbox.template.null.as_fd();
+        let (streams, ends) = streams::make(devpts.as_fd(), null, spec.tty, spec.stdin, None)?;
         let arguments = c_strings(&spec.argv, "an argument")?;
         let environment = c_strings(&spec.env, "an environment variable")?;
         let filter = sandbox.template.filter_for(spec);

@@ -118,14 +118,19 @@ fn fork(spec: SandboxSpec, template: &Template) -> Result<OwnedFd, Fault> {
 }
 
 /// Runs in the child. The template's descriptors would keep its pipes open after its death, so only the
-/// way to answer and the program of pause stay.
+/// way to answer, the program of pause and `/dev/null` stay.
 fn become_child(spec: SandboxSpec, template: &Template, writer: &OwnedFd) -> u8 {
-    let Ok([answers, pause]) = proc::keep_only([writer.as_fd(), template.pause.as_fd()]) else {
+    let kept = [
+        writer.as_fd(),
+        template.pause.as_fd(),
+        template.null.as_fd(),
+    ];
+    let Ok([answers, pause, null]) = proc::keep_only(kept) else {
         return 1;
     };
     let mut answers = File::from(answers);
     let _ = proc::silence();
-    match build(spec, template.with_pause(pause)) {
+    match build(spec, template.with(pause, null)) {
         Ok(shim) => {
             serve(shim, &mut Closing(Some(answers)));
             0

@@ -102,15 +102,22 @@ impl Session {
         environment.extend(spec.env.iter().cloned());
         let environment = c_strings(&environment, "an environment variable")?;
         let arguments = CStringArray::new(c_strings(&spec.argv, "an argument")?);
+        let null = sandbox.template.null.as_fd();
         let (streams, ends) = if kept.is_some() {
             // Whoever asks in this way asks again.
             running
                 .cgroup
                 .keep_open()
                 .at(Stage::Cgroup, "open the cgroup of the container")?;
-            streams::make_brief()?
+            streams::make_brief(null)?
         } else {
-            streams::make(running.devpts.as_fd(), spec.tty, spec.stdin, spec.size)?
+            streams::make(
+                running.devpts.as_fd(),
+                null,
+                spec.tty,
+                spec.stdin,
+                spec.size,
+            )?
         };
         let path = init::path_of(&environment).map(<[u8]>::to_vec);
         let plan = init::Session {

@@ -1,6 +1,5 @@
 //! Standard streams of a process: pipes or a terminal, made before the fork.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -59,9 +58,10 @@ pub(super) struct Streams {
     pub(super) terminal: Option<OwnedFd>,
 }
 
-/// Makes the streams. `devpts` is the instance that a terminal is to be in.
+/// Makes the streams. `devpts` is the instance that a terminal is to be in, `null` what is read without input.
 pub(super) fn make(
     devpts: BorrowedFd<'_>,
+    null: BorrowedFd<'_>,
     terminal: bool,
     stdin: bool,
     size: Option<TerminalSize>,
@@ -69,7 +69,7 @@ pub(super) fn make(
     if terminal {
         make_terminal(devpts, stdin, size).at(Stage::Terminal, "make a terminal")
     } else {
-        make_pipes(stdin).at(Stage::Exec, "make the standard streams")
+        make_pipes(null, stdin).at(Stage::Exec, "make the standard streams")
     }
 }
 
@@ -94,16 +94,13 @@ fn make_terminal(
     Ok((streams, ends))
 }
 
-fn make_pipes(stdin: bool) -> io::Result<(Streams, ChildEnds)> {
+fn make_pipes(null: BorrowedFd<'_>, stdin: bool) -> io::Result<(Streams, ChildEnds)> {
     let (ours, theirs) = if stdin {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         proc::set_nonblocking(writer.as_fd())?;
         (Some(Input::new(writer, false)), reader)
     } else {
-        (
-            None,
-            OpenOptions::new().read(true).open("/dev/null")?.into(),
-        )
+        (None, null.try_clone_to_owned()?)
     };
     let output = || -> io::Result<(OwnedFd, OwnedFd)> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -127,9 +124,8 @@ fn make_pipes(stdin: bool) -> io::Result<(Streams, ChildEnds)> {
 }
 
 /// No input, and one pipe of the usual size for both outputs: for a process that is only asked how it ends.
-pub(super) fn make_brief() -> Result<(Streams, ChildEnds), Fault> {
+pub(super) fn make_brief(null: BorrowedFd<'_>) -> Result<(Streams, ChildEnds), Fault> {
     let make = || -> io::Result<_> {
-        let null = OpenOptions::new().read(true).open("/dev/null")?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         // A new description has no other flags that could be lost.
         rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK)?;
@@ -138,7 +134,7 @@ pub(super) fn make_brief() -> Result<(Streams, ChildEnds), Fault> {
             ..Streams::default()
         };
         let ends = ChildEnds {
-            stdin: null.into(),
+            stdin: null.try_clone_to_owned()?,
             outputs: Outputs::One(writer),
         };
         Ok((streams, ends))

@@ -1,5 +1,6 @@
 //! What every shim needs and does not depend on its pod. The factory makes it once; its forks inherit it.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -17,6 +18,9 @@ use crate::wire::{
 pub(super) struct Template {
     /// The program of pause, sealed.
     pub(super) pause: OwnedFd,
+    /// `/dev/null` of the machine, for reading: the input of whoever has none. Opened before anything else can
+    /// stand in the way, and once for all containers.
+    pub(super) null: OwnedFd,
     pub(super) hierarchy: Hierarchy,
     /// The filter for a container with the default capabilities.
     filter: Program,
@@ -29,17 +33,20 @@ impl Template {
         let pause = pause::sealed().at(Stage::Exec, "prepare pause")?;
         let hierarchy = Hierarchy::detect(Path::new(init::CGROUP_ROOT))
             .at(Stage::Cgroup, "find the control groups")?;
+        let null = File::open("/dev/null").at(Stage::State, "open /dev/null")?;
         Ok(Self {
             pause,
+            null: null.into(),
             hierarchy,
             filter: seccomp::compile_default(caps::DEFAULT),
         })
     }
 
-    /// The same with another descriptor of pause's program: in a fork that keeps no other descriptor.
-    pub(super) fn with_pause(&self, pause: OwnedFd) -> Self {
+    /// The same with other descriptors: in a fork that keeps only these.
+    pub(super) fn with(&self, pause: OwnedFd, null: OwnedFd) -> Self {
         Self {
             pause,
+            null,
             hierarchy: self.hierarchy.clone(),
             filter: self.filter.clone(),
         }

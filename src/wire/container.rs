@@ -31,6 +31,10 @@ pub(crate) struct ContainerSpec {
     pub(crate) rootfs: RootFs,
     /// Applied in this order, after `/proc`, `/sys`, `/dev`; parents before children.
     pub(crate) mounts: Vec<Mount>,
+    /// Volumes the image declares and nothing is mounted on, absolute; each becomes a directory of this instance
+    /// with what the image has there. A shim that does not know them starts the container without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) image_volumes: Vec<String>,
     /// Made after the mounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) devices: Vec<BlockDevice>,

@@ -548,6 +548,32 @@ fn volumes_that_are_devices() {
         inside(&podtui, "p", "dd if=/dev/xvda bs=4 count=1 2>/dev/null"),
         "aaaa"
     );
+    // A node in a volume would stay on the machine.
+    let shared = podtui.path().join("shared");
+    fs::create_dir(&shared).unwrap();
+    let manifest = device_pod("stays", MINE, "/shared/dev/x", "");
+    let manifest = manifest
+        .replace(
+            "volumeDevices:",
+            "volumeMounts: [{name: s, mountPath: /shared}]\n    volumeDevices:",
+        )
+        .replace(
+            "  volumes: [",
+            &format!(
+                "  volumes: [{{name: s, hostPath: {{path: {}}}}}, ",
+                shared.display()
+            ),
+        );
+    podtui.apply(&manifest);
+    podtui.wait("the refusal", || {
+        let pod = podtui.pod("stays");
+        let waiting = &pod["status"]["containerStatuses"][0]["state"]["waiting"];
+        let text = waiting["message"].as_str().unwrap_or_default();
+        text.contains("choose a devicePath outside of volumeMounts")
+            .then_some(())
+    });
+    assert!(!shared.join("dev/x").exists());
+    podtui.ok(&["delete", "pod", "stays"]);
     let kind = inside(&podtui, "p", "stat -c '%F %a' /dev/xvda");
     let on_host = fs::metadata(&disk.0).unwrap().mode() & 0o777;
     assert_eq!(kind, format!("block special file {on_host:o}\n"));

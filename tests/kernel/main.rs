@@ -20,6 +20,7 @@ mod exhaustion;
 mod hooks;
 mod hostile_images;
 mod identity;
+mod image_volumes;
 mod init;
 mod inspection;
 mod isolation;

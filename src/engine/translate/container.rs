@@ -160,6 +160,7 @@ pub(in crate::engine) fn container_spec(
                 .and_then(|context| context.read_only_root_filesystem)
                 .unwrap_or(false),
         },
+        image_volumes: image_volumes(&image.config.volumes, &mounts),
         mounts,
         devices: inputs.devices,
         masked_paths: security::masked_paths(container, inputs.cpus),
@@ -224,6 +225,23 @@ pub(super) fn pod_labels(pod: &Pod) -> BTreeMap<String, String> {
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value.clone().unwrap_or_default()))
     .collect()
+}
+
+/// Those on which nothing is mounted, as containerd compares them: by their paths alone.
+fn image_volumes(declared: &[String], mounts: &[Mount]) -> Vec<String> {
+    fn steps(path: &str) -> impl Iterator<Item = &str> {
+        path.split('/')
+            .filter(|step| !step.is_empty() && *step != ".")
+    }
+    let is_covered = |volume: &&String| {
+        let mut mounts = mounts.iter();
+        mounts.any(|mount| steps(&mount.destination).eq(steps(volume)))
+    };
+    declared
+        .iter()
+        .filter(|volume| !is_covered(volume))
+        .cloned()
+        .collect()
 }
 
 /// Parents before children, so that one mount never hides another.

@@ -127,11 +127,13 @@ fn check_null(null: BorrowedFd<'_>) -> Result<(), Fault> {
     }
 }
 
-/// The node of a volume, made in a directory that is opened beneath the root, once.
+/// The node of a volume, made in a directory that is opened beneath the root, once. Only in mounts
+/// that end with the pod (`own`): elsewhere it would stay on the machine, or in a volume that others mount.
 pub(super) fn block_node(
     plan: &Plan<'_>,
     root: BorrowedFd<'_>,
     wanted: &BlockDevice,
+    own: &[BorrowedFd<'_>],
 ) -> Result<(), Fault> {
     let what = format!("make the device {}", wanted.path);
     let path = Path::new(&wanted.path);
@@ -149,11 +151,23 @@ pub(super) fn block_node(
         Mode::empty(),
     )
     .at(Stage::Device, &what)?;
+    let id = mount::id(directory.as_fd()).at(Stage::Device, &what)?;
+    if !own
+        .iter()
+        .any(|own| mount::id(*own).is_ok_and(|own| own == id))
+    {
+        return Err(refuse(
+            Stage::Device,
+            format!(
+                "{what}: it would stay behind in the volume that is mounted there; choose a devicePath outside of volumeMounts"
+            ),
+        ));
+    }
     let number = makedev(wanted.major, wanted.minor);
     let mode = Mode::from_raw_mode(wanted.mode & 0o777);
     match mknodat(&directory, name, FileType::BlockDevice, mode, number) {
         Ok(()) => {}
-        // Made by an earlier instance, in a volume that outlives it.
+        // Two volumes of one device, at one path by way of a link.
         Err(rustix::io::Errno::EXIST) if is_node(&directory, name, number) => return Ok(()),
         Err(error) => return Err(error).at(Stage::Device, &what),
     }

@@ -6,7 +6,7 @@
 //!
 //! * [`container`] — the first process of a container, in new mount and (mostly) pid namespaces: joins the
 //!   sandbox's namespaces and its cgroup, builds the root ([`rootfs`], [`overlay`],
-//!   [`device`]), looks up its user ([`user`]), gives up privileges and executes ([`program`]).
+//!   [`device`], [`image_volume`]), looks up its user ([`user`]), gives up privileges and executes ([`program`]).
 //! * [`session`] — an exec session: joins all namespaces of a running container, then the same end.
 //! * [`pause`] — sets host name and sysctls in the new namespaces, leaves every file system behind, and
 //!   becomes pause.
@@ -20,6 +20,7 @@
 //! container's own, working directory after that, privileges last, descriptors closed at the very end.
 
 mod device;
+mod image_volume;
 mod main;
 mod overlay;
 mod program;

@@ -12,6 +12,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, mkdirat, openat};
 
 use super::Plan;
 use super::device::{self, Devices};
+use super::image_volume::{self, Volume};
 use super::overlay;
 use crate::linux::mount::{self, Attributes, Context, Propagation};
 use crate::linux::path::{self, Links};
@@ -35,11 +36,21 @@ pub(super) fn build(plan: &Plan<'_>) -> Result<OwnedFd, Fault> {
     let scratch = &plan.spec.rootfs.scratch;
     let place = open_host(scratch, Links::Refuse)
         .at(Stage::Rootfs, format_args!("open {}", scratch.display()))?;
+    // What stands beside the overlay's own directories is reached by this once the root hides them.
+    let below = place
+        .try_clone()
+        .at(Stage::Rootfs, "keep the scratch directory")?;
     mount::attach(root.as_fd(), place.as_fd()).at(
         Stage::Rootfs,
         format_args!("mount the root on {}", scratch.display()),
     )?;
     drop(place);
+    let volumes = image_volume::prepare(
+        &plan.spec.image_volumes,
+        root.as_fd(),
+        below.as_fd(),
+        plan.first_id,
+    )?;
     if plan.process.user_namespace.is_some() {
         // Mount points and devices that are made from here on belong to the root of the pod.
         userns::make_files_as(plan.first_id).at(Stage::User, "make files as the pod's root")?;
@@ -48,13 +59,26 @@ pub(super) fn build(plan: &Plan<'_>) -> Result<OwnedFd, Fault> {
     proc(root.as_fd())?;
     let devices = device::mount_dev(plan, root.as_fd())?;
     sys(plan, root.as_fd())?;
+    let mut own = vec![root.as_fd(), devices.null.as_fd()];
+    let mut memory = Vec::new();
+    let mut volumes = parents_first(volumes).into_iter().peekable();
     for (number, wanted) in plan.spec.mounts.iter().enumerate() {
+        let depth = image_volume::depth(&wanted.destination);
+        while let Some(volume) = volumes.next_if(|volume| volume.depth() <= depth) {
+            of_image(&volume, root.as_fd())?;
+        }
         let propagating = plan.propagating.get(number).and_then(Option::as_ref);
-        volume(plan, root.as_fd(), wanted, propagating)?;
+        let mounted = volume(plan, root.as_fd(), wanted, propagating)?;
+        if matches!(wanted.source, MountSource::SharedTmpfs { .. }) {
+            memory.push(mounted);
+        }
     }
+    volumes.try_for_each(|volume| of_image(&volume, root.as_fd()))?;
+    own.extend(memory.iter().map(AsFd::as_fd));
     for wanted in &plan.spec.devices {
-        device::block_node(plan, root.as_fd(), wanted)?;
+        device::block_node(plan, root.as_fd(), wanted, &own)?;
     }
+    drop(memory);
     mask(plan, root.as_fd(), &devices)?;
     make_read_only(plan, root.as_fd())?;
     if plan.spec.rootfs.readonly {
@@ -68,6 +92,29 @@ pub(super) fn build(plan: &Plan<'_>) -> Result<OwnedFd, Fault> {
     }
     mount::pivot(root.as_fd()).at(Stage::PivotRoot, "change the root")?;
     Ok(root)
+}
+
+fn parents_first(mut volumes: Vec<Volume>) -> Vec<Volume> {
+    volumes.sort_by_key(Volume::depth);
+    volumes
+}
+
+/// The ids of such a volume are those of the root beside it, so it is not mapped.
+fn of_image(volume: &Volume, root: BorrowedFd<'_>) -> Result<(), Fault> {
+    let what = format!("mount the image's volume {}", volume.destination());
+    let destination = Path::new(volume.destination());
+    let point =
+        path::ensure_directory(root, destination, 0o755, Links::InRoot).at(Stage::Mount, &what)?;
+    check_destination(root, point.as_fd(), &what)?;
+    let mounted = volume.mount().at(Stage::Mount, &what)?;
+    mount::change(
+        mounted.as_fd(),
+        Attributes::NONE,
+        Propagation::Private,
+        false,
+    )
+    .at(Stage::Mount, &what)?;
+    mount::attach(mounted.as_fd(), point.as_fd()).at(Stage::Mount, &what)
 }
 
 /// Shows the layers of all images with the owners that they have inside, at the places where they are. Only
@@ -206,7 +253,7 @@ fn volume(
     root: BorrowedFd<'_>,
     wanted: &wire::Mount,
     propagating: Option<&OwnedFd>,
-) -> Result<(), Fault> {
+) -> Result<OwnedFd, Fault> {
     let (source, links) = match &wanted.source {
         MountSource::Image { layers, .. } => {
             (layers.first().cloned().unwrap_or_default(), Links::Refuse)
@@ -268,7 +315,8 @@ fn volume(
     }
     .at(Stage::Mount, &what)?;
     check_destination(root, point.as_fd(), &what)?;
-    mount::attach(copied.as_fd(), point.as_fd()).at(Stage::Mount, &what)
+    mount::attach(copied.as_fd(), point.as_fd()).at(Stage::Mount, &what)?;
+    Ok(copied)
 }
 
 /// The `subPath` of a memory volume, looked up at the last moment and mounted through its descriptor: a
