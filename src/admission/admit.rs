@@ -121,6 +121,10 @@ pub(crate) fn admit_update(old: &Object, mut new: Object, _context: &Context) ->
 /// Makes the successor of `old` with one part of what a user sent.
 pub(crate) fn admit_part(old: &Object, mut new: Object, part: Subresource) -> Admission {
     defaults::apply(&mut new);
+    if let (Object::Node(before), Object::Node(wanted), Subresource::Status) = (old, &new, part) {
+        let (node, errors, told) = node::status(before, wanted);
+        return finish(Object::Node(Arc::new(node)), told, errors);
+    }
     let (Object::Pod(before), Object::Pod(wanted)) = (old, &new) else {
         let path = part.as_str();
         let detail = format!("a {} has no such part", old.kind().as_str());

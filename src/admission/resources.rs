@@ -38,19 +38,9 @@ fn is_huge_page(name: &str) -> bool {
     name.starts_with("hugepages-")
 }
 
-fn is_native(name: &str) -> bool {
-    !name.contains('/') || name.contains("kubernetes.io/")
-}
-
-fn is_extended(name: &str) -> bool {
-    !is_native(name)
-        && !name.starts_with("requests.")
-        && names::qualified_name(&format!("requests.{name}")).is_empty()
-}
-
 /// Requests of other resources must equal their limits.
 fn may_overcommit(name: &str) -> bool {
-    is_native(name) && !is_huge_page(name)
+    names::is_native_resource(name) && !is_huge_page(name)
 }
 
 pub(super) type Quantities = BTreeMap<String, Quantity>;
@@ -104,7 +94,7 @@ fn requirements(
     }
 }
 
-fn quantity_value(errors: &mut Errors, path: &str, name: &str, quantity: &Quantity) {
+pub(super) fn quantity_value(errors: &mut Errors, path: &str, name: &str, quantity: &Quantity) {
     let amount = ParsedQuantity::of(quantity);
     let mut invalid = |detail: &str| {
         errors.push(FieldError::invalid_string(path, &quantity.0, detail));
@@ -112,7 +102,7 @@ fn quantity_value(errors: &mut Errors, path: &str, name: &str, quantity: &Quanti
     if amount.is_negative() {
         invalid("must be greater than or equal to 0");
     }
-    if amount.is_fractional() && (is_extended(name) || is_huge_page(name)) {
+    if amount.is_fractional() && (names::is_extended_resource(name) || is_huge_page(name)) {
         invalid("must be an integer");
     }
 }
@@ -145,7 +135,7 @@ fn name_for_container(errors: &mut Errors, path: &str, name: &str) {
     resource_name(errors, path, name);
     let mut invalid = |detail: &str| errors.push(FieldError::invalid_string(path, name, detail));
     if name.contains('/') {
-        if !is_native(name) && !is_extended(name) {
+        if !names::is_native_resource(name) && !names::is_extended_resource(name) {
             invalid("doesn't follow extended resource name standard");
         }
     } else if !matches!(name, "cpu" | "memory" | "ephemeral-storage") && !is_huge_page(name) {

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::eviction::Pressures;
 use super::status::time;
 use crate::model::downward::Allocatable;
+use crate::model::names::is_extended_resource;
 use crate::model::quantity::ParsedQuantity;
 
 /// `memory.available` of the kubelet's default hard eviction threshold.
@@ -372,7 +373,7 @@ pub(super) fn rebooted(known: &Node) -> Option<String> {
 }
 
 /// The node of this engine after that of the one before: what users gave it (labels, annotations, taints,
-/// whether pods may be placed) stays.
+/// whether pods may be placed, extended resources) stays.
 pub(super) fn successor(mut node: Node, known: Option<&Node>) -> Node {
     let Some(known) = known else { return node };
     let own = node.metadata.labels.take().unwrap_or_default();
@@ -383,6 +384,19 @@ pub(super) fn successor(mut node: Node, known: Option<&Node>) -> Node {
         .annotations
         .clone_from(&known.metadata.annotations);
     node.spec.clone_from(&known.spec);
+    let known = known
+        .status
+        .as_ref()
+        .and_then(|status| status.capacity.as_ref());
+    let advertised = known.into_iter().flatten();
+    let advertised = advertised.filter(|(name, _)| is_extended_resource(name));
+    for (name, amount) in advertised {
+        let status = node.status.get_or_insert_default();
+        for amounts in [&mut status.capacity, &mut status.allocatable] {
+            let amounts = amounts.get_or_insert_default();
+            amounts.insert(name.clone(), amount.clone());
+        }
+    }
     node
 }
 
@@ -468,9 +482,14 @@ mod tests {
         let known = node(serde_json::json!({
             "metadata": {"labels": {"os": "old", "disk": "ssd"}, "annotations": {"a": "b"}},
             "spec": {"unschedulable": true},
+            "status": {"capacity": {"cpu": "9", "example.com/dongle": "2"}, "allocatable": {"cpu": "9"}},
         }));
         assert_eq!(successor(fresh.clone(), None), fresh);
         let next = successor(fresh, Some(&known));
+        let status = next.status.clone().unwrap();
+        let advertised = [("example.com/dongle".to_owned(), Quantity("2".to_owned()))];
+        assert_eq!(status.capacity, Some(advertised.clone().into()));
+        assert_eq!(status.allocatable, Some(advertised.into()));
         let labels = next.metadata.labels.unwrap();
         assert_eq!(
             (labels["os"].as_str(), labels["disk"].as_str()),

@@ -119,6 +119,18 @@ pub(crate) fn search_domain(text: &str) -> Vec<String> {
     problems
 }
 
+/// Whether a resource is known to Kubernetes itself.
+pub(crate) fn is_native_resource(name: &str) -> bool {
+    !name.contains('/') || name.contains("kubernetes.io/")
+}
+
+/// Whether a resource is one that somebody advertises on the node and that is only counted: `<domain>/<name>`.
+pub(crate) fn is_extended_resource(name: &str) -> bool {
+    !is_native_resource(name)
+        && !name.starts_with("requests.")
+        && qualified_name(&format!("requests.{name}")).is_empty()
+}
+
 /// Keys of labels and annotations, finalizers, extended resources: `[prefix/]name`.
 pub(crate) fn qualified_name(text: &str) -> Vec<String> {
     let mut problems = Vec::new();

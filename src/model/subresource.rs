@@ -3,7 +3,8 @@ use super::Kind;
 /// A part of an object that is written by a path of its own, which changes nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subresource {
-    /// What is reported about an object, by others than the engine: conditions of readiness gates.
+    /// What is reported about an object, by others than the engine: conditions of readiness gates of a pod, and
+    /// the extended resources of a node.
     Status,
     /// Adds ephemeral containers to a pod.
     EphemeralContainers,
@@ -28,7 +29,10 @@ impl Subresource {
     }
 
     /// Whether objects of this kind can be written by this path.
-    pub(crate) const fn is_of(kind: Kind) -> bool {
-        matches!(kind, Kind::Pod)
+    pub(crate) const fn is_of(self, kind: Kind) -> bool {
+        match self {
+            Self::Status => matches!(kind, Kind::Pod | Kind::Node),
+            Self::EphemeralContainers | Self::Resize => matches!(kind, Kind::Pod),
+        }
     }
 }

@@ -97,14 +97,11 @@ fn core_resources() -> Value {
         resources.push(kind_resource(kind));
         if matches!(
             kind,
-            Kind::Node | Kind::Namespace | Kind::PersistentVolume | Kind::PersistentVolumeClaim
+            Kind::Namespace | Kind::PersistentVolume | Kind::PersistentVolumeClaim
         ) {
             resources.push(subresource(kind, "status", kind.as_str(), &["get"]));
         }
-        for part in Subresource::ALL
-            .into_iter()
-            .filter(|_| Subresource::is_of(kind))
-        {
+        for part in Subresource::ALL.into_iter().filter(|part| part.is_of(kind)) {
             let verbs = ["get", "patch", "update"];
             resources.push(subresource(kind, part.as_str(), kind.as_str(), &verbs));
         }

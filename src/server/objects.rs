@@ -88,10 +88,19 @@ pub(super) async fn status(
     version: ApiVersion,
     Path((plural, name)): Path<(String, String)>,
     query: Query,
+    method: Method,
     headers: HeaderMap,
+    body: Body,
 ) -> Answer {
+    let part = Subresource::Status;
     let key = key(with_status(&version, &plural)?, "", &name)?;
-    read(&shared, &key, Form::wanted(&headers, &query)?).await
+    match method {
+        Method::PUT | Method::PATCH if part.is_of(key.kind) => {
+            write(&shared, &key, Some(part), &query, &method, &headers, body).await
+        }
+        Method::GET | Method::HEAD => read(&shared, &key, Form::wanted(&headers, &query)?).await,
+        _ => Err(no_such_method()),
+    }
 }
 
 pub(super) async fn namespaced_status(

@@ -62,7 +62,7 @@ fn objects_below(root: &str) -> Router<Shared> {
         // Cluster-scoped objects, and namespaced ones of all namespaces.
         .route(&below("/{plural}"), any(objects::collection))
         .route(&below("/{plural}/{name}"), any(objects::item))
-        .route(&below("/{plural}/{name}/status"), get(objects::status))
+        .route(&below("/{plural}/{name}/status"), any(objects::status))
         // `namespaces/x/status` has the shape of a collection, too; `namespaced_collection` tells them apart.
         .route(
             &below("/namespaces/{namespace}/{plural}"),

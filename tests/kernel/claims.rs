@@ -623,3 +623,50 @@ fn volumes_that_are_devices() {
     });
     podtui.delete_all();
 }
+
+/// Extended resources are counted: a pod waits until the node advertises what it asks for, and the advertisement
+/// outlives the engine.
+#[test]
+fn extended_resources_are_advertised() {
+    require_root!();
+    let podtui = Podtui::start();
+    let wanting = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n  \
+             - name: c\n    image: localhost/toolbox\n    command: [sleep, '1000']\n    resources: {{limits: {{example.com/foo: 1}}}}\n"
+        )
+    };
+    let is_pending = |name: &str| {
+        podtui.wait("the scheduler's answer", || {
+            let pod = podtui.try_pod(name)?;
+            let conditions = pod["status"]["conditions"].as_array()?;
+            let told = conditions.iter().any(|condition| {
+                let message = condition["message"].as_str().unwrap_or_default();
+                condition["reason"] == "Unschedulable"
+                    && message.contains("1 Insufficient example.com/foo.")
+            });
+            told.then_some(())
+        });
+    };
+    podtui.apply(&wanting("one"));
+    is_pending("one");
+    let node = podtui.ok(&["get", "node", "-o", "name"]);
+    let advertise = |change: &str| {
+        podtui.ok(&[
+            "patch",
+            node.trim(),
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            change,
+        ])
+    };
+    advertise(r#"{"status": {"capacity": {"example.com/foo": "1"}}}"#);
+    podtui.wait_running("one");
+    podtui.serve_again();
+    podtui.apply(&wanting("two"));
+    is_pending("two");
+    podtui.ok(&["delete", "pod", "one", "--now"]);
+    podtui.wait_running("two");
+    podtui.delete_all();
+}
