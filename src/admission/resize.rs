@@ -1,6 +1,8 @@
 //! The `resize` part of a pod: cpu and memory, and nothing else (kubernetes-semantics §6.8).
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerResizePolicy, Pod, PodSpec, ResourceRequirements,
+};
 
 use super::annotations::MIRROR;
 use super::field::Errors;
@@ -215,6 +217,20 @@ fn masked_container(was: &Container, wanted: &Container) -> Container {
     let resources = masked(was.resources.as_ref(), wanted.resources.as_ref());
     Container {
         resources: Some(resources),
+        resize_policy: masked_policies(was, wanted),
         ..wanted.clone()
     }
+}
+
+/// Without the policies that defaulting gave with the first amount of a resource (Kubernetes'
+/// `test/e2e/common/node/pod_resize.go`, "add requests"): they say what held before.
+fn masked_policies(was: &Container, wanted: &Container) -> Option<Vec<ContainerResizePolicy>> {
+    let known = |name: &str| {
+        let mut policies = was.resize_policy.iter().flatten();
+        policies.any(|policy| policy.resource_name == name)
+    };
+    let mut policies = wanted.resize_policy.clone()?;
+    policies
+        .retain(|policy| policy.restart_policy != "NotRequired" || known(&policy.resource_name));
+    (!policies.is_empty()).then_some(policies)
 }

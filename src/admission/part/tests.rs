@@ -174,15 +174,18 @@ fn a_resize_takes_cpu_and_memory() {
     init["spec"]["initContainers"][0]["resources"] = json!({"requests": {"cpu": "1"}});
     init["spec"]["initContainers"][0]["resizePolicy"] = Value::Null;
     let diff = "only cpu and memory resources are mutable\n";
-    // A policy comes with the first request, and a policy is not a resource.
-    refused(
-        part,
-        init,
-        &[
-            "spec.initContainers[0]: Forbidden: only cpu and memory resources for init or sidecar containers are mutable\n\
-             + spec.initContainers[0].resizePolicy: [{\"resourceName\":\"cpu\",\"restartPolicy\":\"NotRequired\"}]\n",
-        ],
+    // The policy that comes with the first request is the one that held before.
+    let (written, _) = write(part, init.clone()).unwrap();
+    assert_eq!(
+        written["spec"]["initContainers"][0]["resizePolicy"],
+        json!([{"resourceName": "cpu", "restartPolicy": "NotRequired"}])
     );
+    let restart = json!([{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]);
+    init["spec"]["initContainers"][0]["resizePolicy"] = restart;
+    let errors = write(part, init).unwrap_err();
+    let only =
+        "spec.initContainers[0]: Forbidden: only cpu and memory resources for init or sidecar";
+    assert!(errors[1].starts_with(only), "{errors:?}");
     refused(
         part,
         container(json!({"image": "z"})),
