@@ -1,6 +1,7 @@
 //! Attempts against servers on the loopback device, whose answers are written byte by byte.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +10,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::grpc::GrpcCheck;
 use super::http::HttpRequest;
@@ -245,6 +250,47 @@ async fn https_meets_a_plain_server() {
         "Get \"https://127.0.0.1:{port}/\": http: server gave HTTP response to HTTPS client"
     );
     assert_eq!(outcome, Ok(Outcome::Failure(text)));
+}
+
+/// An HTTPS server that answers once and closes without `close_notify`.
+async fn serve_abruptly(answer: &'static str) -> u16 {
+    let made = rcgen::generate_simple_self_signed(vec!["x.invalid".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind((HOME, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        let mut buffer = [0; 4096];
+        assert!(stream.read(&mut buffer).await.unwrap() > 0);
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        // The connection is closed; the session is not.
+    });
+    port
+}
+
+#[tokio::test]
+async fn an_https_server_may_close_without_a_word() {
+    let answers = [
+        ("HTTP/1.0 200 OK\r\n\r\nfine", Ok(Outcome::Success)),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfine",
+            Err("unexpected EOF".to_owned()),
+        ),
+    ];
+    for (answer, expected) in answers {
+        let port = serve_abruptly(answer).await;
+        let outcome = attempt(json!({"port": port, "scheme": "HTTPS"}), LONG).await;
+        assert_eq!(outcome, expected, "{answer}");
+    }
 }
 
 /// A port where nobody listens.
