@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::task::PodWorker;
 use crate::base::{BackoffSequence, SandboxId, chain};
 use crate::engine::recorder::Level;
-use crate::model::pod::container_limit;
+use crate::engine::resize::wanted_of_pod;
 use crate::runtime::RuntimeError;
 use crate::volume::{MemoryCeiling, Prepared, Sources, VolumeError, contents, prepare};
 
@@ -43,7 +43,7 @@ impl PodWorker {
         let pod = self.pod.clone();
         let machine = Arc::clone(&self.machine);
         let directory = machine.directories.pod(&self.uid);
-        let ceiling = MemoryCeiling(memory_ceiling(&pod, machine.node.memory));
+        let ceiling = MemoryCeiling(memory_ceiling(&pod, machine.node.allocatable().memory));
         let done = tokio::task::spawn_blocking(move || {
             let sources = Sources {
                 objects: &*machine,
@@ -198,17 +198,51 @@ impl PodWorker {
     }
 }
 
-/// The smaller of what all containers together may use and what the machine has.
-fn memory_ceiling(pod: &Pod, node_memory: i64) -> Option<u64> {
-    let spec = pod.spec.as_ref()?;
-    let limit = crate::model::pod::is_limited(spec, "memory")
-        .then(|| {
-            crate::model::pod::all_containers(spec)
-                .filter_map(|container| container_limit(container, "memory"))
-                .map(|limit| limit.value())
-                .fold(0i64, i64::saturating_add)
-        })
-        .filter(|limit| *limit > 0);
-    let ceiling = limit.map_or(node_memory, |limit| limit.min(node_memory));
+/// The smaller of what the pod may use and what the machine has for pods (kubelet `calculateEmptyDirMemorySize`).
+fn memory_ceiling(pod: &Pod, allocatable: i64) -> Option<u64> {
+    let limit = wanted_of_pod(pod.spec.as_ref()?).memory_limit;
+    let ceiling = limit.map_or(allocatable, |limit| limit.min(allocatable));
     u64::try_from(ceiling).ok().filter(|ceiling| *ceiling > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[track_caller]
+    fn check(spec: Value, expected_mib: u64) {
+        let pod = serde_json::from_value(json!({"spec": spec})).unwrap();
+        let allocatable = i64::try_from(1000 * MIB).unwrap();
+        let found = memory_ceiling(&pod, allocatable).map(|bytes| bytes / MIB);
+        assert_eq!(found, Some(expected_mib), "{spec}");
+    }
+
+    #[test]
+    fn memory_volumes_are_bounded_by_the_pod() {
+        let limit = |amount: &str| json!({"limits": {"memory": amount}});
+        let of = |name: &str, amount: &str| json!({"name": name, "resources": limit(amount)});
+        check(json!({"containers": [{"name": "a"}]}), 1000);
+        check(
+            json!({"containers": [of("a", "30Mi"), of("b", "12Mi")]}),
+            42,
+        );
+        check(
+            json!({"containers": [of("a", "30Mi"), {"name": "b"}]}),
+            1000,
+        );
+        check(json!({"containers": [of("a", "9Gi")]}), 1000);
+        // Regular init containers run before the others, not beside them.
+        check(
+            json!({"containers": [of("a", "32Mi")], "initContainers": [of("i", "64Mi")]}),
+            64,
+        );
+        check(
+            json!({"containers": [{"name": "a"}, of("b", "50Mi")], "resources": limit("200Mi")}),
+            200,
+        );
+    }
 }
