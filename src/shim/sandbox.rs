@@ -332,6 +332,15 @@ impl Sandbox {
     /// Makes the memory volumes of a container, and what its mounts name in them.
     pub(super) fn make_volumes(&self, spec: &ContainerSpec) -> Result<(), Fault> {
         for wanted in &spec.mounts {
+            if let MountSource::Image { layers, sub_path } = &wanted.source
+                && !sub_path.is_empty()
+            {
+                // As containerd does it, the container is not made when it is not there.
+                init::image(layers, sub_path).at(
+                    Stage::Mount,
+                    format_args!("ImageVolumeMountFailed: subPath \"{sub_path}\" of the image"),
+                )?;
+            }
             let MountSource::SharedTmpfs {
                 key,
                 size,

@@ -594,6 +594,21 @@ fn an_image_is_a_volume() {
         let waiting = status(&podtui.pod("absent"), "c")["state"]["waiting"]["reason"].clone();
         (waiting == "ErrImageNeverPull").then_some(())
     });
+    podtui.apply(&pod(
+        "nowhere",
+        "[{name: i, mountPath: /i, subPath: model/none}]",
+        "[{name: i, image: {reference: 'localhost/artifact:latest'}}]",
+    ));
+    podtui.wait("the refusal of the subPath", || {
+        let pod = podtui.pod("nowhere");
+        let status = status(&pod, "c");
+        // Nothing was made, so nothing is begun again.
+        assert_eq!(status["restartCount"].as_u64().unwrap_or(0), 0, "{status}");
+        let waiting = &status["state"]["waiting"];
+        let told = waiting["message"].as_str().unwrap_or_default();
+        (waiting["reason"] == "CreateContainerError" && told.starts_with("ImageVolumeMountFailed"))
+            .then_some(())
+    });
     podtui.delete_all();
 }
 

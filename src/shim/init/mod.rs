@@ -31,7 +31,7 @@ mod user;
 pub(super) use main::{Pause, Plan, Process, Session, container, empty_root, pause, session};
 pub(super) use program::{c_string, path_of};
 pub(super) use report::{Reports, Told, channel};
-pub(super) use rootfs::open_host;
+pub(super) use rootfs::{image, open_host};
 
 /// Where the kernel's control groups are mounted on every system.
 pub(super) const CGROUP_ROOT: &str = "/sys/fs/cgroup";

@@ -332,7 +332,8 @@ fn beneath(volume: OwnedFd, source: &MountSource) -> std::io::Result<OwnedFd> {
     }
 }
 
-fn image(layers: &[PathBuf], sub_path: &str) -> std::io::Result<OwnedFd> {
+/// The files of an image, or those below a directory of it, as a detached mount.
+pub(in crate::shim) fn image(layers: &[PathBuf], sub_path: &str) -> std::io::Result<OwnedFd> {
     let whole = overlay::read_only(layers).map_err(|fault| std::io::Error::other(fault.message))?;
     if sub_path.is_empty() {
         return Ok(whole);
