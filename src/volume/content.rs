@@ -1,7 +1,7 @@
 //! What is in the volumes whose files are made of other objects: configMap, secret, downwardAPI, projected
 //! (kubernetes-semantics §8.4). Pure: objects in, files out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, PodSpec, Secret, Volume, VolumeProjection,
@@ -236,14 +236,17 @@ impl Payload<'_> {
                 failures.push(error);
             }
         }
-        match failures.len() {
+        // In the order of the sources, each text once (apimachinery `Aggregate`).
+        let mut texts: Vec<String> = Vec::new();
+        for text in failures.iter().map(ToString::to_string) {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        match texts.len() {
             0 => Ok(()),
             1 => Err(failures.remove(0)),
-            _ => {
-                let texts: BTreeSet<String> = failures.iter().map(ToString::to_string).collect();
-                let texts: Vec<String> = texts.into_iter().collect();
-                Err(SetUpError::Several(texts.join(", ")))
-            }
+            _ => Err(SetUpError::Several(texts.join(", "))),
         }
     }
 
@@ -458,8 +461,8 @@ mod tests {
             Ok(&["d/a 640 1", "ns 640 ns", "u 400 admin"]),
         );
         check(
-            json!({"projected": {"sources": [{"secret": {"name": "x"}}, {"configMap": {"name": "y"}}]}}),
-            Err("[configmap \"y\" not found, secret \"x\" not found]"),
+            json!({"projected": {"sources": [{"secret": {"name": "x"}}, {"configMap": {"name": "y"}}, {"secret": {"name": "x"}}]}}),
+            Err("[secret \"x\" not found, configmap \"y\" not found]"),
         );
     }
 

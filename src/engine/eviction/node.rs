@@ -275,10 +275,12 @@ pub(super) fn message(shortage: &Shortage, pod: &Candidate) -> String {
         amount(shortage.threshold),
         amount(shortage.available)
     );
+    // Nobody can ask for inodes, so nobody is named for them.
+    let is_asked_for = shortage.signal != Signal::Inodes;
     for share in pod
         .containers
         .iter()
-        .filter(|share| share.used > share.request)
+        .filter(|share| is_asked_for && share.used > share.request)
     {
         text.push_str(&format!(
             "Container {} was using {}, request is {}, has larger consumption of {resource}. ",
@@ -470,5 +472,11 @@ mod tests {
             "The node was low on resource: memory. Threshold quantity: 100Mi, available: 51201Ki. Container c was \
              using 900Mi, request is 100Mi, has larger consumption of memory. "
         );
+        let inodes = Shortage {
+            signal: Signal::Inodes,
+            ..shortage
+        };
+        pod.containers = vec![share("c", 900, 0)];
+        assert!(!message(&inodes, &pod).contains("Container"));
     }
 }

@@ -78,8 +78,8 @@ pub(in crate::engine) fn container_limits(spec: &PodSpec, container: &Container)
         cpu_quota: quota,
         cpu_period: quota.map(|_| PERIOD.unsigned_abs()),
         memory_limit,
-        // NoSwap is the kubelet's default behaviour; it only means something beside a limit.
-        swap_limit: memory_limit.map(|_| 0),
+        // NoSwap is the kubelet's default behaviour, whatever else is limited.
+        swap_limit: Some(0),
         // v2 kills the whole container on OOM (kubelet `singleProcessOOMKill: false`).
         oom_group: true,
         pids_limit: None,

@@ -97,11 +97,11 @@ pub(super) fn missing(trees: &[Tree], limits: &Limits) -> Vec<String> {
 fn apply_memory(directory: &Path, limits: &Limits) -> Result<(), CgroupError> {
     let limit_path = directory.join("memory.limit_in_bytes");
     let both_path = directory.join("memory.memsw.limit_in_bytes");
-    if limits.memory_limit.is_none() && limits.swap_limit.is_none() {
+    // Memory and swap have one limit together, which means nothing without that of memory.
+    let Some(limit) = limits.memory_limit.map(unsigned) else {
         return Ok(());
-    }
+    };
     let present = files::read_number(&limit_path)?;
-    let limit = limits.memory_limit.map_or(present, unsigned);
     // Without CONFIG_MEMCG_SWAP or with swapaccount=0 the file is missing and swap cannot be limited.
     let both = match fs::read_to_string(&both_path) {
         Ok(text) => {
