@@ -30,7 +30,7 @@ use crate::engine::{
 };
 use crate::image::{CredentialFiles, ImageSettings, LocalImages, PullRate};
 use crate::model::Kind;
-use crate::network::Allocator;
+use crate::network::{Allocator, ClusterDns};
 use crate::runtime::{ShimProgram, ShimRuntime};
 use crate::store::{self, Store, WatchEvent};
 use crate::tui::{ExitChoice, TuiSettings};
@@ -465,6 +465,10 @@ fn node_limits(settings: &Settings) -> NodeLimits {
         pod_pids: settings.pod_pids_limit,
         cgroup_root: settings.cgroup_root.clone(),
         unsafe_sysctls: settings.allowed_unsafe_sysctls.clone(),
+        dns: ClusterDns {
+            domain: settings.cluster_domain.clone(),
+            servers: settings.cluster_dns.clone(),
+        },
         eviction: Thresholds {
             memory: threshold(settings.eviction.memory_available),
             nodefs: threshold(settings.eviction.nodefs_available),

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
@@ -52,6 +53,8 @@ pub(super) struct Node {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Network {
     pub(super) pod_range: Option<Ipv4Net>,
+    pub(super) cluster_dns: Vec<IpAddr>,
+    pub(super) cluster_domain: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq)]

@@ -6,8 +6,8 @@
 //! a flag, the environment or the default.
 //!
 //! `config.toml` refuses unknown keys and reports the line and column of every mistake. Keys:
-//! `state_dir`, `run_dir`, `log_level`, `on_exit`, `[node] name`, `[network] pod_range`,
-//! `[container_logs] max_size, max_files`, `[cgroup] root`, `[pods] pids_limit, allowed_unsafe_sysctls`,
+//! `state_dir`, `run_dir`, `log_level`, `on_exit`, `[node] name`, `[network] pod_range, cluster_dns,
+//! cluster_domain`, `[container_logs] max_size, max_files`, `[cgroup] root`, `[pods] pids_limit, allowed_unsafe_sysctls`,
 //! `[eviction] memory_available, nodefs_available, nodefs_inodes_free`, `[screen] theme`, `[images] parallel_pulls, registry_pull_qps, registry_burst,
 //! gc_high_threshold, gc_low_threshold, gc_minimum_age_seconds, gc_maximum_age_seconds`,
 //! `[registries."HOST"] mirrors, plain_http, insecure, ca_file`.

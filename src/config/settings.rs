@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
@@ -11,6 +12,9 @@ use super::eviction::Eviction;
 use super::file::{self, Screen};
 use super::images::{self, Images, Registry};
 use super::mistake::{self, At};
+
+/// The kubelet's `clusterDomain` when nothing is said.
+const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// What leaving the screen does with running pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -54,6 +58,10 @@ pub(crate) struct Settings {
     pub(crate) log_level: String,
     /// Where pods get their addresses from; `None` lets the network room choose a free range.
     pub(crate) pod_range: Option<Ipv4Net>,
+    /// Name servers of pods whose `dnsPolicy` is ClusterFirst; none: those of the machine.
+    pub(crate) cluster_dns: Vec<IpAddr>,
+    /// The domain below which pods and services have their names.
+    pub(crate) cluster_domain: String,
     /// `metadata.name` of the one Node; `None` = the host name.
     pub(crate) node_name: Option<String>,
     pub(crate) on_exit: OnExit,
@@ -224,6 +232,11 @@ impl Settings {
             config_dir: path.parent().unwrap_or(Path::new("/")).to_owned(),
             log_level,
             pod_range: file.network.pod_range,
+            cluster_dns: file.network.cluster_dns,
+            cluster_domain: file
+                .network
+                .cluster_domain
+                .unwrap_or_else(|| CLUSTER_DOMAIN.to_owned()),
             node_name: file.node.name,
             max_pods: file.node.max_pods.map_or(110, std::num::NonZeroU32::get),
             on_exit: overrides.on_exit.or(file.on_exit).unwrap_or_default(),
@@ -300,6 +313,17 @@ fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
 }
 
 /// Values that parse but cannot work.
+fn is_subdomain(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    text.len() <= 253
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && label.bytes().all(is_inner)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}
+
 fn check(path: &Path, file: &file::File) -> Result<(), ConfigError> {
     let refuse = |key, value: String, problem| {
         Err(ConfigError::Value {
@@ -317,6 +341,15 @@ fn check(path: &Path, file: &file::File) -> Result<(), ConfigError> {
             "network.pod_range",
             range.to_string(),
             "it must hold at least 16 addresses (/28)",
+        );
+    }
+    if let Some(domain) = &file.network.cluster_domain
+        && !is_subdomain(domain)
+    {
+        return refuse(
+            "network.cluster_domain",
+            format!("{domain:?}"),
+            "it must be a lower-case RFC 1123 subdomain",
         );
     }
     if let Some(files) = file.container_logs.max_files
@@ -362,11 +395,7 @@ fn check(path: &Path, file: &file::File) -> Result<(), ConfigError> {
         );
     }
     if let Some(name) = &file.node.name
-        && (name.is_empty()
-            || name.len() > 253
-            || !name.bytes().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte)
-            }))
+        && !is_subdomain(name)
     {
         return refuse(
             "node.name",
@@ -477,12 +506,17 @@ mod tests {
 
     #[test]
     fn the_file_sets_everything() {
-        let text = "[node]\nname = \"box\"\nmax_pods = 250\n[network]\npod_range = \"10.9.0.0/16\"\n[container_logs]\nmax_size = \"1Mi\"\nmax_files = 3\n\
+        let text = "[node]\nname = \"box\"\nmax_pods = 250\n[network]\npod_range = \"10.9.0.0/16\"\ncluster_dns = [\"10.96.0.10\", \"fd00::a\"]\ncluster_domain = \"corp.example\"\n[container_logs]\nmax_size = \"1Mi\"\nmax_files = 3\n\
                     [cgroup]\nroot = \"/cg/pods\"\n[pods]\npids_limit = 300\n";
         let settings = with_file(text).unwrap();
         assert_eq!(settings.node_name.as_deref(), Some("box"));
         assert_eq!(settings.max_pods, 250);
         assert_eq!(settings.pod_range, Some("10.9.0.0/16".parse().unwrap()));
+        let servers: Vec<IpAddr> = ["10.96.0.10", "fd00::a"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        assert_eq!(settings.cluster_dns, servers);
+        assert_eq!(settings.cluster_domain, "corp.example");
         assert_eq!(
             settings.container_logs,
             LogRotation {
@@ -494,6 +528,8 @@ mod tests {
         assert_eq!(settings.pod_pids_limit, Some(300));
         let settings = with_file("[pods]\npids_limit = -1\n").unwrap();
         assert_eq!(settings.max_pods, 110);
+        assert_eq!(settings.cluster_dns, Vec::<IpAddr>::new());
+        assert_eq!(settings.cluster_domain, "cluster.local");
         assert_eq!(
             (settings.pod_pids_limit, settings.cgroup_root),
             (None, vec![])
@@ -514,6 +550,14 @@ mod tests {
         check_error(
             "[network]\npod_range = \"10.0.0.0/30\"\n",
             ":2:1: network.pod_range is 10.0.0.0/30: it must hold at least 16 addresses (/28)",
+        );
+        check_error(
+            "[network]\ncluster_domain = \"Corp.\"\n",
+            ": network.cluster_domain is \"Corp.\": it must be a lower-case RFC 1123 subdomain",
+        );
+        check_error(
+            "[network]\ncluster_dns = [\"dns.example\"]\n",
+            ":2:16: invalid IP address syntax",
         );
         check_error(
             "[node]\nname = \"Box!\"\n",

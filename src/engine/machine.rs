@@ -20,7 +20,7 @@ use super::tokens::Tokens;
 use crate::base::{Clock, ContainerId, Incident, SandboxId, Uid};
 use crate::image::ImageService;
 use crate::model::{Kind, ObjectKey};
-use crate::network::Allocator;
+use crate::network::{Allocator, ClusterDns};
 use crate::runtime::ContainerRuntime;
 use crate::store::{StatusWriter, Store};
 
@@ -61,6 +61,8 @@ pub(crate) struct NodeLimits {
     pub(crate) cgroup_root: Vec<String>,
     /// `allowedUnsafeSysctls`: names, or beginnings that end with `*`.
     pub(crate) unsafe_sysctls: Vec<String>,
+    /// `clusterDNS` and `clusterDomain`.
+    pub(crate) dns: ClusterDns,
     /// `evictionHard`.
     pub(crate) eviction: Thresholds,
     /// `evictionSoft`.

@@ -96,7 +96,7 @@ fn base_config(
         "None" => Config::default(),
         "ClusterFirst" if host_network => Config::parse(node_file),
         "ClusterFirst" | "ClusterFirstWithHostNet" if cluster.servers.is_empty() => {
-            warnings.push(missing_cluster_dns(pod, policy));
+            warnings.push(missing_cluster_dns(pod));
             Config::parse(node_file)
         }
         "ClusterFirst" | "ClusterFirstWithHostNet" => Config::cluster(pod, node_file, cluster),
@@ -104,7 +104,8 @@ fn base_config(
     }
 }
 
-fn missing_cluster_dns(pod: &Pod, policy: &str) -> Warning {
+/// The kubelet names this policy, whichever of the two the pod has.
+fn missing_cluster_dns(pod: &Pod) -> Warning {
     let meta = &pod.metadata;
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let (name, namespace, uid) = (text(&meta.name), text(&meta.namespace), text(&meta.uid));
@@ -112,7 +113,7 @@ fn missing_cluster_dns(pod: &Pod, policy: &str) -> Warning {
         reason: "MissingClusterDNS",
         message: format!(
             "pod: \"{name}_{namespace}({uid})\". kubelet does not have ClusterDNS IP configured and cannot \
-             create Pod using \"{policy}\" policy. Falling back to \"Default\" policy."
+             create Pod using \"ClusterFirst\" policy. Falling back to \"Default\" policy."
         ),
     }
 }
@@ -313,17 +314,20 @@ mod tests {
 
     #[test]
     fn without_cluster_dns_the_node_answers_and_the_user_hears_of_it() {
-        let found = conf(json!({}), &[], NODE);
-        assert!(found.text.contains("nameserver 1.1.1.1"));
-        assert_eq!(
-            found.warnings,
-            [Warning {
+        for policy in ["ClusterFirst", "ClusterFirstWithHostNet"] {
+            let found = conf(json!({"dnsPolicy": policy}), &[], NODE);
+            assert!(found.text.contains("nameserver 1.1.1.1"));
+            assert_eq!(found.warnings, [missing()], "{policy}");
+        }
+    }
+
+    fn missing() -> Warning {
+        Warning {
                 reason: "MissingClusterDNS",
                 message: "pod: \"p_ns(u1)\". kubelet does not have ClusterDNS IP configured and cannot create Pod \
                           using \"ClusterFirst\" policy. Falling back to \"Default\" policy."
                     .to_owned(),
-            }]
-        );
+            }
     }
 
     #[test]

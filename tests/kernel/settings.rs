@@ -148,3 +148,52 @@ fn bidirectional_needs_a_shared_mount() {
     assert!(gone.unwrap().success());
     podtui.delete_all();
 }
+
+/// The kubelet's `clusterDNS` and `clusterDomain`; without them ClusterFirst is the machine's configuration.
+#[test]
+fn pods_ask_the_configured_name_servers() {
+    require_root!();
+    let podtui = configured(
+        "[network]\ncluster_dns = [\"10.96.0.10\", \"fd00::a\"]\ncluster_domain = \"corp.example\"\n",
+    );
+    let manifest = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 0\n  hostname: h\n  \
+             subdomain: s\n{spec}  containers:\n  - {{name: c, image: localhost/toolbox, command: [sleep, '1000']}}\n"
+        )
+    };
+    let resolv = |name: &str, spec: &str| {
+        podtui.apply(&manifest(name, spec));
+        podtui.wait_running(name);
+        podtui.ok(&["exec", name, "--", "cat", "/etc/resolv.conf"])
+    };
+    let search = "search default.svc.corp.example svc.corp.example corp.example";
+    let servers = "nameserver 10.96.0.10\nnameserver fd00::a\n";
+    let plain = resolv("plain", "");
+    assert!(plain.starts_with(search), "{plain}");
+    assert!(plain.contains(servers), "{plain}");
+    assert!(plain.ends_with("options ndots:5\n"), "{plain}");
+    let hosts = podtui.ok(&["exec", "plain", "--", "cat", "/etc/hosts"]);
+    assert!(
+        hosts.contains("\th.s.default.svc.corp.example\th\n"),
+        "{hosts}"
+    );
+    let asking = resolv(
+        "asking",
+        "  hostNetwork: true\n  dnsPolicy: ClusterFirstWithHostNet\n",
+    );
+    assert!(
+        asking.starts_with(search) && asking.contains(servers),
+        "{asking}"
+    );
+    let machine = fs::read_to_string("/etc/resolv.conf").unwrap();
+    let host = resolv("host", "  hostNetwork: true\n");
+    assert!(!host.contains(servers), "{host}");
+    assert!(
+        machine
+            .lines()
+            .filter(|line| line.starts_with("nameserver"))
+            .all(|line| host.contains(line)),
+        "{host}"
+    );
+}

@@ -17,14 +17,13 @@ use crate::engine::translate::{
     expand_sub_path, load_error, localhost_profile, parse_profile, variables,
 };
 use crate::network::{
-    ClusterDns, EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf,
+    EtcFiles, Hostname, ensure_etc_files, hosts_file, node_resolv_conf, resolv_conf,
 };
 use crate::volume::{Prepared, ensure_scratch, remove_tree};
 use crate::wire::{BlockDevice, Mount, SeccompProfile};
 
 /// Most that a seccomp profile may have, bytes.
 const PROFILE_LIMIT: u64 = 1 << 20;
-pub(super) const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// The attempt after the newest log file: what is left when neither status nor sandbox is.
 pub(super) fn next_log(directory: &Path) -> u32 {
@@ -129,11 +128,7 @@ impl FileWork {
             })?;
         let root = Path::new("/");
         let node_resolv = node_resolv_conf(root).map_err(|error| create(chain(&error)))?;
-        let cluster = ClusterDns {
-            domain: CLUSTER_DOMAIN.to_owned(),
-            servers: Vec::new(),
-        };
-        let resolv = resolv_conf(&self.pod, &node_resolv, &cluster);
+        let resolv = resolv_conf(&self.pod, &node_resolv, &self.machine.limits.dns);
         // The hosts file of the machine matters with hostNetwork only; without one it is empty.
         let node_hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
         let etc = EtcFiles {
@@ -155,11 +150,17 @@ impl FileWork {
         )
         .map_err(|error| create(chain(&error)))?;
         mounts.extend(own);
+        let asks_for_cluster_dns = self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.dns_policy.as_deref())
+            == Some("ClusterFirstWithHostNet");
         let warnings = resolv
             .warnings
             .into_iter()
-            // No pod has a cluster DNS yet, so this would only be noise on every pod.
-            .filter(|warning| warning.reason != "MissingClusterDNS")
+            // Most pods have their policy by default: of those it would only be noise.
+            .filter(|warning| warning.reason != "MissingClusterDNS" || asks_for_cluster_dns)
             .map(|warning| (warning.reason, warning.message))
             .collect();
         Ok(Made {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::task::JoinSet;
 
-use super::files::{CLUSTER_DOMAIN, FileWork, next_log, post_start_marks, remove_directory};
+use super::files::{FileWork, next_log, post_start_marks, remove_directory};
 use super::image::{NotNow, RETRY};
 use super::launch::{Launch, Launched, NewInstance};
 use super::task::PodWorker;
@@ -74,7 +74,8 @@ impl PodWorker {
     }
 
     fn hostname(&self) -> Result<Hostname, String> {
-        Hostname::of(&self.pod, &self.machine.node.name, CLUSTER_DOMAIN)
+        let machine = &self.machine;
+        Hostname::of(&self.pod, &machine.node.name, &machine.limits.dns.domain)
             .map_err(|error| chain(&error))
     }
 
