@@ -18,13 +18,14 @@ use super::api::{
 };
 use super::apparmor::AppArmor;
 use super::authority::Authority;
+use super::cordon::tell_cordons;
 use super::eviction::{Evictions, keep_away, keep_room};
 use super::id_ranges::IdRanges;
 use super::images::{DiskUsage, ImageGc, Pruned, collect_images};
 use super::machine::{
     Board, ContainerEntry, Directories, Machine, NodeLimits, PodEntry, path_hash,
 };
-use super::node::{NodeFacts, node_object, rebooted, successor};
+use super::node::{NodeFacts, beginnings, node_object, rebooted, successor};
 use super::placement::Placements;
 use super::recorder::{Level, Recorder};
 use super::supervisor::{ShutDown, Supervisor};
@@ -79,6 +80,9 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     let recorder = Recorder::start(Arc::clone(&status), node.name.clone(), parts.clock.clone());
     let now = parts.clock.now();
     let known = parts.store.get("", &node.name);
+    for (reason, text) in beginnings(&node.name, known.is_none()) {
+        recorder.node(&node.name, Level::Normal, reason, text);
+    }
     if let Some(boot) = known.as_deref().and_then(rebooted) {
         // The kubelet's words.
         let text = format!("Node {} has been rebooted, boot id: {boot}", node.name);
@@ -132,11 +136,13 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     let collecting = tokio::spawn(collect_images(Arc::clone(&machine), parts.image_gc));
     let keeping_room = tokio::spawn(keep_room(Arc::clone(&machine)));
     let keeping_away = tokio::spawn(keep_away(Arc::clone(&machine)));
+    let telling = tokio::spawn(tell_cordons(Arc::clone(&machine)));
     tokio::spawn(async move {
         supervisor.run().await;
         collecting.abort();
         keeping_room.abort();
         keeping_away.abort();
+        telling.abort();
     });
     Ok(EngineHandle {
         machine,

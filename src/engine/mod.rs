@@ -36,6 +36,7 @@ mod apparmor;
 mod authority;
 mod claims;
 mod conditions;
+mod cordon;
 mod eviction;
 #[cfg(test)]
 mod fixtures;

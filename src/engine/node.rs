@@ -365,6 +365,27 @@ const DISK_SHORT: State = State {
     ..DISK_FINE
 };
 
+/// Reasons and texts of the events of a starting kubelet. That the conditions are fine is told when the node is new;
+/// later only changes are.
+pub(super) fn beginnings(name: &str, is_new: bool) -> Vec<(&'static str, String)> {
+    let mut told = vec![("Starting", "Starting kubelet.".to_owned())];
+    if is_new {
+        let conditions = [
+            MEMORY_FINE.event,
+            DISK_FINE.event,
+            "NodeHasSufficientPID",
+            "NodeReady",
+        ];
+        told.extend(conditions.map(|reason| (reason, now_is(name, reason))));
+    }
+    told
+}
+
+/// The kubelet's words for a change of a condition.
+pub(super) fn now_is(name: &str, reason: &str) -> String {
+    format!("Node {name} status is now: {reason}")
+}
+
 /// The boot that the machine is in now, if the node was last seen in another.
 pub(super) fn rebooted(known: &Node) -> Option<String> {
     let info = known.status.as_ref()?.node_info.as_ref()?;
@@ -424,6 +445,29 @@ mod tests {
             "{told}"
         );
         assert!(powerless(&status(0, "000001ffffdfffff")).is_some());
+    }
+
+    #[test]
+    fn a_new_node_tells_its_conditions() {
+        let reasons = |is_new| -> Vec<&str> {
+            let told = beginnings("n", is_new);
+            told.into_iter().map(|(reason, _)| reason).collect()
+        };
+        assert_eq!(reasons(false), ["Starting"]);
+        assert_eq!(
+            reasons(true),
+            [
+                "Starting",
+                "NodeHasSufficientMemory",
+                "NodeHasNoDiskPressure",
+                "NodeHasSufficientPID",
+                "NodeReady"
+            ]
+        );
+        assert_eq!(
+            beginnings("n", true).pop().unwrap().1,
+            "Node n status is now: NodeReady"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The only writer of Events: texts come in, correlated Event objects go to the store.
 //!
 //! Correlation is the kubelet's: a spam filter per object, aggregation of similar messages, counting of
-//! equal ones. It is pure (`Correlator`); the task around it only writes.
+//! equal ones. The scheduler's events are of the newer kind (`events.k8s.io`): repeated ones are a series, and
+//! nothing is filtered. Both are pure (`Correlator`); the task around it only writes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -9,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::api::core::v1::{Event, EventSeries, EventSource, ObjectReference, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use tokio::sync::mpsc;
 
 use crate::base::{Clock, chain};
@@ -29,6 +30,8 @@ const REFILL_SECONDS: f64 = 300.0;
 const SIMILAR: usize = 10;
 const SIMILAR_WITHIN: Duration = Duration::from_secs(600);
 const CACHE: usize = 4096;
+/// A series that was silent for longer is over (client-go `events.finishTime`).
+const SERIES_ENDS: Duration = Duration::from_secs(360);
 const MESSAGE_LIMIT: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -270,7 +273,19 @@ struct Similar {
 struct Written {
     name: String,
     first_at: Timestamp,
+    last_at: Timestamp,
     count: i32,
+}
+
+impl Written {
+    fn new(name: String, now: Timestamp) -> Self {
+        Self {
+            name,
+            first_at: now,
+            last_at: now,
+            count: 0,
+        }
+    }
 }
 
 /// Decides which Event object a happening becomes, or that it is dropped.
@@ -311,7 +326,8 @@ impl Correlator {
             spam: spam.clone(),
             reason: happening.reason.clone(),
         };
-        let combined = self.is_one_of_many(&similar, &happening.message, now);
+        let is_series = happening.component == SCHEDULER;
+        let combined = !is_series && self.is_one_of_many(&similar, &happening.message, now);
         let key = EqualKey {
             similar,
             field_path: object.field_path.clone().filter(|_| !combined),
@@ -326,13 +342,19 @@ impl Correlator {
             truncate(&mut happening.message);
         }
         let name = self.new_name(object.name.as_deref().unwrap_or_default(), now);
-        let written = self.written.entry(key, now, || Written {
-            name,
-            first_at: now,
-            count: 0,
-        });
+        let new = Written::new(name, now);
+        let written = self
+            .written
+            .entry(key, now, || Written::new(new.name.clone(), now));
+        if is_series && passed(written.last_at, now) > SERIES_ENDS {
+            *written = new;
+        }
         written.count = written.count.saturating_add(1);
-        let event = build(&self.node, &happening, written);
+        written.last_at = now;
+        if is_series {
+            return Some(in_series(&self.node, &happening, written));
+        }
+        let event = counted(&self.node, &happening, written);
         self.takes_token(spam, now).then_some(event)
     }
 
@@ -351,11 +373,15 @@ impl Correlator {
             similar.messages.clear();
         }
         similar.last_at = Some(now);
-        // More than is needed to know that there are many must not be remembered.
-        if similar.messages.len() <= SIMILAR {
+        // Those that were told by themselves are counted by themselves, also when there are many others.
+        if similar.messages.contains(message) {
+            return false;
+        }
+        let is_many = similar.messages.len() >= SIMILAR;
+        if !is_many {
             similar.messages.insert(message.to_owned());
         }
-        similar.messages.len() > SIMILAR
+        is_many
     }
 
     fn takes_token(&mut self, key: SpamKey, now: Timestamp) -> bool {
@@ -386,7 +412,8 @@ fn truncate(message: &mut String) {
     message.truncate(end);
 }
 
-fn build(node: &str, happening: &Happening, written: &Written) -> Event {
+/// What events of both kinds have.
+fn base(happening: &Happening, written: &Written) -> Event {
     // Events of objects without a namespace live in `default`.
     let namespace = happening
         .object
@@ -404,16 +431,42 @@ fn build(node: &str, happening: &Happening, written: &Written) -> Event {
         reason: Some(happening.reason.clone()),
         message: Some(happening.message.clone()),
         type_: Some(happening.level.as_str().to_owned()),
+        reporting_component: Some(happening.component.to_owned()),
+        ..Event::default()
+    }
+}
+
+fn counted(node: &str, happening: &Happening, written: &Written) -> Event {
+    Event {
         source: Some(EventSource {
             component: Some(happening.component.to_owned()),
             host: (happening.component == KUBELET).then(|| node.to_owned()),
         }),
-        reporting_component: Some(happening.component.to_owned()),
         reporting_instance: Some(node.to_owned()),
         first_timestamp: Some(Time(written.first_at)),
         last_timestamp: Some(Time(happening.at)),
         count: Some(written.count),
-        ..Event::default()
+        ..base(happening, written)
+    }
+}
+
+/// An event of `events.k8s.io` as the core API shows it: the second of its kind opens the series.
+fn in_series(node: &str, happening: &Happening, written: &Written) -> Event {
+    let action = match happening.reason.as_str() {
+        "Scheduled" => "Binding",
+        "Preempted" => "Preempting",
+        _ => "Scheduling",
+    };
+    Event {
+        source: Some(EventSource::default()),
+        reporting_instance: Some(format!("{}-{node}", happening.component)),
+        action: Some(action.to_owned()),
+        event_time: Some(MicroTime(written.first_at)),
+        series: (written.count > 1).then(|| EventSeries {
+            count: Some(written.count),
+            last_observed_time: Some(MicroTime(written.last_at)),
+        }),
+        ..base(happening, written)
     }
 }
 
@@ -579,6 +632,81 @@ mod tests {
         check_similar(1, |next| next.level = Level::Normal, false);
         check_similar(1, |next| next.component = SCHEDULER, false);
         check_similar(1, |next| next.object.uid = Some("v".to_owned()), false);
+    }
+
+    #[test]
+    fn of_many_similar_messages_the_known_ones_stay_apart() {
+        let mut correlator = Correlator::new("node".to_owned());
+        let mut tell = |number: i32| {
+            let message = format!("m{number}");
+            let event = correlator.correlate(happening(10, "Failed", &message));
+            let event = event.unwrap();
+            let combined = event.message.unwrap().starts_with("(combined from");
+            (combined, event.count.unwrap())
+        };
+        for number in 0..10 {
+            assert_eq!(tell(number), (false, 1));
+        }
+        assert_eq!(tell(10), (true, 1));
+        assert_eq!(tell(3), (false, 2));
+        assert_eq!(tell(11), (true, 2));
+        assert_eq!(tell(10), (true, 3));
+    }
+
+    #[test]
+    fn the_scheduler_tells_in_series() {
+        let mut correlator = Correlator::new("node".to_owned());
+        let mut tell = |second: i64, message: &str| {
+            let mut next = happening(second, "FailedScheduling", message);
+            next.component = SCHEDULER;
+            correlator.correlate(next).unwrap()
+        };
+        let first = tell(10, "m");
+        let time = |event: &Event| event.event_time.clone().map(|time| time.0);
+        assert_eq!(first.series, None);
+        assert_eq!(time(&first), Some(at(10)));
+        assert_eq!(
+            (
+                first.first_timestamp.clone(),
+                first.last_timestamp.clone(),
+                first.count
+            ),
+            (None, None, None)
+        );
+        assert_eq!(first.source, Some(EventSource::default()));
+        assert_eq!(
+            first.reporting_component.as_deref(),
+            Some("default-scheduler")
+        );
+        assert_eq!(
+            first.reporting_instance.as_deref(),
+            Some("default-scheduler-node")
+        );
+        assert_eq!(first.action.as_deref(), Some("Scheduling"));
+
+        let second = tell(20, "m");
+        let series = |event: &Event| {
+            let series = event.series.clone()?;
+            Some((series.count?, series.last_observed_time?.0))
+        };
+        assert_eq!(second.metadata.name, first.metadata.name);
+        assert_eq!(time(&second), Some(at(10)));
+        assert_eq!(series(&second), Some((2, at(20))));
+        assert_eq!(series(&tell(380, "m")), Some((3, at(380))));
+        assert_eq!(series(&tell(381, "other")), None);
+        // Six minutes of silence end it.
+        let late = tell(741, "m");
+        assert_eq!((series(&late), time(&late)), (None, Some(at(741))));
+        assert_ne!(late.metadata.name, first.metadata.name);
+        // No spam filter, nothing combined.
+        for number in 0..40 {
+            let event = tell(742, &number.to_string());
+            assert_eq!(event.message, Some(number.to_string()));
+        }
+        let mut bound = happening(750, "Scheduled", "m");
+        bound.component = SCHEDULER;
+        let bound = Correlator::new("node".to_owned()).correlate(bound).unwrap();
+        assert_eq!(bound.action.as_deref(), Some("Binding"));
     }
 
     #[test]

@@ -379,6 +379,8 @@ fn unescape(text: &str) -> String {
 /// Absent fields are empty, absent booleans `false`, as the API server lists them.
 fn field_text(object: &Value, field: &str) -> String {
     let field = match field {
+        // Events of `events.k8s.io` have no source.
+        "source" if object["source"]["component"].is_null() => "reportingComponent",
         "source" => "source.component",
         "name" => "metadata.name",
         other => other,

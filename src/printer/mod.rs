@@ -30,5 +30,5 @@ pub(crate) use describe::{Related, describe, event_interval};
 pub(crate) use duration::{Moment, human_duration};
 pub(crate) use jsonpath::JsonPath;
 pub(crate) use pod::{PodSummary, pod_summary};
-pub(crate) use rows::{cells, event_time, headers, label_text};
+pub(crate) use rows::{cells, event_count, event_time, first_seen, headers, label_text};
 pub(crate) use table::{Table, inert, is_bidi_control, visible};

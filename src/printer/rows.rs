@@ -186,7 +186,8 @@ pub(crate) fn event_time(event: &Event) -> Option<Timestamp> {
         .or_else(|| first_seen(event))
 }
 
-pub(super) fn first_seen(event: &Event) -> Option<Timestamp> {
+/// When an event was seen for the first time.
+pub(crate) fn first_seen(event: &Event) -> Option<Timestamp> {
     let first = event.first_timestamp.as_ref().map(|time| time.0);
     first.or_else(|| event.event_time.as_ref().map(|time| time.0))
 }
@@ -198,7 +199,8 @@ pub(super) fn since(now: Timestamp, at: Option<Timestamp>) -> String {
     )
 }
 
-pub(super) fn event_count(event: &Event) -> i32 {
+/// How often an event was seen.
+pub(crate) fn event_count(event: &Event) -> i32 {
     let series = event.series.as_ref().and_then(|series| series.count);
     series.or(event.count).unwrap_or(1).max(1)
 }

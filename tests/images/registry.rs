@@ -275,7 +275,8 @@ pub fn events(podtui: &Podtui, name: &str) -> Vec<String> {
             let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
             let name = event["metadata"]["name"].as_str().unwrap_or_default();
             (
-                format!("{} {}", text("firstTimestamp"), name),
+                // The names end with the nanoseconds of the first time, also those of the scheduler's events.
+                name.rsplit('.').next().unwrap_or_default().to_owned(),
                 format!("{}: {}", text("reason"), text("message")),
             )
         })

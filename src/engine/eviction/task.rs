@@ -12,7 +12,7 @@ use super::node::{
 };
 use crate::base::{ContainerId, Uid, chain};
 use crate::engine::machine::Machine;
-use crate::engine::node::pressure_conditions;
+use crate::engine::node::{now_is, pressure_conditions};
 use crate::engine::recorder::Level;
 use crate::engine::status::is_terminal;
 use crate::model::Resource;
@@ -198,7 +198,7 @@ async fn tell_node(machine: &Arc<Machine>) {
             &machine.node.name,
             Level::Normal,
             reason,
-            format!("Node {} status is now: {reason}", machine.node.name),
+            now_is(&machine.node.name, reason),
         );
     }
     if let Err(error) = machine.status.put_node(node).await {

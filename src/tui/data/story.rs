@@ -3,7 +3,7 @@ use k8s_openapi::api::core::v1::Event;
 
 use super::Row;
 use crate::base::{Incident, IncidentKind};
-use crate::printer::event_time;
+use crate::printer::{event_count, event_time};
 use crate::tui::logs::Target;
 use crate::tui::sanitize::plain;
 
@@ -186,7 +186,7 @@ fn probe_failure(row: &Row) -> Option<Chapter> {
     if event.reason.as_deref() != Some("Unhealthy") {
         return None;
     }
-    let count = event.count.unwrap_or(1);
+    let count = event_count(event);
     let container = container_of(event).unwrap_or_default();
     let message = plain(event.message.as_deref().unwrap_or_default());
     let (what, details) = match message.split_once(": ") {

@@ -2,7 +2,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::canvas::Canvas;
 use super::list::health_style;
-use crate::printer::{event_time, human_duration};
+use crate::printer::{event_count, event_time, first_seen, human_duration};
 use crate::tui::data::{Chapter, Row, container_of};
 use crate::tui::logs::wrapped;
 use crate::tui::model::Model;
@@ -266,13 +266,8 @@ impl Columns {
                 |at| human_duration(model.now.duration_since(at)),
             )
         };
-        let first = event.first_timestamp.as_ref().map(|time| time.0);
-        let count = event
-            .series
-            .as_ref()
-            .and_then(|series| series.count)
-            .or(event.count)
-            .unwrap_or(1);
+        let first = first_seen(event);
+        let count = event_count(event);
         let style = health_style(styles, Some(event_row.health));
         canvas.put(1, line, &since(event_time(event)), styles.dim);
         canvas.put(8, line, &format!("x{count}"), styles.dim);
