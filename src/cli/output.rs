@@ -194,15 +194,22 @@ pub(super) fn render(format: &Format, objects: &[Object], single: bool) -> Resul
                 "error executing jsonpath: Error executing template: {error}"
             ))
         }),
-        Format::CustomColumns(columns) => {
-            let mut table = columns.table();
-            for object in objects {
-                let row = columns.cells(&object.to_value());
-                table.push(row.map_err(|error| Failure::local(error.to_string()))?);
-            }
-            Ok(table.render(true))
-        }
+        Format::CustomColumns(columns) => columns_of(columns, objects, true),
     }
+}
+
+/// The text of objects in columns of the user's own.
+pub(super) fn columns_of(
+    columns: &CustomColumns,
+    objects: &[Object],
+    with_headers: bool,
+) -> Result<String, Failure> {
+    let mut table = columns.table();
+    for object in objects {
+        let row = columns.cells(&object.to_value());
+        table.push(row.map_err(|error| Failure::local(error.to_string()))?);
+    }
+    Ok(table.render(with_headers))
 }
 
 /// JSON as kubectl indents it: four blanks, a newline at the end.

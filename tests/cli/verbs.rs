@@ -23,7 +23,7 @@ fn what_is_not_there_is_named() {
     );
     assert_eq!(
         podtui.refused(&["logs", "x"]),
-        "Error from server (NotFound): pods \"x\" not found\n"
+        "error: error from server (NotFound): pods \"x\" not found in namespace \"default\"\n"
     );
     assert!(
         podtui

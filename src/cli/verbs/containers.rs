@@ -109,6 +109,19 @@ pub(super) fn choose(
     Ok(first.clone())
 }
 
+/// Refuses a container that the pod does not have, in the words of kubectl's logs.
+pub(super) fn check_container(pod: &Pod, given: &str) -> Result<(), Failure> {
+    let names = Names::of(pod);
+    if names.contains(given) {
+        return Ok(());
+    }
+    Err(Failure::local(format!(
+        "container {given} is not valid for pod {} out of: {}",
+        pod.metadata.name.as_deref().unwrap_or_default(),
+        names.hint()
+    )))
+}
+
 /// Every container, init containers first, as `logs --all-containers` goes through them.
 pub(super) fn all(pod: &Pod) -> Vec<String> {
     let names = Names::of(pod);

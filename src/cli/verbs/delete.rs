@@ -58,12 +58,12 @@ fn grace(args: &DeleteArgs) -> Result<Option<i64>, Failure> {
             "--now and --grace-period cannot be specified together",
         ));
     }
-    if args.force && args.grace_period > 0 {
+    let given = if args.now { 1 } else { args.grace_period };
+    if args.force && given > 0 {
         return Err(Failure::local(
             "--force and --grace-period greater than 0 cannot be specified together",
         ));
     }
-    let given = if args.now { 1 } else { args.grace_period };
     Ok(match given {
         // Zero would remove the object without waiting for the processes; only --force may do that.
         0 if !args.force => Some(1),

@@ -21,9 +21,9 @@ pub(crate) struct DescribeArgs {
     files: FileArgs,
     #[command(flatten)]
     selector: SelectorArgs,
-    /// Leave events out with --show-events=false
-    #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
-    show_events: bool,
+    /// Show events: =true also of several objects, =false not even of one
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    show_events: Option<bool>,
 }
 
 pub(crate) async fn describe(context: &mut Context, args: DescribeArgs) -> Result<(), Failure> {
@@ -46,7 +46,10 @@ pub(crate) async fn describe(context: &mut Context, args: DescribeArgs) -> Resul
     let namespace = context.namespace();
     let client = context.client().await?;
     let mut found = find(&*client, &targets, &args.selector, &namespace).await?;
-    by_prefix(&*client, &targets, &namespace, &mut found).await?;
+    let by_prefix = by_prefix(&*client, &targets, &namespace, &mut found).await?;
+    // As kubectl: the events of one object that was asked for, and no others unless they are wanted.
+    let is_one = found.objects.len() == 1 && !by_prefix;
+    let show_events = args.show_events.unwrap_or(is_one);
     if found.objects.is_empty() && found.failures.is_empty() {
         let place = if args.selector.all_namespaces {
             "."
@@ -58,22 +61,23 @@ pub(crate) async fn describe(context: &mut Context, args: DescribeArgs) -> Resul
     }
     let mut texts = Vec::new();
     for object in &found.objects {
-        let related = related(&*client, object, args.show_events).await?;
+        let related = related(&*client, object, show_events).await?;
         texts.push(describe_text(object, &related, &context.console.moment()));
     }
     context.console.print(&texts.join("\n\n"))?;
     finish(&mut context.console, &found.failures)
 }
 
-/// A name that does not exist describes every object whose name starts with it.
+/// A name that does not exist describes every object whose name starts with it. Returns whether one did.
 async fn by_prefix(
     client: &dyn Client,
     targets: &[Target],
     namespace: &str,
     found: &mut Found,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
+    let mut any = false;
     if !found.failures.iter().any(Failure::is_not_found) {
-        return Ok(());
+        return Ok(any);
     }
     for target in targets {
         let Target::Name(kind, prefix) = target else {
@@ -98,13 +102,14 @@ async fn by_prefix(
         if matching.is_empty() {
             continue;
         }
+        any = true;
         found.objects.extend(matching);
         let missing = format!("\"{prefix}\"");
         found
             .failures
             .retain(|failure| !(failure.is_not_found() && failure.text().contains(&missing)));
     }
-    Ok(())
+    Ok(any)
 }
 
 async fn pods(client: &dyn Client, options: ListOptions) -> Result<Vec<Arc<Pod>>, Failure> {
@@ -121,7 +126,10 @@ async fn related(
     object: &Object,
     with_events: bool,
 ) -> Result<Related, Failure> {
-    let mut related = Related::default();
+    let mut related = Related {
+        without_events: !with_events,
+        ..Related::default()
+    };
     let everywhere = object.namespace().is_empty();
     let options = |all: bool| ListOptions {
         namespace: (!all).then(|| object.namespace().to_owned()),

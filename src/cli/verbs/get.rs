@@ -5,7 +5,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
 use crate::cli::files::{FileArgs, Validate, load};
 use crate::cli::follow::{Seen, follow, only};
-use crate::cli::output::{Format, TableStyle, render, sort};
+use crate::cli::output::{Format, TableStyle, columns_of, render, sort};
 use crate::cli::resources::{SelectorArgs, Target, check_selection, find, parse_targets};
 use crate::model::{Kind, Object, ObjectKey, ResourceVersion};
 
@@ -96,7 +96,13 @@ pub(crate) async fn get(context: &mut Context, args: GetArgs) -> Result<(), Fail
             console.print(&style.render(&found.objects, &moment))?;
         }
     } else if !(single && found.objects.is_empty()) {
-        console.print(&render(&args.output, &found.objects, single)?)?;
+        let text = match &args.output {
+            Format::CustomColumns(columns) => {
+                columns_of(columns, &found.objects, !style.no_headers)?
+            }
+            other => render(other, &found.objects, single)?,
+        };
+        console.print(&text)?;
     }
     finish(console, &found.failures)
 }
@@ -225,6 +231,10 @@ impl WatchPrinter<'_> {
             return Ok(());
         };
         self.newest = self.newest.max(newest);
+        let with_headers = !std::mem::replace(&mut self.style.no_headers, true);
+        if let Format::CustomColumns(columns) = self.format {
+            return console.print(&columns_of(columns, objects, with_headers)?);
+        }
         if !self.format.is_table() {
             for object in objects {
                 console.print(&render(self.format, std::slice::from_ref(object), true)?)?;
@@ -232,7 +242,6 @@ impl WatchPrinter<'_> {
             return Ok(());
         }
         let moment = console.moment();
-        let with_headers = !std::mem::replace(&mut self.style.no_headers, true);
         console.print(
             &self
                 .style

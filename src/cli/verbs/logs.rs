@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::containers::{all, choose, get_pod};
+use super::containers::{all, check_container, choose, get_pod};
 use crate::cli::console::Console;
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
@@ -15,7 +15,7 @@ use crate::cli::follow::{parse_go_duration, parse_time};
 use crate::cli::resources::parse_pod;
 use crate::cli::sanitize::Sanitizer;
 use crate::client::{Client, ListOptions, LogOptions};
-use crate::model::{ApiError, Kind, Object};
+use crate::model::{ApiError, Kind, Object, Reason};
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "the flags of kubectl logs")]
@@ -37,6 +37,9 @@ pub(crate) struct LogsArgs {
     /// All containers of the pod
     #[arg(long, num_args = 0..=1, default_value_t = false, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
     all_containers: bool,
+    /// All pods that are meant, each line with pod and container in front
+    #[arg(long, num_args = 0..=1, default_value_t = false, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
+    all_pods: bool,
     /// Only the last lines; -1 = all (10 with a selector)
     #[arg(long, allow_negative_numbers = true, value_name = "LINES")]
     tail: Option<i64>,
@@ -109,9 +112,10 @@ pub(crate) async fn logs(context: &mut Context, args: LogsArgs) -> Result<(), Fa
                     .await?;
                 }
             }
+            Err(error) if args.ignore_errors => pass_over(&mut context.console, &error)?,
             Err(error) => failures.push(error.into()),
         }
-        if !failures.is_empty() && !args.ignore_errors {
+        if !failures.is_empty() {
             return finish(&mut context.console, &failures);
         }
     }
@@ -122,14 +126,12 @@ pub(crate) async fn logs(context: &mut Context, args: LogsArgs) -> Result<(), Fa
         &mut failures,
     )
     .await?;
-    let console = &mut context.console;
-    if args.ignore_errors {
-        for failure in &failures {
-            failure.report(console);
-        }
-        return Ok(());
-    }
-    finish(console, &failures)
+    finish(&mut context.console, &failures)
+}
+
+/// Where the log would stand, as kubectl writes it.
+fn pass_over(console: &mut Console, error: &ApiError) -> Result<(), Failure> {
+    console.write(format!("error: {}\n", error.message).as_bytes())
 }
 
 /// The log as it is to be written, its end included.
@@ -154,11 +156,10 @@ async fn copy(
     while let Some(chunk) = chunks.next().await {
         match chunk {
             Ok(bytes) => console.write(&bytes)?,
+            Err(error) if ignore_errors => pass_over(console, &error)?,
             Err(error) => {
                 failures.push(error.into());
-                if !ignore_errors {
-                    return Ok(());
-                }
+                return Ok(());
             }
         }
     }
@@ -198,7 +199,10 @@ async fn sources(
     namespace: &str,
 ) -> Result<Vec<Source>, Failure> {
     let pods: Vec<std::sync::Arc<Pod>> = match (&args.pod, &args.selector) {
-        (Some(word), _) => vec![get_pod(client, namespace, &parse_pod(word)?).await?],
+        (Some(word), _) => {
+            let found = get_pod(client, namespace, &parse_pod(word)?).await;
+            vec![found.map_err(|failure| not_found(failure, namespace))?]
+        }
         (None, selector) => {
             let options = ListOptions {
                 namespace: Some(namespace.to_owned()),
@@ -229,7 +233,7 @@ async fn sources(
         let containers = if args.all_containers {
             all(&pod)
         } else if let Some(given) = given {
-            // Whether it exists is for the server to say, in its words.
+            check_container(&pod, given)?;
             vec![given.to_owned()]
         } else {
             vec![choose(&mut context.console, &pod, None)?]
@@ -242,11 +246,23 @@ async fn sources(
     Ok(sources)
 }
 
+/// kubectl words this one differently for logs.
+fn not_found(failure: Failure, namespace: &str) -> Failure {
+    match failure {
+        Failure::Api(error) if error.reason == Reason::NotFound => Failure::local(format!(
+            "error from server (NotFound): {} in namespace {namespace:?}",
+            error.message
+        )),
+        other => other,
+    }
+}
+
 fn options(args: &LogsArgs) -> LogOptions {
     let default_tail = if args.selector.is_some() { 10 } else { -1 };
     let tail = args.tail.unwrap_or(default_tail);
-    let since = args
-        .since
+    // Zero is as good as not given.
+    let since = args.since.filter(|since| !since.is_zero());
+    let since = since
         .and_then(|since| Timestamp::now().checked_sub(since).ok())
         .or(args.since_time);
     LogOptions {
@@ -257,7 +273,7 @@ fn options(args: &LogsArgs) -> LogOptions {
         tail_lines: u64::try_from(tail).ok(),
         since,
         until: None,
-        limit_bytes: args.limit_bytes,
+        limit_bytes: args.limit_bytes.filter(|bytes| *bytes > 0),
     }
 }
 
@@ -271,8 +287,7 @@ struct Printer {
 
 impl Printer {
     fn new(source: &Source, args: &LogsArgs, terminal: bool) -> Self {
-        let prefix = args
-            .prefix
+        let prefix = (args.prefix || args.all_pods)
             .then(|| format!("[pod/{}/{}] ", source.pod, source.container).into_bytes());
         Self {
             prefix,
@@ -314,6 +329,31 @@ impl Printer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_of_zero_is_none() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: LogsArgs,
+        }
+        let read = |words: &[&str]| {
+            let line = [&["logs", "p"], words].concat();
+            <Line as clap::Parser>::try_parse_from(line).unwrap().args
+        };
+        let none = options(&read(&["--since=0s", "--limit-bytes=0", "--tail=0"]));
+        assert_eq!((none.since, none.limit_bytes), (None, None));
+        assert_eq!(none.tail_lines, Some(0));
+        let some = options(&read(&["--since=5s", "--limit-bytes=7"]));
+        assert!(some.since.is_some());
+        assert_eq!(some.limit_bytes, Some(7));
+        let source = Source {
+            pod: "p".to_owned(),
+            container: "c".to_owned(),
+        };
+        let mut printer = Printer::new(&source, &read(&["--all-pods"]), false);
+        assert_eq!(printer.chunk(b"x\n"), b"[pod/p/c] x\n");
+    }
 
     #[test]
     fn prefixes_stand_at_line_starts_only() {

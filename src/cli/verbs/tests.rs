@@ -343,7 +343,7 @@ async fn get_prints_tables_and_formats() {
             "custom-columns=N:.metadata.name,P:.status.phase",
         ])
         .await;
-    check(&ran, 0, "N     P\none   Pending\ntwo   Pending\n", "");
+    check(&ran, 0, "one   Pending\ntwo   Pending\n", "");
     let ran = shell.run(&["get", "pods,cm", "-o", "name"]).await;
     check(&ran, 0, "pod/one\npod/two\nconfigmap/settings\n", "");
     let ran = shell.run(&["get", "pods,cm"]).await;
@@ -427,6 +427,7 @@ async fn describe_finds_prefixes_and_shows_events() {
         "type": "Normal", "reason": "Started", "message": "Container started", "source": {"component": "kubelet"},
         "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:00:00Z", "count": 1});
     shell.fixture.create(event).await;
+    // Events are those of one object that was asked for by its name, unless the flag says otherwise.
     let ran = shell.run(&["describe", "pod", "web"]).await;
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert!(
@@ -435,11 +436,24 @@ async fn describe_finds_prefixes_and_shows_events() {
         "{}",
         ran.out
     );
-    assert!(
-        ran.out.contains("Events:\n  Type    Reason   Age"),
-        "{}",
-        ran.out
-    );
+    assert!(!ran.out.contains("Events:"), "{}", ran.out);
+    let told = "Events:\n  Type    Reason   Age";
+    let alone = ["describe", "pod", "web-1"];
+    for words in [
+        &alone[..],
+        &["describe", "pods"],
+        &["describe", "pod", "web", "--show-events"],
+    ] {
+        let ran = shell.run(words).await;
+        assert!(ran.out.contains(told), "{words:?}: {}", ran.out);
+    }
+    let ran = shell
+        .run(&[&alone[..], &["--show-events=false"]].concat())
+        .await;
+    assert!(!ran.out.contains("Events:"), "{}", ran.out);
+    shell.fixture.create(pod("web-2")).await;
+    let ran = shell.run(&["describe", "pod", "web-1", "web-2"]).await;
+    assert!(!ran.out.contains("Events:"), "{}", ran.out);
     let ran = shell.run(&["describe", "pod", "nothing"]).await;
     check(
         &ran,
@@ -493,6 +507,13 @@ async fn delete_says_what_it_deleted() {
     let ran = shell
         .run(&["delete", "pod", "x", "--force", "--grace-period=5"])
         .await;
+    check(
+        &ran,
+        1,
+        "",
+        "error: --force and --grace-period greater than 0 cannot be specified together\n",
+    );
+    let ran = shell.run(&["delete", "pod", "x", "--force", "--now"]).await;
     check(
         &ran,
         1,

@@ -1,10 +1,12 @@
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, ContainerState, ContainerStatus, EnvVar, Pod, Probe, VolumeMount,
+    Container, ContainerPort, ContainerState, ContainerStatus, EnvVar, Pod, PodSpec, Probe,
+    ResourceFieldSelector, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::common::resources;
 use super::text::{Text, clean};
+use crate::model::downward::{Allocatable, resource_field};
 use crate::printer::duration::Moment;
 
 pub(super) fn containers(
@@ -260,7 +262,7 @@ fn env_variable(text: &mut Text, variable: &EnvVar, spec: &Container, pod: &Pod)
             ),
         );
     } else if let Some(resource) = &from.resource_field_ref {
-        let value = container_resource(spec, &resource.resource);
+        let value = container_resource(spec, resource);
         text.line(3, format_args!("{name}:\t{value} ({})", resource.resource));
     } else if let Some(key) = &from.secret_key_ref {
         let optional = key.optional.unwrap_or(false);
@@ -313,21 +315,20 @@ fn pod_field(pod: &Pod, path: &str) -> String {
     value.unwrap_or_default()
 }
 
-fn container_resource(spec: &Container, resource: &str) -> String {
-    let find = || {
-        let (side, name) = resource.split_once('.')?;
-        let resources = spec.resources.as_ref()?;
-        let map = match side {
-            "limits" => resources.limits.as_ref()?,
-            "requests" => resources.requests.as_ref()?,
-            _ => return None,
-        };
-        map.get(name).map(|quantity| quantity.0.clone())
+/// What the variable becomes; of a limit that the container does not have, only whose it is.
+fn container_resource(spec: &Container, selector: &ResourceFieldSelector) -> String {
+    // kubectl looks into this container, whichever one the selector names.
+    let own = ResourceFieldSelector {
+        container_name: None,
+        ..selector.clone()
     };
-    find().unwrap_or_else(|| match resource {
-        "limits.cpu" | "limits.memory" => "node allocatable".to_owned(),
-        _ => "0".to_owned(),
-    })
+    let (pod, node) = (PodSpec::default(), Allocatable::default());
+    let value = resource_field(&pod, Some(spec), &own, node);
+    let value = value.unwrap_or_default();
+    match selector.resource.as_str() {
+        "limits.cpu" | "limits.memory" if value == "0" => "node allocatable".to_owned(),
+        _ => value,
+    }
 }
 
 fn mounts(text: &mut Text, spec: &Container) {
@@ -363,5 +364,42 @@ fn mounts(text: &mut Text, spec: &Container) {
             3,
             format_args!("{} from {}", clean(&device.device_path), device.name),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(selector: serde_json::Value, expected: &str) {
+        let spec = json!({"name": "c", "resources": {
+            "limits": {"cpu": "500m", "memory": "64Mi"}, "requests": {"cpu": "100m"},
+        }});
+        let spec: Container = serde_json::from_value(spec).unwrap();
+        let selector = serde_json::from_value(selector).unwrap();
+        assert_eq!(container_resource(&spec, &selector), expected);
+    }
+
+    #[test]
+    fn resources_are_counted_in_divisors() {
+        check(json!({"resource": "limits.cpu"}), "1");
+        check(json!({"resource": "limits.cpu", "divisor": "1m"}), "500");
+        check(json!({"resource": "limits.memory"}), "67108864");
+        check(json!({"resource": "limits.memory", "divisor": "1Mi"}), "64");
+        check(
+            json!({"resource": "limits.memory", "divisor": "1Mi", "containerName": "d"}),
+            "64",
+        );
+        check(json!({"resource": "requests.cpu", "divisor": "1m"}), "100");
+        check(json!({"resource": "requests.memory"}), "0");
+        check(json!({"resource": "limits.ephemeral-storage"}), "0");
+        let bare: Container = serde_json::from_value(json!({"name": "c"})).unwrap();
+        for resource in ["limits.cpu", "limits.memory"] {
+            let selector = serde_json::from_value(json!({"resource": resource})).unwrap();
+            assert_eq!(container_resource(&bare, &selector), "node allocatable");
+        }
     }
 }

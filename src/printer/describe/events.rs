@@ -2,12 +2,17 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Event;
 
+use super::others::Related;
 use super::text::{Text, clean};
 use crate::printer::duration::{Moment, human_duration};
 use crate::printer::rows::{event_count, event_time, first_seen, since};
 
 /// The event list at the end of a description, oldest first.
-pub(super) fn events(text: &mut Text, events: &[Arc<Event>], moment: &Moment) {
+pub(super) fn events(text: &mut Text, related: &Related, moment: &Moment) {
+    let events = &related.events;
+    if related.without_events {
+        return;
+    }
     if events.is_empty() {
         text.pair("Events", "<none>");
         return;

@@ -38,7 +38,7 @@ pub(super) fn describe_node(node: &Node, related: &Related, moment: &Moment) -> 
         text.pair("PodCIDRs", ranges.join(","));
     }
     allocation(&mut text, status, &related.pods, moment);
-    events(&mut text, &related.events, moment);
+    events(&mut text, related, moment);
     text.finish()
 }
 

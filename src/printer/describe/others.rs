@@ -21,6 +21,8 @@ use crate::printer::duration::Moment;
 pub(crate) struct Related {
     /// Events whose `involvedObject` is the object.
     pub(crate) events: Vec<Arc<Event>>,
+    /// Nothing is said of events, not even that there are none.
+    pub(crate) without_events: bool,
     /// For a node: the pods bound to it; for a claim: the pods that use it.
     pub(crate) pods: Vec<Arc<Pod>>,
 }
@@ -67,7 +69,7 @@ fn describe_config_map(map: &ConfigMap, related: &Related, moment: &Moment) -> S
         text.line(0, format_args!("{key}: {} bytes", value.0.len()));
     }
     text.line(0, format_args!(""));
-    events(&mut text, &related.events, moment);
+    events(&mut text, related, moment);
     text.finish()
 }
 
@@ -102,7 +104,7 @@ fn describe_service_account(
         "Image pull secrets",
         names(pulls.map(|secret| secret.name.as_str()).collect()),
     );
-    events(&mut text, &related.events, moment);
+    events(&mut text, related, moment);
     text.finish()
 }
 
@@ -230,7 +232,7 @@ mod tests {
                 .into_iter()
                 .map(|event| Arc::new(serde_json::from_value(event).unwrap()))
                 .collect(),
-            pods: Vec::new(),
+            ..Related::default()
         };
         let text = describe(&object, &related, &moment());
         assert_eq!(text, expected, "\n--- got\n{text}\n--- want\n{expected}");

@@ -28,7 +28,7 @@ pub(super) fn describe_pod(pod: &Pod, related: &Related, moment: &Moment) -> Str
     labels(&mut text, "Node-Selectors", spec.node_selector.as_ref());
     tolerations(&mut text, spec.tolerations.as_deref().unwrap_or_default());
     topology(&mut text, spec);
-    events(&mut text, &related.events, moment);
+    events(&mut text, related, moment);
     text.finish()
 }
 

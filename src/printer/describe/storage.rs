@@ -51,7 +51,7 @@ pub(super) fn describe_persistent_volume(
     text.pair("Message", clean(message.unwrap_or_default()));
     text.line(0, format_args!("Source:"));
     source(&mut text, spec);
-    events(&mut text, &related.events, moment);
+    events(&mut text, related, moment);
     text.finish()
 }
 
@@ -158,7 +158,7 @@ pub(super) fn describe_claim(
         text.line(1, format_args!("Name:\t{}", clean(&source.name)));
     }
     used_by(&mut text, related);
-    events(&mut text, &related.events, moment);
+    events(&mut text, related, moment);
     text.finish()
 }
 

@@ -179,6 +179,7 @@ fn describe_selected(model: &Model) -> Vec<String> {
             .iter()
             .filter_map(event)
             .collect(),
+        without_events: false,
         pods: match row.key.kind {
             Kind::Node => model.collections.rows(Kind::Pod).filter_map(pod).collect(),
             Kind::PersistentVolumeClaim => {
