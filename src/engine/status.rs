@@ -106,6 +106,15 @@ pub(super) fn pod_status(
         // It ended before it was initialized.
         computed = FAILED;
     }
+    let restarting_all = restarts_all(pod, observation);
+    if restarting_all && !history.terminated && is_terminal(Some(computed)) {
+        // What has ended, or was killed, on the way will run again, whatever its policy says.
+        computed = if app.iter().any(has_started) {
+            RUNNING
+        } else {
+            PENDING
+        };
+    }
     let mut why = None;
     if let Some(failed) = &history.failed {
         computed = FAILED;
@@ -149,7 +158,7 @@ pub(super) fn pod_status(
             phase: computed,
             target,
             sandbox: observation.sandbox.as_ref(),
-            restarting_all: restarts_all(pod, observation),
+            restarting_all,
             failing_probes: &failing_probes(observation, probes),
             resize: &history.resize,
             is_resizing: !history.terminated

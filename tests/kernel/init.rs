@@ -258,3 +258,55 @@ fn a_rule_restarts_all_containers_in_their_sandbox() {
     assert_eq!(read, "one\none\n");
     podtui.delete_all();
 }
+
+/// The sidecar asks, and what is killed for it would not run again by any policy: the pod goes on all the same.
+#[test]
+fn a_sidecar_restarts_all_containers_under_any_policy() {
+    require_root!();
+    let podtui = Podtui::start();
+    let rules = ", restartPolicy: Always, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [6]}}]";
+    let asks = "while [ ! -e /v/go ]; do sleep 0.05; done; [ -e /v/seen ] || { touch /v/seen; exit 6; }; trap \"exit 0\" TERM; while :; do sleep 0.05; done";
+    let runs = "trap \"exit 0\" TERM; while :; do sleep 0.05; done";
+    let policies = ["Never", "OnFailure", "Always"];
+    for policy in policies {
+        podtui.apply(&pod(
+            &policy.to_lowercase(),
+            &format!("  restartPolicy: {policy}\n"),
+            &[
+                container("one", "echo one >> /v/log", ""),
+                container("side", asks, rules),
+            ],
+            &[
+                container("polite", runs, ""),
+                container("deaf", "echo up >> /v/up; exec sleep 1000", ""),
+            ],
+        ));
+    }
+    for policy in policies {
+        let name = policy.to_lowercase();
+        podtui.wait_running(&name);
+        podtui.ok(&["exec", &name, "-c", "polite", "--", "touch", "/v/go"]);
+    }
+    for policy in policies {
+        let name = policy.to_lowercase();
+        let again = podtui.wait("the second round", || {
+            let pod = podtui.pod(&name);
+            assert_eq!(
+                pod["status"]["phase"]
+                    .as_str()
+                    .filter(|phase| matches!(*phase, "Succeeded" | "Failed")),
+                None,
+                "{pod}"
+            );
+            let runs = |name| status(&pod, name)["state"]["running"].is_object();
+            (runs("polite") && runs("deaf") && status(&pod, "deaf")["restartCount"] == 1)
+                .then_some(pod)
+        });
+        assert_eq!(again["status"]["phase"], "Running");
+        assert_eq!(init_status(&again, "one")["restartCount"], 1);
+        assert_eq!(init_status(&again, "side")["restartCount"], 1);
+        let log = podtui.ok(&["exec", &name, "-c", "polite", "--", "cat", "/v/log"]);
+        assert_eq!(log, "one\none\n");
+    }
+    podtui.delete_all();
+}

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::super::conditions::{Inputs, of};
-use super::super::fixtures::{at, container, pod, sidecar};
+use super::super::fixtures::{Box, Was, at, container, observation, pod, sidecar};
 use super::super::resize::Resizing;
 use super::*;
 
@@ -657,4 +657,47 @@ fn what_asks_for_a_restart_of_all_is_not_an_end() {
     spec.init_containers.as_mut().unwrap()[0].restart_policy_rules = rules;
     // Whoever failed to begin holds the pod nowhere: only what waits does.
     check(&spec, "1", "w", PENDING);
+}
+
+/// A sidecar asks for all to begin anew. Nothing that ends on the way ends the pod, not under any policy.
+#[test]
+fn a_pod_that_begins_anew_does_not_end() {
+    let rule = serde_json::json!([
+        {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [6]}},
+    ]);
+    let check = |list: &[(&str, &[Was])], expected: &str| {
+        for policy in ["Always", "OnFailure", "Never"] {
+            let mut asks = sidecar("s");
+            asks.restart_policy_rules = serde_json::from_value(rule.clone()).unwrap();
+            let pod = pod(policy, vec![container("i"), asks], &["a", "b"]);
+            let seen = observation(Box::Ready, list);
+            let (probes, history) = (Probes::default(), History::default());
+            let status = pod_status(&pod, &seen, &probes, &history, at(100));
+            assert_eq!(status.phase.as_deref(), Some(expected), "{policy} {list:?}");
+            let conditions = status.conditions.unwrap();
+            let ready = conditions.iter().find(|one| one.type_ == "Ready").unwrap();
+            assert_eq!(ready.reason.as_deref(), Some("ContainersNotReady"));
+        }
+    };
+    let asked: &[Was] = &[Was::Exited(6, 90)];
+    let (ok, killed): (&[Was], &[Was]) = (&[Was::Exited(0, 80)], &[Was::Exited(137, 95)]);
+    let run: &[Was] = &[Was::Running];
+    check(&[("i", ok), ("s", asked), ("a", run), ("b", ok)], RUNNING);
+    check(
+        &[("i", ok), ("s", asked), ("a", killed), ("b", ok)],
+        RUNNING,
+    );
+    check(&[("i", ok), ("s", asked), ("a", ok), ("b", ok)], RUNNING);
+    let (gone, over): (&[Was], &[Was]) = (&[Was::Removed(6, 90)], &[Was::Removed(0, 80)]);
+    check(
+        &[("i", over), ("s", gone), ("a", over), ("b", over)],
+        RUNNING,
+    );
+    // The initialisation runs once more.
+    check(
+        &[("i", run), ("s", gone), ("a", over), ("b", over)],
+        PENDING,
+    );
+    // It was asked for before the application had run.
+    check(&[("i", killed), ("s", asked)], PENDING);
 }
