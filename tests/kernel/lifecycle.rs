@@ -282,3 +282,52 @@ fn exec_passes_streams_and_codes() {
     );
     podtui.delete_all();
 }
+
+/// The names of events tell the nanosecond at which they were recorded.
+#[test]
+fn containers_are_started_in_the_order_of_the_spec() {
+    require_root!();
+    let podtui = Podtui::start();
+    // Not that of the alphabet.
+    let names = ["e", "a", "d", "b", "c", "f"];
+    for pod in ["one", "two", "three"] {
+        let mut manifest = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {pod}}}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n"
+        );
+        for name in names {
+            manifest.push_str(&format!(
+                "  - {{name: {name}, image: localhost/toolbox, imagePullPolicy: IfNotPresent, command: [sleep, \"1000\"]}}\n"
+            ));
+        }
+        podtui.apply(&manifest);
+    }
+    for pod in ["one", "two", "three"] {
+        podtui.wait_running(pod);
+        let selector = format!("involvedObject.name={pod}");
+        let mut started = podtui.wait("the events", || {
+            let columns = "custom-columns=N:.metadata.name,R:.reason,F:.involvedObject.fieldPath";
+            let text = podtui.ok(&[
+                "get",
+                "events",
+                "--no-headers",
+                "-o",
+                columns,
+                "--field-selector",
+                &selector,
+            ]);
+            let lines: Vec<String> = text
+                .lines()
+                .filter(|line| line.contains(" Started "))
+                .map(str::to_owned)
+                .collect();
+            (lines.len() == names.len()).then_some(lines)
+        });
+        started.sort();
+        let order: Vec<&str> = started
+            .iter()
+            .filter_map(|line| line.split_once('{')?.1.strip_suffix('}'))
+            .collect();
+        assert_eq!(order, names, "{started:?}");
+    }
+    podtui.delete_all();
+}

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Pod};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::hooks::Hook;
 use super::image::{NotNow, RETRY};
@@ -33,6 +33,38 @@ pub(super) struct Launch {
     pub(super) post_start_mark: PathBuf,
     pub(super) grace: Duration,
     pub(super) net: Option<PodNet>,
+    pub(super) turn: StartTurn,
+}
+
+/// Containers are created side by side and started one after the other.
+#[derive(Default)]
+pub(super) struct StartTurn {
+    /// Closed when the container before has been started, or will not be.
+    after: Option<oneshot::Receiver<()>>,
+    /// Dropped when this one has been.
+    done: Option<oneshot::Sender<()>>,
+}
+
+impl StartTurn {
+    /// The turn after `last`, which becomes this one.
+    pub(super) fn next(last: &mut Option<oneshot::Receiver<()>>) -> Self {
+        let (done, follows) = oneshot::channel();
+        Self {
+            after: last.replace(follows),
+            done: Some(done),
+        }
+    }
+
+    async fn come(&mut self) {
+        if let Some(after) = self.after.take() {
+            // Nothing is ever sent: the end of the channel is the word.
+            let _ = after.await;
+        }
+    }
+
+    fn pass(&mut self) {
+        self.done = None;
+    }
 }
 
 pub(super) type Launched = (String, ContainerId, Result<(), NotNow>);
@@ -51,15 +83,18 @@ impl Launch {
         self.instance.id()
     }
 
-    pub(super) async fn run(self) -> Launched {
-        let result = match self.create_and_start().await {
+    pub(super) async fn run(mut self) -> Launched {
+        let mut turn = std::mem::take(&mut self.turn);
+        let started = self.create_and_start(&mut turn).await;
+        turn.pass();
+        let result = match started {
             Ok(id) => self.post_start(id).await,
             Err(error) => Err(error),
         };
         (self.container.name.clone(), self.id().clone(), result)
     }
 
-    async fn create_and_start(&self) -> Result<ContainerId, NotNow> {
+    async fn create_and_start(&self, turn: &mut StartTurn) -> Result<ContainerId, NotNow> {
         let runtime = &self.machine.runtime;
         let id = match &self.instance {
             NewInstance::Started(id) => return Ok(id.clone()),
@@ -85,6 +120,7 @@ impl Launch {
         if self.hook().is_some() {
             self.mark().await?;
         }
+        turn.come().await;
         if let Err(error) = runtime.start_container(&id).await {
             return Err(self.refused("RunContainerError", &error));
         }

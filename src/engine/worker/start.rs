@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::files::{FileWork, next_log, post_start_marks, remove_directory};
 use super::image::{NotNow, RETRY};
-use super::launch::{Launch, Launched, NewInstance};
+use super::launch::{Launch, Launched, NewInstance, StartTurn};
 use super::task::PodWorker;
 use crate::base::{ContainerId, SandboxId, chain};
 use crate::engine::observe::Instance;
@@ -282,12 +282,13 @@ impl PodWorker {
         }
     }
 
-    /// Starts these containers, in this order but without waiting for one before the next is begun: each
+    /// Starts these containers in this order, but without waiting for one before the next is begun: each
     /// is prepared in its turn, and what the shim does for one goes on beside the preparation of the next.
     /// A pull waits until what was begun has been told, and a postStart hook runs alone.
     /// Returns when to try again those that failed.
     pub(super) async fn start_all(&mut self, starts: Vec<(String, Start)>) -> Option<Duration> {
         let mut launches = JoinSet::new();
+        let mut last_turn = None;
         let mut again: Option<Duration> = None;
         for (name, how) in starts {
             let Some(container) = self.find_container(&name) else {
@@ -301,7 +302,8 @@ impl PodWorker {
                 again = sooner(again, self.finish_launches(&mut launches).await);
             }
             match self.prepare_start(&container, how).await {
-                Ok(launch) => {
+                Ok(mut launch) => {
+                    launch.turn = StartTurn::next(&mut last_turn);
                     if hooked {
                         self.starting.insert(launch.id().clone());
                     }
@@ -375,6 +377,7 @@ impl PodWorker {
             grace: self.grace(),
             net: self.pod_net(&self.observation()),
             instance,
+            turn: StartTurn::default(),
         })
     }
 
