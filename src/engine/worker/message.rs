@@ -10,9 +10,9 @@ use crate::volume::read_termination_log;
 const POD_LIMIT: usize = 12288;
 const LOG_LINES: usize = 80;
 const LOG_BYTES: usize = 2048;
-/// A CRI line carries about 40 bytes in front of its text; this is enough for `LOG_BYTES` of text in lines
-/// of a few characters.
-const LOG_WINDOW: u64 = 16 << 10;
+/// A CRI line carries about 40 bytes in front of its text, and up to 16 KiB of text; this is enough for one such
+/// line and `LOG_LINES` short ones behind it.
+const LOG_WINDOW: u64 = 24 << 10;
 
 /// What the container left to say, as `state.terminated.message` shows it. Blocking file work.
 pub(super) fn termination_message(
@@ -147,6 +147,31 @@ mod tests {
             text
         });
         check("", &log, "FallbackToLogsOnError", 1, &expected);
+        // The longest lines that are written, alone, continued, and before lines of a few characters.
+        let line =
+            |tag: &str, text: &str| format!("2026-01-01T00:00:00.123456789Z stdout {tag} {text}\n");
+        let whole = "y".repeat(16 << 10);
+        let last = |text: &str| text[text.len() - LOG_BYTES..].to_owned();
+        let expected = last(&format!("{whole}\n"));
+        check(
+            "",
+            &line("F", &whole),
+            "FallbackToLogsOnError",
+            1,
+            &expected,
+        );
+        let continued = line("P", &whole) + &line("F", "zz");
+        let expected = last(&format!("{whole}zz\n"));
+        check("", &continued, "FallbackToLogsOnError", 1, &expected);
+        let short = line("F", "a very short one.").repeat(79);
+        let expected = last(&format!("{whole}\n{}", "a very short one.\n".repeat(79)));
+        check(
+            "",
+            &(line("F", &whole) + &short),
+            "FallbackToLogsOnError",
+            1,
+            &expected,
+        );
         let long = format!("2026-01-01T00:00:00Z stdout F {}\n", "x".repeat(4000));
         check(
             "",
