@@ -19,11 +19,11 @@ impl Program {
         Self { code, log }
     }
 
-    pub(super) fn instructions(&self) -> &[sock_filter] {
+    pub(in crate::linux) fn instructions(&self) -> &[sock_filter] {
         &self.code
     }
 
-    pub(super) fn is_logged(&self) -> bool {
+    pub(in crate::linux) fn is_logged(&self) -> bool {
         self.log
     }
 }
@@ -158,8 +158,8 @@ pub(super) fn search<T: Copy>(
     ranges: &[(u32, T)],
     leaf: &dyn Fn(T) -> Vec<sock_filter>,
 ) -> Vec<sock_filter> {
-    if let [(_, answer)] = ranges {
-        return leaf(*answer);
+    if let Some(code) = near(ranges, leaf) {
+        return code;
     }
     let (low, high) = ranges.split_at(ranges.len() / 2);
     let Some((pivot, _)) = high.first() else {
@@ -182,6 +182,69 @@ pub(super) fn search<T: Copy>(
     code.extend(low);
     code.extend(search(high, leaf));
     code
+}
+
+/// A search in which every conditional jump reaches everything: equal leaves are there once, behind all comparisons,
+/// which halves what the kernel has to translate for each process that installs it. `None` for more than that.
+fn near<T: Copy>(
+    ranges: &[(u32, T)],
+    leaf: &dyn Fn(T) -> Vec<sock_filter>,
+) -> Option<Vec<sock_filter>> {
+    let nodes = ranges.len().checked_sub(1)?;
+    let mut code = vec![answer(RETURN_KILL_PROCESS); nodes];
+    let mut leaves: Vec<(usize, Vec<sock_filter>)> = Vec::new();
+    let mut places = Vec::with_capacity(ranges.len());
+    for (_, what) in ranges {
+        let wanted = leaf(*what);
+        let known = leaves.iter().find(|(_, code)| is_same(code, &wanted));
+        let place = known.map_or(code.len(), |(place, _)| *place);
+        if known.is_none() {
+            code.extend(&wanted);
+            leaves.push((place, wanted));
+        }
+        places.push(place);
+    }
+    if code.len() > usize::from(u8::MAX) {
+        return None;
+    }
+    divide(ranges, &places, 0, &mut code)?;
+    Some(code)
+}
+
+/// Writes the comparisons of a part of the search from `at` on, as many as it has ranges but one.
+fn divide<T>(
+    ranges: &[(u32, T)],
+    places: &[usize],
+    at: usize,
+    code: &mut [sock_filter],
+) -> Option<()> {
+    if ranges.len() < 2 {
+        return Some(());
+    }
+    let middle = ranges.len() / 2;
+    let (low, high) = ranges.split_at(middle);
+    let (low_places, high_places) = places.split_at(middle);
+    let begin = |part: &[usize], node| match part {
+        [leaf] => *leaf,
+        _ => node,
+    };
+    let (low_at, high_at) = (at + 1, at + middle);
+    // A jump counts from the instruction behind it.
+    let distance = |to: usize| u8::try_from(to - at - 1).ok();
+    let pivot = high.first()?.0;
+    code[at] = jump(
+        JUMP_GREATER_EQUAL,
+        pivot,
+        distance(begin(high_places, high_at))?,
+        distance(begin(low_places, low_at))?,
+    );
+    divide(low, low_places, low_at, code)?;
+    divide(high, high_places, high_at, code)
+}
+
+fn is_same(one: &[sock_filter], other: &[sock_filter]) -> bool {
+    let fields = |step: &sock_filter| (step.code, step.jt, step.jf, step.k);
+    one.iter().map(fields).eq(other.iter().map(fields))
 }
 
 fn leaf(what: Answer) -> Vec<sock_filter> {
