@@ -26,6 +26,7 @@ pub(crate) mod process;
 pub(crate) mod pty;
 pub(crate) mod seccomp;
 pub(crate) mod signal;
+pub(crate) mod spawner;
 pub(crate) mod userns;
 pub(crate) mod writeback;
 

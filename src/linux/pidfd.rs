@@ -4,7 +4,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use super::signal::Signal;
 use crate::base::Pid;
@@ -14,6 +14,13 @@ use crate::base::Pid;
 pub(crate) enum Exit {
     Code(i32),
     Signal(i32),
+}
+
+/// The process of this number: a child that has not been reaped, or the number may be another's.
+pub(crate) fn open(pid: Pid) -> io::Result<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::InvalidInput)?;
+    let opened = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
+    opened.map_err(io::Error::from)
 }
 
 /// Sends a signal. A process that has ended but was not reaped accepts every signal without effect;

@@ -11,6 +11,7 @@ use super::server::{LOOK_AROUND, Shim, Stopping, Waiter, unknown};
 use super::viewer;
 use crate::base::{Pid, SessionEnd};
 use crate::linux::pidfd::{self, Exit};
+use crate::linux::spawner::Progress;
 use crate::wire::frame::Kind;
 use crate::wire::{ContainerPhase, EventKind, Fault, PidNamespace, Reply, SandboxPhase, Stage};
 
@@ -174,10 +175,17 @@ impl Shim {
         let session = self
             .sessions
             .values_mut()
-            .find(|session| session.child.pid == pid && session.exit.is_none());
+            .find(|session| session.exit.is_none() && session.pid() == Some(pid));
         let Some(session) = session else { return };
         session.exited(exit);
         session.collect(&mut self.buffer, &self.reactor);
+        if matches!(
+            session.progress(),
+            Some(Progress::Begins | Progress::Failed)
+        ) {
+            let key = session.key;
+            return self.ask_again(key);
+        }
         if session.reports.is_some() {
             let key = session.key;
             self.reports_ready(key);

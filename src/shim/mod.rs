@@ -22,9 +22,13 @@
 //! process that waits before exec would be one more state to undo. A start is told when the child's report
 //! pipe ends, so several containers start at the same time.
 //!
+//! A command that is only asked how it ends (`Run`, for probes) is made by the spawner
+//! ([`crate::linux::spawner`]), a small process beside the shim that the second such command starts. What cannot be
+//! ordered of it, or fails before it is executed, is forked as every session is, which then tells why.
+//!
 //! Invariants:
-//! * Every child is known by its pidfd from clone3(2) and reaped only here; orphans of containers come to
-//!   this subreaper and are reaped too.
+//! * Every child is known by its pidfd from clone3(2), or by the slot it shares with the spawner, and reaped only here;
+//!   orphans of containers come to this subreaper and are reaped too.
 //! * The record of an exit is in `state.json` before anybody is told of it, and output is complete in the
 //!   log before that.
 //! * Nothing a container or client does makes the loop wait or its memory grow: pipes are read in bounded
@@ -36,6 +40,7 @@
 //! Deliberately absent: restart policy, probes, images, addresses, Kubernetes types.
 
 mod cleanup;
+mod commands;
 mod connection;
 mod container;
 mod factory;

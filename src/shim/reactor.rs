@@ -25,6 +25,7 @@ pub(super) enum Token {
     Output(Key, u8),
     /// Standard input of a container or session.
     Input(Key),
+    Spawner,
 }
 
 impl Token {
@@ -37,6 +38,7 @@ impl Token {
             Self::OutOfMemory(key) => (4, key.0),
             Self::Output(key, stream) => (5 + u64::from(stream.min(1)), key.0),
             Self::Input(key) => (7, key.0),
+            Self::Spawner => (8, 0),
         };
         kind << 32 | u64::from(key)
     }
@@ -52,6 +54,7 @@ impl Token {
             5 => Some(Self::Output(key, 0)),
             6 => Some(Self::Output(key, 1)),
             7 => Some(Self::Input(key)),
+            8 => Some(Self::Spawner),
             _ => None,
         }
     }

@@ -17,7 +17,7 @@ use crate::linux::signal::Signal;
 use crate::wire::frame::Kind;
 use crate::wire::{
     AttachSpec, ContainerPhase, ContainerSpec, ContainerStats, ExecSpec, Fault, Hello,
-    MOST_SOCKETS, OLDEST_PROTOCOL, PROTOCOL, PidNamespace, Reply, Request, ResourceLimits, RunSpec,
+    MOST_SOCKETS, OLDEST_PROTOCOL, PROTOCOL, PidNamespace, Reply, Request, ResourceLimits,
     SandboxPhase, SandboxStats, Stage, ToEngine, ToShim,
 };
 
@@ -323,21 +323,7 @@ impl Shim {
         Ok(())
     }
 
-    fn run_command(&mut self, waiter: Waiter, spec: RunSpec) -> Result<(), Fault> {
-        let kept = Kept::new(spec.output_limit);
-        let spec = ExecSpec {
-            container: spec.container,
-            argv: spec.argv,
-            env: Vec::new(),
-            tty: false,
-            stdin: false,
-            size: None,
-            kill_with_client: true,
-        };
-        self.start_session(waiter, &spec, Some(kept))
-    }
-
-    fn start_session(
+    pub(super) fn start_session(
         &mut self,
         waiter: Waiter,
         spec: &ExecSpec,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rustix::net::{SocketFlags, accept_with};
 
+use super::commands::Commands;
 use super::connection::{Connection, Role};
 use super::container::{Container, Pumped};
 use super::fault::error_text;
@@ -70,6 +71,7 @@ pub(super) struct Shim {
     pub(super) sandbox: Sandbox,
     pub(super) containers: Vec<Container>,
     pub(super) sessions: BTreeMap<Key, Session>,
+    pub(super) commands: Commands,
     pub(super) connections: BTreeMap<Key, Connection>,
     pub(super) waiters: Waiters,
     pub(super) stopping: Stopping,
@@ -104,6 +106,7 @@ impl Shim {
             sandbox,
             containers: Vec::new(),
             sessions: BTreeMap::new(),
+            commands: Commands::default(),
             connections: BTreeMap::new(),
             waiters: Waiters::default(),
             stopping: Stopping::No,
@@ -172,6 +175,7 @@ impl Shim {
             }
             Token::Connection(key) => self.connection_ready(key, ready),
             Token::Reports(key) => self.reports_ready(key),
+            Token::Spawner => self.spawner_ready(),
             Token::OutOfMemory(key) => self.out_of_memory(key, true),
             Token::Output(key, stream) => self.output_ready(key, stream),
             Token::Input(key) => self.input_ready(key),
@@ -549,7 +553,7 @@ impl Shim {
             return;
         }
         for session in self.sessions.values_mut() {
-            session.watch_if_long(now, &self.reactor);
+            session.run_timer(now, &self.reactor);
         }
         let keys: Vec<Key> = self.containers.iter().map(|found| found.key).collect();
         for key in keys {

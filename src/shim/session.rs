@@ -4,23 +4,38 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::container::{Container, c_strings, joined};
+use super::container::{Container, Running, c_strings, joined};
 use super::fault::{At, refuse};
 use super::init;
 use super::reactor::{Interest, Key, Reactor, Token};
 use super::sandbox::Sandbox;
 use super::server::Waiter;
-use super::streams::{self, Got, Streams};
+use super::streams::{self, ChildEnds, Got, Streams};
+use crate::base::Pid;
 use crate::linux::clone::{self, Child, Namespaces, SingleThreaded};
 use crate::linux::pidfd::{self, Exit};
 use crate::linux::proc::CStringArray;
 use crate::linux::signal::Signal;
-use crate::wire::{ExecSpec, Fault, PidNamespace, Stage};
+use crate::linux::spawner::{Progress, Started};
+use crate::wire::{ContainerSpec, EffectiveUser, ExecSpec, Fault, PidNamespace, Stage};
 
 /// A process that the session left behind may hold its output open; it is not waited for longer.
 const DRAIN: Duration = Duration::from_secs(1);
+/// More than a pipe holds.
+const READS_TO_DRAIN: usize = 8;
 /// Most commands that are only asked how they end have ended before: then nothing had to be watched but their end.
 const LONG: Duration = Duration::from_millis(50);
+
+/// How long a process that is to be killed may take to be made.
+const SOON: Duration = Duration::from_millis(20);
+
+/// The process of a session.
+#[derive(Debug)]
+pub(super) enum Process {
+    Forked(Child),
+    /// Made by the spawner; what was asked for, should it fail.
+    Ordered(Started, ExecSpec),
+}
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -28,7 +43,7 @@ pub(super) struct Session {
     /// `None` when the client has gone.
     pub(super) connection: Option<Key>,
     pub(super) request: u64,
-    pub(super) child: Child,
+    process: Process,
     pub(super) reports: Option<init::Reports>,
     pub(super) streams: Streams,
     pub(super) exit: Option<Exit>,
@@ -45,7 +60,7 @@ pub(super) struct Session {
 }
 
 /// The beginning of an output.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Kept {
     bytes: Vec<u8>,
     limit: usize,
@@ -70,24 +85,24 @@ impl Kept {
     }
 }
 
-impl Session {
-    /// Makes the process; it reports on the way to exec.
-    pub(super) fn start(
-        key: Key,
-        client: Waiter,
-        (spec, kept): (&ExecSpec, Option<Kept>),
-        container: &Container,
-        sandbox: &Sandbox,
-        reactor: &Reactor,
-        witness: &SingleThreaded,
+/// What a session executes, without its streams.
+pub(super) struct Command<'a> {
+    running: &'a Running,
+    user: &'a EffectiveUser,
+    of: &'a ContainerSpec,
+    sandbox: &'a Sandbox,
+    arguments: CStringArray,
+    environment: CStringArray,
+    path: Option<Vec<u8>>,
+}
+
+impl<'a> Command<'a> {
+    pub(super) fn new(
+        spec: &ExecSpec,
+        container: &'a Container,
+        sandbox: &'a Sandbox,
     ) -> Result<Self, Fault> {
-        let running = container
-            .running
-            .as_ref()
-            .filter(|running| running.reports.is_none() && !container.is_draining());
-        let (Some(running), Some(user)) = (running, container.identity()) else {
-            return Err(refuse(Stage::Request, "the container is not running"));
-        };
+        let (running, user) = target(container)?;
         if spec.argv.first().is_none_or(String::is_empty) {
             return Err(refuse(Stage::Request, "no command specified"));
         }
@@ -102,6 +117,74 @@ impl Session {
         environment.extend(spec.env.iter().cloned());
         let environment = c_strings(&environment, "an environment variable")?;
         let arguments = CStringArray::new(c_strings(&spec.argv, "an argument")?);
+        let path = init::path_of(&environment).map(<[u8]>::to_vec);
+        Ok(Self {
+            running,
+            user,
+            of,
+            sandbox,
+            arguments,
+            environment: CStringArray::new(environment),
+            path,
+        })
+    }
+
+    pub(super) fn plan<'b>(&'b self, ends: &'b ChildEnds) -> init::Session<'b> {
+        let (of, running) = (self.of, self.running);
+        let user = self.sandbox.user.as_ref();
+        init::Session {
+            process: init::Process {
+                arguments: &self.arguments,
+                path: self.path.as_deref(),
+                capabilities: of.capabilities,
+                no_new_privileges: of.no_new_privileges,
+                filter: running.filter.as_ref(),
+                apparmor: of.apparmor.as_deref(),
+                stdin: ends.stdin(),
+                stdout: ends.output(0),
+                stderr: ends.output(1),
+                terminal: ends.terminal(),
+                user_namespace: user.map(|user| user.fd.as_fd()),
+            },
+            first_id: user.map_or(0, |user| user.start),
+            environment: &self.environment,
+            user: self.user,
+            cwd: &of.cwd,
+            oom_score_adj: of.oom_score_adj,
+            cgroup: &running.cgroup,
+            target: running.child.pidfd.as_fd(),
+            join: joined(self.sandbox)
+                .with(Namespaces::MOUNT)
+                .with_if(!of.privileged, Namespaces::CGROUP),
+            own_pids: self.sandbox.spec.namespaces.pid != PidNamespace::Host,
+        }
+    }
+}
+
+/// What runs in the container, and as whom.
+pub(super) fn target(container: &Container) -> Result<(&Running, &EffectiveUser), Fault> {
+    let running = container
+        .running
+        .as_ref()
+        .filter(|running| running.reports.is_none() && !container.is_draining());
+    running
+        .zip(container.identity())
+        .ok_or_else(|| refuse(Stage::Request, "the container is not running"))
+}
+
+impl Session {
+    /// Makes the process; it reports on the way to exec.
+    pub(super) fn start(
+        key: Key,
+        client: Waiter,
+        (spec, kept): (&ExecSpec, Option<Kept>),
+        container: &Container,
+        sandbox: &Sandbox,
+        reactor: &Reactor,
+        witness: &SingleThreaded,
+    ) -> Result<Self, Fault> {
+        let command = Command::new(spec, container, sandbox)?;
+        let running = command.running;
         let null = sandbox.template.null.as_fd();
         let (streams, ends) = if kept.is_some() {
             // Whoever asks in this way asks again.
@@ -119,32 +202,7 @@ impl Session {
                 spec.size,
             )?
         };
-        let path = init::path_of(&environment).map(<[u8]>::to_vec);
-        let plan = init::Session {
-            process: init::Process {
-                arguments: &arguments,
-                path: path.as_deref(),
-                capabilities: of.capabilities,
-                no_new_privileges: of.no_new_privileges,
-                filter: running.filter.as_ref(),
-                apparmor: of.apparmor.as_deref(),
-                stdin: ends.stdin(),
-                stdout: ends.output(0),
-                stderr: ends.output(1),
-                terminal: ends.terminal(),
-                user_namespace: sandbox.user.as_ref().map(|user| user.fd.as_fd()),
-            },
-            first_id: sandbox.user.as_ref().map_or(0, |user| user.start),
-            environment: CStringArray::new(environment),
-            user,
-            cwd: &of.cwd,
-            oom_score_adj: of.oom_score_adj,
-            cgroup: &running.cgroup,
-            target: running.child.pidfd.as_fd(),
-            join: joined(sandbox)
-                .with(Namespaces::MOUNT)
-                .with_if(!of.privileged, Namespaces::CGROUP),
-        };
+        let plan = command.plan(&ends);
         let (reports, reporter) = init::channel().at(Stage::Clone, "make a pipe")?;
         let mut reporter = Some(reporter);
         let mut spawn = || {
@@ -159,9 +217,7 @@ impl Session {
                 },
             )
         };
-        let child = if sandbox.spec.namespaces.pid == PidNamespace::Host {
-            spawn()
-        } else {
+        let child = if plan.own_pids {
             sandbox
                 .own_pid
                 .children_in(running.child.pidfd.as_fd(), &mut spawn)
@@ -169,28 +225,71 @@ impl Session {
                     Stage::Namespaces,
                     "enter the pid namespace of the container",
                 )?
+        } else {
+            spawn()
         };
         let child = child.at(Stage::Clone, "make the process")?;
-        let watch_at = kept.as_ref().map(|_| Instant::now() + LONG);
-        if watch_at.is_none() {
+        if kept.is_none() {
             reactor
                 .add(reports.as_fd(), Token::Reports(key), Interest::READ)
                 .at(Stage::State, "watch the session")?;
         }
-        Ok(Self {
+        let process = Process::Forked(child);
+        let mut session = Self::new(key, client, process, streams, kept);
+        session.reports = Some(reports);
+        session.kill_with_client = spec.kill_with_client;
+        Ok(session)
+    }
+
+    /// What the spawner was told to execute.
+    pub(super) fn ordered(
+        key: Key,
+        client: Waiter,
+        (started, spec): (Started, ExecSpec),
+        streams: Streams,
+        kept: Kept,
+    ) -> Self {
+        let process = Process::Ordered(started, spec);
+        Self::new(key, client, process, streams, Some(kept))
+    }
+
+    fn new(
+        key: Key,
+        client: Waiter,
+        process: Process,
+        streams: Streams,
+        kept: Option<Kept>,
+    ) -> Self {
+        Self {
             key,
             connection: Some(client.connection),
             request: client.request,
-            child,
-            reports: Some(reports),
+            process,
+            reports: None,
             streams,
             exit: None,
             drain_until: None,
-            kill_with_client: spec.kill_with_client,
+            kill_with_client: true,
+            watch_at: kept.as_ref().map(|_| Instant::now() + LONG),
             kept,
-            watch_at,
             blocked: false,
-        })
+        }
+    }
+
+    /// `None` until there is a process.
+    pub(super) fn pid(&self) -> Option<Pid> {
+        match &self.process {
+            Process::Forked(child) => Some(child.pid),
+            Process::Ordered(started, _) => started.pid(),
+        }
+    }
+
+    /// How far an ordered command came.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        match &self.process {
+            Process::Forked(_) => None,
+            Process::Ordered(started, _) => Some(started.progress()),
+        }
     }
 
     /// Exec succeeded.
@@ -214,21 +313,30 @@ impl Session {
     /// Keeps what a command that has ended has written.
     pub(super) fn collect(&mut self, buffer: &mut [u8], reactor: &Reactor) {
         let Some(kept) = &mut self.kept else { return };
-        loop {
+        for _ in 0..READS_TO_DRAIN {
             match self.streams.read(0, buffer, reactor) {
                 Got::Bytes(length) => kept.add(&buffer[..length]),
-                Got::End => break,
-                // Another process holds it open.
-                Got::Nothing => return self.watch_late(reactor),
+                Got::End => {
+                    self.watch_at = None;
+                    return;
+                }
+                Got::Nothing => break,
             }
         }
-        self.watch_at = None;
+        // Another process holds it open.
+        self.watch_late(reactor);
     }
 
-    /// The command takes long, so its output is read before its end.
-    pub(super) fn watch_if_long(&mut self, now: Instant, reactor: &Reactor) {
-        if self.watch_at.is_some_and(|at| at <= now) {
+    /// A command that takes long is read before its end; one that nobody wants any more is killed once it is there.
+    pub(super) fn run_timer(&mut self, now: Instant, reactor: &Reactor) {
+        if self.watch_at.is_none_or(|at| at > now) {
+            return;
+        }
+        if self.connection.is_some() {
             self.watch_late(reactor);
+        } else {
+            self.watch_at = None;
+            self.kill();
         }
     }
 
@@ -265,13 +373,47 @@ impl Session {
         if self.exit.is_some() {
             return;
         }
-        let pidfd = self.child.pidfd.as_fd();
-        // Our own child that is not reaped yet can always be signalled.
-        if self.kill_with_client {
-            let _ = pidfd::send_to_group(pidfd, Signal::KILL);
-        } else if self.reports.is_some() {
-            let _ = pidfd::send(pidfd, Signal::KILL);
+        if self.kill_with_client || self.reports.is_some() {
+            self.kill();
         }
+    }
+
+    /// Our own child that is not reaped yet can always be signalled, and its number is its own.
+    fn kill(&mut self) {
+        match &self.process {
+            Process::Forked(child) if self.kill_with_client => {
+                let _ = pidfd::send_to_group(child.pidfd.as_fd(), Signal::KILL);
+            }
+            Process::Forked(child) => {
+                let _ = pidfd::send(child.pidfd.as_fd(), Signal::KILL);
+            }
+            Process::Ordered(started, _) => match started.pid().map(pidfd::open) {
+                Some(Ok(pidfd)) => {
+                    let _ = pidfd::send_to_group(pidfd.as_fd(), Signal::KILL);
+                }
+                Some(Err(_)) => {}
+                None => self.watch_at = Some(Instant::now() + SOON),
+            },
+        }
+    }
+
+    /// Whether no process was made and none will be; when the spawner does not live, no more are made.
+    pub(super) fn is_unborn(&self, lives: bool) -> bool {
+        let progress = self.progress();
+        let never = progress == Some(Progress::Failed) || !lives;
+        progress.is_some() && self.pid().is_none() && never
+    }
+
+    /// Takes out what was asked for, and of whom, to ask anew.
+    pub(super) fn into_asked(self) -> Option<(Waiter, ExecSpec, Kept)> {
+        let Process::Ordered(_, spec) = self.process else {
+            return None;
+        };
+        let waiter = Waiter {
+            connection: self.connection?,
+            request: self.request,
+        };
+        Some((waiter, spec, self.kept?))
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

@@ -126,13 +126,7 @@ fn make_pipes(null: BorrowedFd<'_>, stdin: bool) -> io::Result<(Streams, ChildEn
 /// No input, and one pipe of the usual size for both outputs: for a process that is only asked how it ends.
 pub(super) fn make_brief(null: BorrowedFd<'_>) -> Result<(Streams, ChildEnds), Fault> {
     let make = || -> io::Result<_> {
-        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-        // A new description has no other flags that could be lost.
-        rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK)?;
-        let streams = Streams {
-            outputs: [Some(reader), None],
-            ..Streams::default()
-        };
+        let (streams, writer) = one_output()?;
         let ends = ChildEnds {
             stdin: null.try_clone_to_owned()?,
             outputs: Outputs::One(writer),
@@ -140,6 +134,22 @@ pub(super) fn make_brief(null: BorrowedFd<'_>) -> Result<(Streams, ChildEnds), F
         Ok((streams, ends))
     };
     make().at(Stage::Exec, "make the standard streams")
+}
+
+/// As [`make_brief`], for a process that has an input already: the end that it writes to.
+pub(super) fn make_output() -> Result<(Streams, OwnedFd), Fault> {
+    one_output().at(Stage::Exec, "make the standard streams")
+}
+
+fn one_output() -> io::Result<(Streams, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    // A new description has no other flags that could be lost.
+    rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK)?;
+    let streams = Streams {
+        outputs: [Some(reader), None],
+        ..Streams::default()
+    };
+    Ok((streams, writer))
 }
 
 /// What reading an output once gave.

@@ -331,6 +331,15 @@ impl Engine {
                 .filter_map(|key| state[key].as_u64());
             found.extend(pids.filter_map(|pid| u32::try_from(pid).ok()));
         }
+        let spawners: Vec<u32> = processes()
+            .into_iter()
+            .filter(|&pid| parent(pid).is_some_and(|parent| found.contains(&parent)))
+            .filter(|pid| {
+                let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+                name.is_ok_and(|name| name.trim() == "podtui-spawner")
+            })
+            .collect();
+        found.extend(spawners);
         found
     }
 

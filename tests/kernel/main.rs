@@ -26,6 +26,7 @@ mod inspection;
 mod isolation;
 mod lifecycle;
 mod parts;
+mod probe_commands;
 mod probes;
 mod remote_probes;
 mod sandbox;

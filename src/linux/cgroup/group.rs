@@ -119,6 +119,11 @@ impl Cgroup {
         Ok(())
     }
 
+    /// What [`Self::keep_open`] has opened; whoever writes `0` to each of them joins as [`Self::join_v1`] does.
+    pub(crate) fn kept_open(&self) -> &[File] {
+        self.tasks.get().map_or(&[], Vec::as_slice)
+    }
+
     #[cfg(test)]
     fn add_to(&self, tree: &Tree, pid: crate::base::Pid) -> Result<(), CgroupError> {
         let path = self.directory(tree).join("cgroup.procs");

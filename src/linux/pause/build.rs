@@ -1,30 +1,38 @@
-//! Compiles `pause.rs` into a static program without a standard library, which `binary.rs` includes.
+//! Compiles `pause.rs`, and `../spawner/spawner.rs`, into static programs without a standard library, which
+//! `binary.rs` includes.
 
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
 fn main() {
-    let source = "src/linux/pause/pause.rs";
-    println!("cargo::rerun-if-changed={source}");
     println!("cargo::rerun-if-changed=src/linux/pause/build.rs");
-    let variable = |name: &str| env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"));
+    println!("cargo::rerun-if-changed=src/linux/spawner/order.rs");
     let architecture = variable("CARGO_CFG_TARGET_ARCH");
     assert!(
         matches!(architecture.as_str(), "x86_64" | "aarch64"),
         "pause is written for x86_64 and aarch64, not for {architecture}"
     );
-    let output = PathBuf::from(variable("OUT_DIR")).join("pause");
+    compile("pause", "src/linux/pause/pause.rs");
+    compile("spawner", "src/linux/spawner/spawner.rs");
+    // podtui starts itself anew for every shim, container and command. As a program at a fixed address it has no
+    // relocations: nothing to write at its start, and no pages of its own for every process.
+    if variable("CARGO_CFG_TARGET_ENV") == "gnu" {
+        println!("cargo::rustc-link-arg-bins=-no-pie");
+    }
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
+}
+
+fn compile(name: &str, source: &str) {
+    println!("cargo::rerun-if-changed={source}");
+    let output = PathBuf::from(variable("OUT_DIR")).join(name);
     let mut command = Command::new(variable("RUSTC"));
     command
-        .args([
-            "--edition",
-            "2024",
-            "--crate-type",
-            "bin",
-            "--crate-name",
-            "pause",
-        ])
+        .args(["--edition", "2024", "--crate-type", "bin"])
+        .args(["--crate-name", name])
         .args(["--target", &variable("TARGET")])
         .args(["-Cpanic=abort", "-Copt-level=z", "-Ccodegen-units=1"])
         .args(["-Crelocation-model=static", "-Ctarget-feature=+crt-static"])
@@ -38,14 +46,9 @@ fn main() {
     if let Ok(linker) = env::var("RUSTC_LINKER") {
         command.arg(format!("-Clinker={linker}"));
     }
-    let status = command.status().expect("run rustc for pause");
+    let status = command.status().expect("run rustc for a small program");
     assert!(
         status.success(),
         "rustc could not compile {source}: {status}"
     );
-    // podtui starts itself anew for every shim, container and command. As a program at a fixed address it has no
-    // relocations: nothing to write at its start, and no pages of its own for every process.
-    if variable("CARGO_CFG_TARGET_ENV") == "gnu" {
-        println!("cargo::rustc-link-arg-bins=-no-pie");
-    }
 }

@@ -7,4 +7,5 @@
 
 mod binary;
 
+pub(in crate::linux) use binary::seal;
 pub(crate) use binary::{PauseError, sealed};

@@ -119,7 +119,7 @@ fn enter_user(namespace: BorrowedFd<'_>) -> Result<(), Fault> {
 }
 
 /// Who the user is outside of the pod's user namespace, which begins with `first`.
-fn shifted(user: &EffectiveUser, first: u32) -> Result<EffectiveUser, Fault> {
+pub(super) fn shifted(user: &EffectiveUser, first: u32) -> Result<EffectiveUser, Fault> {
     let shift = |id: u32| {
         let outside = id
             .checked_add(first)
@@ -182,7 +182,7 @@ fn join_cgroup(cgroup: &Cgroup) -> Result<(), Fault> {
 /// Everything for an exec session.
 pub(in crate::shim) struct Session<'a> {
     pub(in crate::shim) process: Process<'a>,
-    pub(in crate::shim) environment: CStringArray,
+    pub(in crate::shim) environment: &'a CStringArray,
     pub(in crate::shim) user: &'a EffectiveUser,
     /// As [`Plan::first_id`].
     pub(in crate::shim) first_id: u32,
@@ -193,6 +193,8 @@ pub(in crate::shim) struct Session<'a> {
     /// was born.
     pub(in crate::shim) target: BorrowedFd<'a>,
     pub(in crate::shim) join: Namespaces,
+    /// Whether the pid namespace is not the machine's.
+    pub(in crate::shim) own_pids: bool,
 }
 
 /// Runs in the child; what it returns is the child's exit status.
@@ -222,7 +224,7 @@ fn become_session(plan: &Session<'_>, reporter: &mut Reporter) -> Result<Infalli
     if let Some(namespace) = plan.process.user_namespace {
         enter_user(namespace)?;
     }
-    program::execute(&plan.process, plan.user, &plan.environment)
+    program::execute(&plan.process, plan.user, plan.environment)
 }
 
 /// Everything for pause.

@@ -7,7 +7,8 @@
 //! * [`container`] — the first process of a container, in new mount and (mostly) pid namespaces: joins the
 //!   sandbox's namespaces and its cgroup, builds the root ([`rootfs`], [`overlay`],
 //!   [`device`], [`image_volume`]), looks up its user ([`user`]), gives up privileges and executes ([`program`]).
-//! * [`session`] — an exec session: joins all namespaces of a running container, then the same end.
+//! * [`session`] — an exec session: joins all namespaces of a running container, then the same end. [`order`] is
+//!   the same as a list of system calls, for commands that are only asked how they end.
 //! * [`pause`] — sets host name and sysctls in the new namespaces, leaves every file system behind, and
 //!   becomes pause.
 //!
@@ -22,6 +23,7 @@
 mod device;
 mod image_volume;
 mod main;
+mod order;
 mod overlay;
 mod program;
 mod report;
@@ -29,6 +31,7 @@ mod rootfs;
 mod user;
 
 pub(super) use main::{Pause, Plan, Process, Session, container, empty_root, pause, session};
+pub(super) use order::{descriptors, order, owner};
 pub(super) use program::{c_string, path_of};
 pub(super) use report::{Reports, Told, channel};
 pub(super) use rootfs::{image, open_host};

@@ -168,22 +168,10 @@ fn find(process: &Process<'_>) -> Result<CString, Fault> {
             ),
         };
     }
-    let path = process.path.unwrap_or(DEFAULT_PATH);
-    for directory in path.split(|byte| *byte == b':') {
-        let mut candidate = if directory.is_empty() {
-            b".".to_vec()
-        } else {
-            directory.to_vec()
-        };
-        candidate.push(b'/');
-        candidate.extend_from_slice(name.as_bytes());
-        if let Ok(candidate) = CString::new(candidate)
-            && executable(&candidate).is_ok()
-        {
-            return Ok(candidate);
-        }
-    }
-    Err(Fault {
+    let found = candidates(process)
+        .into_iter()
+        .find(|candidate| executable(candidate).is_ok());
+    found.ok_or_else(|| Fault {
         stage: Stage::Exec,
         errno: rustix::io::Errno::NOENT.raw_os_error(),
         message: format!(
@@ -191,6 +179,27 @@ fn find(process: &Process<'_>) -> Result<CString, Fault> {
             shown = quoted(&shown)
         ),
     })
+}
+
+/// Where the program may be.
+pub(super) fn candidates(process: &Process<'_>) -> Vec<CString> {
+    let name = &process.arguments.strings()[0];
+    if name.as_bytes().contains(&b'/') {
+        return vec![name.clone()];
+    }
+    let path = process.path.unwrap_or(DEFAULT_PATH);
+    let places = path.split(|byte| *byte == b':').map(|directory| {
+        let directory = if directory.is_empty() {
+            b"."
+        } else {
+            directory
+        };
+        [directory, b"/", name.as_bytes()].concat()
+    });
+    // There is no NUL in the name, nor in a variable.
+    places
+        .filter_map(|place| CString::new(place).ok())
+        .collect()
 }
 
 fn executable(path: &CStr) -> rustix::io::Result<()> {
