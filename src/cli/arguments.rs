@@ -153,6 +153,10 @@ pub(crate) enum Command {
     Top(verbs::TopArgs),
     /// Images of the local store
     Image(verbs::ImageArgs),
+    /// Log in to a registry, for all pulls from now on
+    Login(verbs::LoginArgs),
+    /// Log out of a registry
+    Logout(verbs::LogoutArgs),
     /// What podtui keeps on the disk
     System(verbs::SystemArgs),
     /// Run the engine without a screen

@@ -118,6 +118,8 @@ pub(super) async fn dispatch(context: &mut Context, command: Command) -> Result<
         Command::Annotate(args) => verbs::annotate(context, args).await,
         Command::Top(args) => verbs::top(context, args).await,
         Command::Image(args) => verbs::image(context, args).await,
+        Command::Login(args) => verbs::login(context, args).await,
+        Command::Logout(args) => verbs::logout(context, &args),
         Command::System(args) => verbs::system(context, args).await,
         Command::Engine(args) => verbs::engine(context, args).await,
         Command::Doctor(args) => verbs::doctor(context, &args),

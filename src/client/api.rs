@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::base::{Incident, ProcessInfo, SessionStream, TerminalSize, Uid};
+use crate::base::{Incident, Login, ProcessInfo, SessionStream, TerminalSize, Uid};
 use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion, Subresource};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -262,8 +262,12 @@ pub(crate) enum ImageSource {
     Load { path: PathBuf },
     /// A docker daemon of this machine.
     DockerDaemon { socket: PathBuf, name: String },
-    /// A registry.
-    Pull { name: String },
+    /// A registry; with a login of the user's own, or what the engine's user has logged in to.
+    Pull {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        login: Option<Login>,
+    },
     /// An image that is here, under one more name. Engines before this variant refuse it.
     Tag { image: String, name: String },
 }
@@ -379,6 +383,10 @@ pub(crate) trait Client: Send + Sync + 'static {
     async fn disk_usage(&self) -> Result<Vec<DiskUsageRow>, ApiError>;
     /// By name or ID. Returns what was removed: names and IDs, for printing.
     async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<String>, ApiError>;
+    /// Takes one name away, or all of an image given by ID; the image stays. Returns the names.
+    async fn untag_image(&self, name: &str) -> Result<Vec<String>, ApiError>;
+    /// Asks a registry (`host[:port]`) whether it takes the login.
+    async fn check_login(&self, registry: &str, login: &Login) -> Result<(), ApiError>;
 
     async fn engine_info(&self) -> Result<EngineInfo, ApiError>;
     /// Asks the engine to end; pods go on running unless `stop_pods`.

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 
 use super::{Client, Local, WriteOptions};
 use crate::base::{
-    Clock, Incident, IncidentKind, Pid, ProcessInfo, SessionEnd, SessionOutput, SessionStream,
-    TerminalSize, Uid, Victim,
+    Clock, Incident, IncidentKind, Login, Pid, ProcessInfo, SessionEnd, SessionOutput,
+    SessionStream, TerminalSize, Uid, Victim,
 };
 use crate::engine::{
     AttachRequest, ContainerUsage, DiskUsage, EngineApi, EngineError, EngineStatus, ExecRequest,
@@ -285,7 +285,14 @@ impl EngineApi for FakeEngine {
         Ok(vec![path.display().to_string()])
     }
 
-    async fn pull_image(&self, name: &str) -> Result<Vec<String>, EngineError> {
+    async fn pull_image(
+        &self,
+        name: &str,
+        login: Option<&Login>,
+    ) -> Result<Vec<String>, EngineError> {
+        if let Some(login) = login {
+            return Ok(vec![format!("{}@{name}", login.username)]);
+        }
         Ok(vec![format!("docker.io/library/{name}")])
     }
 
@@ -325,6 +332,19 @@ impl EngineApi for FakeEngine {
             return Ok(vec![name.to_owned()]);
         }
         Err(EngineError::BadRequest(format!("{name} is in use")))
+    }
+
+    async fn untag_image(&self, name: &str) -> Result<Vec<String>, EngineError> {
+        Ok(vec![name.to_owned()])
+    }
+
+    async fn check_login(&self, registry: &str, login: &Login) -> Result<(), EngineError> {
+        if login.password == "right" {
+            return Ok(());
+        }
+        Err(EngineError::BadRequest(format!(
+            "{registry}: access denied"
+        )))
     }
 
     fn status(&self) -> EngineStatus {

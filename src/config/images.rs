@@ -141,7 +141,20 @@ pub(super) fn registries(
             insecure: table.insecure,
             ca_file: table.ca_file.map(|file| directory.join(file)),
         };
-        found.insert(host, registry);
+        // Images never carry the hub's other names, so nothing would ever come of such a table.
+        let host = match host.as_str() {
+            "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
+            _ => host,
+        };
+        if found.insert(host.clone(), registry).is_some() {
+            return Err(ConfigError::Value {
+                path: path.to_owned(),
+                at: At::default(),
+                key: format!("registries.{host:?}"),
+                value: format!("{host:?}"),
+                problem: "it is there twice, under two of its names",
+            });
+        }
     }
     Ok(found)
 }
@@ -184,6 +197,16 @@ mod tests {
     fn check_refused(text: &str, expected: &str) {
         let error = read(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn the_hub_has_one_name() {
+        let found = read("[registries.\"registry-1.docker.io\"]\nmirrors = [\"m:1\"]\n").unwrap();
+        assert_eq!(found["docker.io"].mirrors, ["m:1"]);
+        check_refused(
+            "[registries.\"docker.io\"]\n[registries.\"index.docker.io\"]\n",
+            "twice",
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::images::{DiskUsage, Pruned};
-use crate::base::{Incident, ProcessInfo, SessionStream, TerminalSize, Uid};
+use crate::base::{Incident, Login, ProcessInfo, SessionStream, TerminalSize, Uid};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EngineError {
@@ -168,9 +168,17 @@ pub(crate) trait EngineApi: Send + Sync + 'static {
         names: &[String],
     ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError>;
     async fn load_images(&self, path: &Path) -> Result<Vec<String>, EngineError>;
-    /// With the credentials of the engine's own user. Returns the normalised name; dropping the future
+    /// With the login, or the credentials of the engine's own user. Returns the normalised name; dropping the future
     /// cancels the pull unless a pod waits for it as well.
-    async fn pull_image(&self, name: &str) -> Result<Vec<String>, EngineError>;
+    async fn pull_image(
+        &self,
+        name: &str,
+        login: Option<&Login>,
+    ) -> Result<Vec<String>, EngineError>;
+    /// Takes names away and leaves the image; returns the names.
+    async fn untag_image(&self, name: &str) -> Result<Vec<String>, EngineError>;
+    /// Asks a registry whether it takes the login.
+    async fn check_login(&self, registry: &str, login: &Login) -> Result<(), EngineError>;
     fn pulls(&self) -> Vec<PullView>;
     /// Removes what no pod uses: unnamed images, with `all` every image; and downloads that broke off.
     async fn prune_images(&self, all: bool) -> Result<Pruned, EngineError>;

@@ -30,8 +30,8 @@ use super::placement::Placements;
 use super::recorder::{Level, Recorder};
 use super::supervisor::{ShutDown, Supervisor};
 use super::tokens::Tokens;
-use crate::base::{Clock, ContainerId, Incident, SessionStream, Uid, chain};
-use crate::image::{Asker, ImageService, PullPhase, PullProgress};
+use crate::base::{Clock, ContainerId, Incident, Login, SessionStream, Uid, chain};
+use crate::image::{Asker, ImageService, PullPhase, PullProgress, PullSecret};
 use crate::network::Allocator;
 use crate::runtime::{ContainerRuntime, RuntimeError};
 use crate::store::{StatusWriter, Store};
@@ -447,9 +447,24 @@ impl EngineApi for EngineHandle {
         self.machine.images.load(path).await.map_err(bad_image)
     }
 
-    async fn pull_image(&self, name: &str) -> Result<Vec<String>, EngineError> {
-        let pulled = self.machine.images.pull(name, &[], Asker::User).await;
+    async fn pull_image(
+        &self,
+        name: &str,
+        login: Option<&Login>,
+    ) -> Result<Vec<String>, EngineError> {
+        let secret = login.map(|login| PullSecret::of_user(name, login));
+        let secrets: Vec<PullSecret> = secret.transpose().map_err(bad_image)?.into_iter().collect();
+        let pulled = self.machine.images.pull(name, &secrets, Asker::User).await;
         pulled.map(|pulled| vec![pulled.name]).map_err(bad_image)
+    }
+
+    async fn untag_image(&self, name: &str) -> Result<Vec<String>, EngineError> {
+        self.machine.images.untag(name).await.map_err(bad_image)
+    }
+
+    async fn check_login(&self, registry: &str, login: &Login) -> Result<(), EngineError> {
+        let checked = self.machine.images.check_login(registry, login).await;
+        checked.map_err(bad_image)
     }
 
     fn pulls(&self) -> Vec<PullView> {
@@ -541,6 +556,8 @@ fn bad_image(error: crate::image::ImageError) -> EngineError {
         | ImageError::EveryPlace { .. }
         | ImageError::DiskFull { .. }
         | ImageError::InUse { .. }
+        | ImageError::SeveralNames { .. }
+        | ImageError::Toolbox
         | ImageError::NoRecipe { .. }
         | ImageError::BadArchive { .. }) => EngineError::BadRequest(chain(&error)),
         ImageError::Shared(error) => EngineError::BadRequest(chain(&*error)),

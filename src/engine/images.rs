@@ -128,7 +128,7 @@ impl Machine {
         for id in doomed {
             pruned
                 .images
-                .extend(self.images.remove(&id, false, &[]).await?);
+                .extend(self.images.remove(&id, true, &[]).await?);
         }
         pruned.freed = self.images.remove_partial().await?;
         let after = self.images.usage().await?;
@@ -309,7 +309,7 @@ async fn collect(
     let (doomed, short) = plan_gc(candidates, gc, disk, now);
     for id in doomed {
         tracing::info!(image = id, "removing an unused image");
-        machine.images.remove(&id, false, &[]).await?;
+        machine.images.remove(&id, true, &[]).await?;
     }
     if let Some((wanted, freed)) = short {
         let freed = freed + machine.images.remove_partial().await?;

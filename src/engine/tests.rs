@@ -149,6 +149,18 @@ impl ImageService for FakeImages {
         Ok(Vec::new())
     }
 
+    async fn untag(&self, name: &str) -> Result<Vec<String>, ImageError> {
+        Ok(vec![name.to_owned()])
+    }
+
+    async fn check_login(
+        &self,
+        _registry: &str,
+        _login: &crate::base::Login,
+    ) -> Result<(), ImageError> {
+        Ok(())
+    }
+
     async fn remove(
         &self,
         name: &str,

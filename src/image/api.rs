@@ -11,6 +11,7 @@ use super::credentials::PullSecret;
 use super::pull::{Asker, PullOutcome, PullProgress};
 use super::registry::RegistryError;
 use super::usage::StoreUsage;
+use crate::base::Login;
 
 /// An image that is unpacked and ready to be mounted.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +85,14 @@ pub(crate) enum ImageError {
     DiskFull { path: PathBuf, what: String },
     #[error("image \"{name}\" is used by {users}")]
     InUse { name: String, users: String },
+    #[error(
+        "image \"{id}\" has several names ({names}): remove the names you mean, or all of it with --force"
+    )]
+    SeveralNames { id: String, names: String },
+    #[error(
+        "localhost/toolbox:latest is podtui's own image, which it puts together from this machine; give yours another name"
+    )]
+    Toolbox,
     /// The archive is malformed, dangerous or does not match its digests.
     #[error("{archive}: {reason}")]
     BadArchive { archive: String, reason: String },
@@ -133,6 +142,10 @@ pub(crate) trait ImageService: Send + Sync + 'static {
     async fn import(&self, tar: &Path, name: &str) -> Result<ImageRecord, ImageError>;
     /// Gives an image, by any of its names or its ID, one more name; returns it in full.
     async fn tag(&self, image: &str, name: &str) -> Result<Vec<String>, ImageError>;
+    /// Takes one name away, or all of an image given by ID; the image stays. Returns the names.
+    async fn untag(&self, name: &str) -> Result<Vec<String>, ImageError>;
+    /// Asks a registry (`host[:port]`) whether it takes the login.
+    async fn check_login(&self, registry: &str, login: &Login) -> Result<(), ImageError>;
     /// OCI layout (directory or archive) or docker archive; returns the names now present.
     async fn load(&self, path: &Path) -> Result<Vec<String>, ImageError>;
     /// An image of the docker daemon that listens on `socket`; returns the names now present.

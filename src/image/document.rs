@@ -186,6 +186,12 @@ pub(super) fn parse(bytes: &[u8], media_type: &str, name: &str) -> Result<Docume
     let (Some(config), Some(layers)) = (raw.config, raw.layers) else {
         return Err(format!("{name} is neither a manifest nor an index"));
     };
+    if !is_config(&config.media_type) {
+        return Err(format!(
+            "{name}: it is of the type {}, which is no container image",
+            shown(&config.media_type)
+        ));
+    }
     if layers.len() > LAYERS_MAX {
         return Err(format!("{name} lists more than {LAYERS_MAX} layers"));
     }
@@ -201,6 +207,16 @@ pub(super) fn parse(bytes: &[u8], media_type: &str, name: &str) -> Result<Docume
 /// Names from a document are text of a stranger.
 pub(super) fn shown(name: &str) -> String {
     escaped(&name.chars().take(200).collect::<String>())
+}
+
+/// Artifacts (charts, signatures) are told from images by it. Old clients of docker wrote the general type.
+fn is_config(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "" | "application/vnd.oci.image.config.v1+json"
+            | "application/vnd.docker.container.image.v1+json"
+            | "application/octet-stream"
+    )
 }
 
 /// Compression is told by the bytes; the type only says that it is a layer at all.

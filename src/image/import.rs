@@ -8,7 +8,7 @@ use super::chain::Place;
 use super::digest::{Algorithm, Digest};
 use super::reference::Reference;
 use super::store::{Store, StoredImage, StoredLayer, WriteLock, io_error};
-use super::{ImageError, ImageRecord};
+use super::{ImageError, ImageRecord, toolbox};
 
 /// A root file system as (compressed) tar becomes an image of one layer.
 pub(super) fn import(store: &Store, tar: &Path, name: &str) -> Result<ImageRecord, ImageError> {
@@ -19,6 +19,8 @@ pub(super) fn import(store: &Store, tar: &Path, name: &str) -> Result<ImageRecor
             reason: "an image is imported under a tag, not under a digest".to_owned(),
         });
     };
+    // What is imported never has its ID: that holds the time of the import.
+    toolbox::keep(store, std::slice::from_ref(&tagged), "")?;
     let source = File::open(tar).map_err(io_error("open", tar))?;
     let lock = store.lock()?;
     let archive = tar.display().to_string();

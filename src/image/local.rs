@@ -16,6 +16,7 @@ use super::save::Saving;
 use super::store::Store;
 use super::usage::{self, StoreUsage};
 use super::{ImageError, ImageRecord, ImageService, import, load, remove, tag, toolbox};
+use crate::base::Login;
 
 /// Digits from which an image can be named by the beginning of its ID.
 const ID_PREFIX_MIN: usize = 6;
@@ -171,6 +172,15 @@ impl ImageService for LocalImages {
     async fn tag(&self, image: &str, name: &str) -> Result<Vec<String>, ImageError> {
         let (image, name) = (image.to_owned(), name.to_owned());
         self.run(move |store| tag::tag(store, &image, &name)).await
+    }
+
+    async fn untag(&self, name: &str) -> Result<Vec<String>, ImageError> {
+        let name = name.to_owned();
+        self.run(move |store| tag::untag(store, &name)).await
+    }
+
+    async fn check_login(&self, registry: &str, login: &Login) -> Result<(), ImageError> {
+        self.puller.check_login(registry, login).await
     }
 
     async fn load(&self, path: &Path) -> Result<Vec<String>, ImageError> {

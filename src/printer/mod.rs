@@ -8,6 +8,7 @@
 //! * [`pod_summary`] — READY, STATUS, RESTARTS of a pod; [`headers`] and [`cells`] — a table row of any kind.
 //! * [`Table`] — rows under headers, aligned as kubectl aligns them.
 //! * [`describe`] — the long text of one object with its events.
+//! * [`size_text`] — sizes of images and of what else lies on the disk, on the command line and on the screen.
 //! * [`JsonPath`], [`CustomColumns`] — what the user asks for himself.
 //!
 //! Strings of objects are input from outside (labels, messages of containers): table cells are cut at the
@@ -22,6 +23,7 @@ mod duration;
 mod jsonpath;
 mod pod;
 mod rows;
+mod size;
 mod storage;
 mod table;
 
@@ -31,4 +33,5 @@ pub(crate) use duration::{Moment, human_duration};
 pub(crate) use jsonpath::JsonPath;
 pub(crate) use pod::{PodSummary, pod_summary};
 pub(crate) use rows::{cells, event_count, event_time, first_seen, headers, label_text};
+pub(crate) use size::size_text;
 pub(crate) use table::{Table, inert, is_bidi_control, visible};

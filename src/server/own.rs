@@ -13,6 +13,7 @@ use super::body;
 use super::query::Query;
 use super::reply::Answer;
 use super::router::{Shared, check_segment};
+use crate::base::Login;
 use crate::client::{
     ImageSource, PROCESSES_ANNOTATION, PodMetrics, RECEIVED_ANNOTATION, SENT_ANNOTATION,
 };
@@ -39,6 +40,7 @@ pub(super) fn routes() -> Router<Shared> {
             get(images).post(add_image),
         )
         .route("/apis/images.podtui.dev/v1alpha1/pulls", get(pulls))
+        .route("/apis/images.podtui.dev/v1alpha1/logins", post(check_login))
         .route("/apis/images.podtui.dev/v1alpha1/archive", get(archive))
         .route("/apis/images.podtui.dev/v1alpha1/prune", post(prune))
         .route("/apis/engine.podtui.dev/v1alpha1/disk", get(disk))
@@ -236,15 +238,32 @@ async fn add_image(State(shared): State<Shared>, headers: HeaderMap, body: Body)
     Ok((StatusCode::CREATED, answer).into_response())
 }
 
+/// Takes `{"registry": "HOST", "login": {"username": "…", "password": "…"}}`.
+async fn check_login(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Answer {
+    let mut wanted = body::read_json(&headers, body).await?;
+    let registry: String = field(&mut wanted, "/registry")?;
+    let login: Login = field(&mut wanted, "/login")?;
+    shared.client.check_login(&registry, &login).await?;
+    let answer = json!({
+        "kind": "Login",
+        "apiVersion": "images.podtui.dev/v1alpha1",
+        "metadata": {"name": registry},
+    });
+    Ok(Json(answer).into_response())
+}
+
 async fn remove_image(
     State(shared): State<Shared>,
     Path(name): Path<String>,
     query: Query,
 ) -> Answer {
-    let removed = shared
-        .client
-        .remove_image(&name, query.flag("force"))
-        .await?;
+    let removed = match query.flag("untag") {
+        true => shared.client.untag_image(&name).await?,
+        false => {
+            let force = query.flag("force");
+            shared.client.remove_image(&name, force).await?
+        }
+    };
     Ok(Json(json!({
         "kind": "ImageRemoval",
         "apiVersion": "images.podtui.dev/v1alpha1",

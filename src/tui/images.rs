@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::columns::bytes;
 use super::overlay::{ImageChoice, PickAction, PickItem};
 use super::sanitize::plain;
 use crate::client::{ImagePull, ImageSummary};
+use crate::printer::size_text;
 
 const BAR: usize = 20;
 /// Pods that are named before the rest is counted.
@@ -32,7 +32,7 @@ pub(super) struct Step {
 }
 
 /// Above names, and above size, layers and users.
-pub(super) const HEADING: (&str, &str) = ("IMAGE", " SIZE  LAYERS  USED BY");
+pub(super) const HEADING: (&str, &str) = ("IMAGE", "  SIZE  LAYERS  USED BY");
 
 impl Images {
     /// Pulls first, then images by name, then what can be done beside.
@@ -49,8 +49,8 @@ impl Images {
             .map(|(index, image)| PickItem {
                 key: name_of(image),
                 text: format!(
-                    "{:>5}  {:>6}  {}",
-                    bytes(image.size),
+                    "{:>6}  {:>6}  {}",
+                    size_text(image.size),
                     image.layers.len(),
                     users(image)
                 ),
@@ -92,7 +92,7 @@ impl Images {
                 format!(
                     "images: {}, {} unpacked{pulls}",
                     self.all.len(),
-                    bytes(size)
+                    size_text(size)
                 )
             }
         }
@@ -152,8 +152,8 @@ fn progress(pull: &ImagePull) -> String {
         "{phase} [{}{}] {} of {}, {done} of {} layers unpacked",
         "#".repeat(filled),
         "-".repeat(BAR - filled),
-        bytes(here),
-        bytes(all),
+        size_text(here),
+        size_text(all),
         pull.layers.len()
     )
 }
@@ -195,7 +195,7 @@ pub(super) fn steps(image: &ImageSummary) -> Vec<Step> {
 
 pub(super) fn step_items(steps: &[Step]) -> Vec<PickItem> {
     let item = |(index, step): (usize, &Step)| PickItem {
-        key: step.size.map_or_else(|| "-".to_owned(), bytes),
+        key: step.size.map_or_else(|| "-".to_owned(), size_text),
         text: match (step.created_by.as_str(), &step.digest) {
             ("", Some(digest)) => digest.clone(),
             (by, _) => by.to_owned(),
@@ -261,15 +261,18 @@ mod tests {
         check_steps(
             history,
             &[
-                ("2.0Mi", "ADD file:1 in /"),
+                ("2.10MB", "ADD file:1 in /"),
                 ("-", "ENV A=1"),
-                ("1.0Mi", "RUN make"),
+                ("1.05MB", "RUN make"),
             ],
         );
-        check_steps(Value::Null, &[("2.0Mi", "sha256:a"), ("1.0Mi", "sha256:b")]);
+        check_steps(
+            Value::Null,
+            &[("2.10MB", "sha256:a"), ("1.05MB", "sha256:b")],
+        );
         check_steps(
             json!([{"comment": "one of two"}]),
-            &[("2.0Mi", "sha256:a"), ("1.0Mi", "sha256:b")],
+            &[("2.10MB", "sha256:a"), ("1.05MB", "sha256:b")],
         );
     }
 
@@ -295,7 +298,7 @@ mod tests {
         ];
         assert_eq!(
             progress(&pull),
-            "Fetching [###############-----] 3.0Mi of 4.0Mi, 1 of 2 layers unpacked"
+            "Fetching [###############-----] 3.15MB of 4.19MB, 1 of 2 layers unpacked"
         );
     }
 
@@ -314,7 +317,10 @@ mod tests {
             .collect();
         assert_eq!(
             lines,
-            ["a:1 3.0Mi       2  unused", "b:1 3.0Mi       2  n/a n/b +1"]
+            [
+                "a:1 3.15MB       2  unused",
+                "b:1 3.15MB       2  n/a n/b +1"
+            ]
         );
     }
 }

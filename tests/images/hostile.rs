@@ -122,6 +122,14 @@ fn manifests() {
         "is no layer of a container image",
     );
     check(
+        "artifact",
+        &changed(
+            "/config/mediaType",
+            json!("application/vnd.cncf.helm.config.v1+json"),
+        ),
+        "application/vnd.cncf.helm.config.v1+json, which is no container image",
+    );
+    check(
         "config-size",
         &changed("/config/size", json!(100_000_000)),
         "more than 8388608",

@@ -211,3 +211,137 @@ fn an_image_is_known_by_names_and_digests() {
     podtui.ok(&["image", "pull", "-q", &digest]);
     assert_eq!(listed(&[]), [format!("{repository} <none>")]);
 }
+
+#[test]
+fn names_are_taken_away_and_found() {
+    require_images!();
+    let fake = Fake::start();
+    let podtui = Podtui::idle();
+    configure(&podtui, &fake.table());
+    podtui.serve();
+    let name = fake.image("x", "v1", &[("file", "content")]);
+    podtui.ok(&["image", "pull", "-q", &name]);
+    podtui.ok(&["image", "tag", &name, "mine", "localhost/a/b:2"]);
+    let names = |arguments: &[&str]| {
+        let text = podtui.ok(&[&["image", "ls", "-o", "name"], arguments].concat());
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(&["--filter", "reference=mi*"]),
+        ["docker.io/library/mine:latest"]
+    );
+    assert_eq!(names(&["--filter", "dangling=true"]), Vec::<String>::new());
+    let ids = podtui.ok(&["image", "ls", "-q", "--no-trunc"]);
+    let id = ids.lines().next().expect("an ID").to_owned();
+
+    // An ID of several names means all of them: that is asked for.
+    let refused = podtui.refused(&["image", "rm", &id]);
+    assert!(
+        refused.contains("has several names") && refused.contains("--force"),
+        "{refused}"
+    );
+    assert_eq!(
+        podtui.ok(&["image", "untag", "mine", "localhost/a/b:2"]),
+        "Untagged: localhost/a/b:2\n"
+    );
+    let refused = podtui.refused(&["image", "untag", "mine", "localhost/a/b:2"]);
+    assert!(refused.contains("the image has no such name"), "{refused}");
+    podtui.ok(&["image", "untag", &id]);
+    assert_eq!(names(&["--filter", "dangling=false"]), Vec::<String>::new());
+    let dangling = podtui.ok(&[
+        "image",
+        "ls",
+        "-q",
+        "--no-trunc",
+        "--filter",
+        "dangling=true",
+    ]);
+    assert_eq!(dangling.trim(), id);
+    podtui.ok(&["image", "rm", &id]);
+    assert!(
+        podtui
+            .refused(&["image", "ls", "--filter", "since=x"])
+            .contains("is no filter")
+    );
+    podtui.ok(&["image", "pull", "-q", &name]);
+    podtui.ok(&["image", "tag", &name, "mine"]);
+    podtui.ok(&["image", "rm", "--force", &id]);
+    assert_eq!(podtui.ok(&["image", "ls", "-q"]), "");
+}
+
+/// Whatever an archive says, the built-in image stays what it is; and an archive may come through a pipe.
+#[test]
+fn the_toolbox_is_not_replaced() {
+    use std::process::Stdio;
+
+    require_images!();
+    let podtui = Podtui::start();
+    let saved = podtui.path().join("toolbox.tar");
+    let saved = saved.to_str().expect("UTF-8 path");
+    podtui.ok(&["image", "save", "localhost/toolbox", "-o", saved]);
+    // It itself may come again.
+    podtui.ok(&["image", "load", "-i", saved]);
+    let id = podtui.ok(&["image", "ls", "-q", "--no-trunc"]);
+    let tar = podtui.path().join("root.tar");
+    let made = std::process::Command::new("tar")
+        .args([
+            "-cf",
+            tar.to_str().expect("UTF-8 path"),
+            "-C",
+            "/etc",
+            "hostname",
+        ])
+        .status();
+    assert!(made.expect("tar starts").success());
+    let import = |name: &str| {
+        let input = std::fs::File::open(&tar).expect("the archive");
+        let mut command = podtui.command(&["image", "import", "-", name]);
+        command
+            .stdin(Stdio::from(input))
+            .output()
+            .expect("podtui starts")
+    };
+    let imported = import("localhost/mine:1");
+    assert!(imported.status.success(), "{imported:?}");
+    let refused = import("localhost/toolbox");
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && text.contains("podtui's own image"),
+        "{text}"
+    );
+    let tagged = podtui.refused(&[
+        "image",
+        "tag",
+        "localhost/mine:1",
+        "localhost/toolbox:latest",
+    ]);
+    assert!(tagged.contains("podtui's own image"), "{tagged}");
+    let other = podtui.path().join("other.tar");
+    let other = other.to_str().expect("UTF-8 path");
+    let copied = std::process::Command::new("skopeo")
+        .args([
+            "--insecure-policy",
+            "copy",
+            &format!("docker-archive:{saved}"),
+        ])
+        .arg(format!("docker-archive:{other}:localhost/toolbox:latest"))
+        .status();
+    // A copy has other bytes or the same ones; neither makes another image of that name.
+    if copied.is_ok_and(|status| status.success()) {
+        let loaded = podtui.output(&["image", "load", "-i", other]);
+        let text = String::from_utf8_lossy(&loaded.stderr).into_owned();
+        assert!(
+            loaded.status.success() || text.contains("podtui's own image"),
+            "{text}"
+        );
+    }
+    let now = podtui.ok(&[
+        "image",
+        "ls",
+        "-q",
+        "--no-trunc",
+        "--filter",
+        "reference=toolbox",
+    ]);
+    assert_eq!(now, id);
+}

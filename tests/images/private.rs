@@ -323,3 +323,79 @@ fn a_rebuilt_index_opens_nothing() {
     });
     podtui.delete_all();
 }
+
+/// `login` asks the registry before it writes; `--creds` is for one pull and binds nobody.
+#[test]
+fn users_log_in() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    require_registry!();
+    let registry = Registry::start(SECURE);
+    let image = umoci_image(registry.directory.path(), |_| ());
+    registry.push(&image, "team/app:v1");
+    let podtui = Podtui::idle();
+    configure(&podtui, &registry.table());
+    let docker = podtui.path().join("docker");
+    let run = |arguments: &[&str], input: &str| {
+        let mut child = podtui
+            .command(arguments)
+            .env("DOCKER_CONFIG", &docker)
+            .env_remove("REGISTRY_AUTH_FILE")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("podtui starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        // A command that refuses at once does not read.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().expect("podtui ends");
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        (output.status.success(), text)
+    };
+    let name = registry.name("team/app:v1");
+    let host = registry.host.as_str();
+    let login = ["login", host, "-u", USER, "--password-stdin"];
+    let (done, text) = run(&login, "wr0ng-word");
+    assert!(
+        !done && text.contains("401") && !text.contains("wr0ng-word"),
+        "{text}"
+    );
+    assert!(!docker.exists());
+    let (done, text) = run(&["image", "pull", &name], "");
+    assert!(
+        !done && text.contains("no credentials were found"),
+        "{text}"
+    );
+
+    let creds = format!("{USER}:{PASSWORD}");
+    let (done, text) = run(&["image", "pull", "--creds", &creds, &name], "");
+    assert!(done, "{text}");
+    // What a user has pulled is there for all, as on a node of a cluster.
+    podtui.apply(&pod("open", &name, "IfNotPresent", ""));
+    podtui.wait_running("open");
+    podtui.delete_all();
+    podtui.ok(&["image", "rm", &name]);
+
+    let (done, text) = run(&login, &format!("{PASSWORD}\n"));
+    assert!(done && text.contains("Login Succeeded"), "{text}");
+    let file = docker.join("config.json");
+    let mode = fs::metadata(&file).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let (done, text) = run(&["image", "pull", &name], "");
+    assert!(done, "{text}");
+    podtui.ok(&["image", "rm", &name]);
+    let (done, text) = run(&["logout", host], "");
+    assert!(done, "{text}");
+    let (done, _) = run(&["image", "pull", &name], "");
+    assert!(!done);
+    let below = podtui.path().to_owned();
+    assert_eq!(holding(&below, PASSWORD, &[]), Vec::<String>::new());
+    podtui.ok(&["engine", "stop"]);
+}

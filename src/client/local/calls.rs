@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::errors::engine_error;
 use super::watch::Selection;
 use super::{delete, logs, namespaces, session, watch, write};
-use crate::base::{Clock, Incident, SessionStream};
+use crate::base::{Clock, Incident, Login, SessionStream};
 use crate::client::{
     Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions, ImagePull,
     ImagePullLayer, ImageSource, ImageSummary, ListOptions, LogOptions, NetworkBytes, ObjectList,
@@ -187,7 +187,9 @@ impl Client for Local {
             ImageSource::DockerDaemon { socket, name } => {
                 self.engine.load_from_daemon(&socket, &name).await
             }
-            ImageSource::Pull { name } => self.engine.pull_image(&name).await,
+            ImageSource::Pull { name, login } => {
+                self.engine.pull_image(&name, login.as_ref()).await
+            }
             ImageSource::Tag { image, name } => self.engine.tag_image(&image, &name).await,
         };
         names.map_err(engine_error)
@@ -231,6 +233,16 @@ impl Client for Local {
             .remove_image(name, force)
             .await
             .map_err(engine_error)
+    }
+
+    async fn untag_image(&self, name: &str) -> Result<Vec<String>, ApiError> {
+        let names = self.engine.untag_image(name).await;
+        names.map_err(engine_error)
+    }
+
+    async fn check_login(&self, registry: &str, login: &Login) -> Result<(), ApiError> {
+        let checked = self.engine.check_login(registry, login).await;
+        checked.map_err(engine_error)
     }
 
     async fn engine_info(&self) -> Result<EngineInfo, ApiError> {

@@ -16,7 +16,7 @@ use super::metrics::pod_metrics;
 use super::session;
 use super::url::Url;
 use super::watch;
-use crate::base::{Incident, SessionStream};
+use crate::base::{Incident, Login, SessionStream};
 use crate::client::{
     Client, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions, FieldValidation, ImagePull,
     ImageSource, ImageSummary, ListOptions, ListPart, LogOptions, ObjectList, Patch, PodMetrics,
@@ -28,6 +28,7 @@ use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1";
 const IMAGES: &str = "/apis/images.podtui.dev/v1alpha1/images";
 const ARCHIVE: &str = "/apis/images.podtui.dev/v1alpha1/archive";
+const LOGINS: &str = "/apis/images.podtui.dev/v1alpha1/logins";
 const PRUNE: &str = "/apis/images.podtui.dev/v1alpha1/prune";
 const PULLS: &str = "/apis/images.podtui.dev/v1alpha1/pulls";
 const ENGINE: &str = "/apis/engine.podtui.dev/v1alpha1";
@@ -319,6 +320,20 @@ impl Client for Remote {
         let request = request(Method::DELETE, url, "", Bytes::new());
         let mut answer = read_json(self.connector.send(request).await?).await?;
         field(&mut answer, "/removed")
+    }
+
+    async fn untag_image(&self, name: &str) -> Result<Vec<String>, ApiError> {
+        let url = Url::new(IMAGES).segment(name).query_flag("untag", true);
+        let request = request(Method::DELETE, url, "", Bytes::new());
+        let mut answer = read_json(self.connector.send(request).await?).await?;
+        field(&mut answer, "/removed")
+    }
+
+    async fn check_login(&self, registry: &str, login: &Login) -> Result<(), ApiError> {
+        let body = json!({"registry": registry, "login": login});
+        let request = json_request(Method::POST, Url::new(LOGINS), &body);
+        read_json(self.connector.send(request).await?).await?;
+        Ok(())
     }
 
     async fn engine_info(&self) -> Result<EngineInfo, ApiError> {

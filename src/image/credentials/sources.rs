@@ -1,10 +1,15 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::docker::{DockerConfig, parse_dockercfg};
 use super::helper;
 use super::keyring::{Keyring, normal};
 use super::secret::Credential;
+use crate::base::Login;
+use crate::image::ImageError;
+use crate::image::reference::Reference;
 
 /// Larger ones are not read.
 const FILE_MAX: u64 = 1 << 20;
@@ -21,7 +26,7 @@ pub(crate) enum PullSecretKind {
 /// A Secret of a pod's `imagePullSecrets`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PullSecret {
-    /// For messages.
+    /// For messages; empty where a user gave it for one pull, which binds nobody to have it too.
     pub(crate) name: String,
     pub(crate) kind: PullSecretKind,
     /// The value of `.dockerconfigjson` or `.dockercfg`.
@@ -38,6 +43,20 @@ impl fmt::Debug for PullSecret {
 }
 
 impl PullSecret {
+    /// A login of the user's own for the registry of an image.
+    ///
+    /// # Errors
+    /// The name of the image is none.
+    pub(crate) fn of_user(image: &str, login: &Login) -> Result<Self, ImageError> {
+        let domain = Reference::parse(image)?.domain().to_owned();
+        let entry = json!({"username": login.username, "password": login.password});
+        Ok(Self {
+            name: String::new(),
+            kind: PullSecretKind::DockerConfigJson,
+            data: json!({"auths": {domain: entry}}).to_string().into_bytes(),
+        })
+    }
+
     fn keyring(&self) -> Result<Keyring, String> {
         match self.kind {
             PullSecretKind::DockerConfigJson => {

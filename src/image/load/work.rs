@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::source::Source;
 use super::{docker, oci};
-use crate::image::ImageError;
 use crate::image::chain::{LayerId, Place};
 use crate::image::config::{self, ParsedConfig};
 use crate::image::digest::{Algorithm, Digest};
 use crate::image::store::{Store, StoredImage, StoredLayer, WriteLock};
 use crate::image::unpack::Unpacked;
+use crate::image::{ImageError, toolbox};
 
 /// One image of an archive, everything but its layers already verified.
 pub(super) struct Candidate {
@@ -56,6 +56,8 @@ pub(in crate::image) fn load(
     for candidate in candidates.map_err(bad)? {
         let parsed = config::parse(&candidate.config).map_err(bad)?;
         parsed.check_machine().map_err(bad)?;
+        let id = Digest::of(&candidate.config).to_string();
+        toolbox::keep(store, &candidate.names, &id)?;
         names.extend(add(store, &lock, path, &source, candidate, &parsed)?);
     }
     Ok(names)

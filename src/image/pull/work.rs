@@ -6,13 +6,16 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use super::layer::{Held, Turns, Wanted, ensure_layer};
 use super::partial::Partial;
 use super::progress::{Progress, PullPhase};
+use crate::base::Login;
 use crate::image::chain::{LayerId, Place};
 use crate::image::config::{self, CONFIG_MAX};
 use crate::image::credentials::{Credential, CredentialFiles, Proof, PullSecret, of_secrets};
 use crate::image::digest::{Digest, HashingReader};
 use crate::image::document::{self, Descriptor, Document, Manifest, NESTING_MAX};
 use crate::image::reference::Reference;
-use crate::image::registry::{Endpoint, Http, RegistryError, RegistrySource, Session, endpoints};
+use crate::image::registry::{
+    Endpoint, Http, RegistryError, RegistrySource, Session, endpoints, root,
+};
 use crate::image::store::{Store, StoredImage, StoredLayer};
 use crate::image::{ImageError, ImageRecord};
 
@@ -99,6 +102,22 @@ impl Puller {
         Ok(shown.any(|credential| proofs.iter().any(|proof| proof.is_of(credential))))
     }
 
+    /// Whether a registry takes a login. One that asks nobody takes every one.
+    pub(in crate::image) async fn check_login(
+        &self,
+        registry: &str,
+        login: &Login,
+    ) -> Result<(), ImageError> {
+        let http = self.http();
+        let endpoint = root(http.settings(), registry);
+        let credential = Credential::Password {
+            username: login.username.clone(),
+            password: login.password.clone(),
+        };
+        let session = Session::new(http, endpoint, Some(credential));
+        Ok(session.check().await?)
+    }
+
     /// Asks every place, and there with every credential, until one gives the image.
     pub(super) async fn pull(
         &self,
@@ -107,11 +126,16 @@ impl Puller {
         progress: &Progress,
     ) -> Result<ImageRecord, ImageError> {
         progress.phase(PullPhase::Resolving);
+        let binding: Vec<PullSecret> = secrets
+            .iter()
+            .filter(|secret| !secret.name.is_empty())
+            .cloned()
+            .collect();
         let mut failures: Vec<(Endpoint, RegistryError)> = Vec::new();
         let http = self.http();
         for endpoint in endpoints(http.settings(), reference) {
             let name = &endpoint.credential_name;
-            let own = of_secrets(secrets, name);
+            let own = of_secrets(&binding, name);
             let mut denied = None;
             for credential in self.credentials.candidates(secrets, name).await {
                 let secret = credential.clone().filter(|shown| own.contains(shown));

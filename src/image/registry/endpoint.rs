@@ -19,6 +19,11 @@ pub(in crate::image) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Where a registry says that it is one (distribution-spec, "Determining Support").
+    pub(super) fn root_url(&self) -> String {
+        format!("{}://{}/v2/", self.scheme, self.host)
+    }
+
     /// `kind` is `manifests` or `blobs`.
     pub(super) fn url(&self, kind: &str, name: &str) -> String {
         let Self {
@@ -33,6 +38,20 @@ impl Endpoint {
             Some(registry) => format!("{url}?ns={registry}"),
             None => url,
         }
+    }
+}
+
+/// A registry itself, without any repository.
+pub(in crate::image) fn root(settings: &RegistrySettings, registry: &str) -> Endpoint {
+    let is_hub = ["docker.io", "index.docker.io"].contains(&registry);
+    let host = if is_hub { DOCKER_HUB.1 } else { registry };
+    let plain = settings.is_plain_http(registry);
+    Endpoint {
+        host: host.to_owned(),
+        credential_name: registry.to_owned(),
+        repository: String::new(),
+        mirror_of: None,
+        scheme: if plain { "http" } else { "https" },
     }
 }
 

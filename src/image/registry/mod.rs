@@ -22,7 +22,7 @@ mod http;
 mod session;
 mod settings;
 
-pub(super) use endpoint::{Endpoint, endpoints};
+pub(super) use endpoint::{Endpoint, endpoints, root};
 pub(super) use error::RegistryError;
 pub(super) use http::Http;
 pub(super) use session::Session;

@@ -127,7 +127,14 @@ impl Session {
         })
     }
 
-    /// Sends with what is known of authorization; a challenge is answered once.
+    /// Whether the registry takes the credential.
+    pub(in crate::image) async fn check(&self) -> Result<(), RegistryError> {
+        let url = self.http.url(&self.endpoint.root_url())?;
+        let what = format!("log in to {}", self.endpoint.host);
+        self.send(Request::new(Method::GET, url), &what).await?;
+        Ok(())
+    }
+
     async fn request(
         &self,
         method: Method,
@@ -144,6 +151,11 @@ impl Session {
         if let Some(range) = range.and_then(|range| HeaderValue::from_str(range).ok()) {
             request.headers.insert(RANGE, range);
         }
+        self.send(request, what).await
+    }
+
+    /// Sends with what is known of authorization; a challenge is answered once.
+    async fn send(&self, mut request: Request, what: &str) -> Result<Response, RegistryError> {
         let used = self.authorization.lock().await.clone();
         request.authorization.clone_from(&used);
         let answer = self.http.send(&request).await?;
@@ -242,8 +254,10 @@ impl Session {
                 service,
                 scope,
             } => {
-                let default = format!("repository:{}:pull", self.endpoint.repository);
-                let scope = scope.as_deref().unwrap_or(&default);
+                let repository = &self.endpoint.repository;
+                let default =
+                    (!repository.is_empty()).then(|| format!("repository:{repository}:pull"));
+                let scope = scope.as_deref().or(default.as_deref());
                 let url = self.http.url(realm)?;
                 let token = self.token(url, service.as_deref(), scope, what).await?;
                 bearer(&token, what).map(Some)
@@ -255,10 +269,11 @@ impl Session {
         &self,
         realm: Url,
         service: Option<&str>,
-        scope: &str,
+        scope: Option<&str>,
         what: &str,
     ) -> Result<String, RegistryError> {
-        let mut fields = vec![("scope", scope)];
+        let mut fields: Vec<(&str, &str)> =
+            scope.map(|scope| ("scope", scope)).into_iter().collect();
         fields.extend(service.map(|service| ("service", service)));
         let server = host(&realm);
         let request = match &self.credential {

@@ -15,6 +15,18 @@ use crate::image::{ImageError, ImageRecord};
 
 pub(in crate::image) const NAME: &str = "localhost/toolbox:latest";
 
+/// Refuses names that would make another image (`id`) pass for the toolbox.
+pub(in crate::image) fn keep(store: &Store, names: &[String], id: &str) -> Result<(), ImageError> {
+    let is_own = |name: &String| name == NAME;
+    if !names.iter().any(is_own) {
+        return Ok(());
+    }
+    match store.find(|record| record.names.iter().any(is_own))? {
+        Some(own) if own.id == id => Ok(()),
+        _ => Err(ImageError::Toolbox),
+    }
+}
+
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Puts the toolbox together, unless somebody else has done so in the meantime.

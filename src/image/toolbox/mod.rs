@@ -17,4 +17,4 @@ mod libraries;
 mod plan;
 mod tools;
 
-pub(super) use assemble::{NAME, assemble};
+pub(super) use assemble::{NAME, assemble, keep};

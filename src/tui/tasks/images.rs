@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::client::{Client, ImageSource};
-use crate::tui::columns::bytes;
+use crate::printer::size_text;
 use crate::tui::effect::ImageWork;
 use crate::tui::images::Images;
 use crate::tui::msg::{Msg, Reply};
@@ -51,7 +51,10 @@ pub(in crate::tui) async fn poll_images(client: Arc<dyn Client>, messages: mpsc:
 pub(in crate::tui) async fn work_on_images(client: Arc<dyn Client>, work: ImageWork) -> Reply {
     let (what, done) = match work {
         ImageWork::Pull(name) => {
-            let source = ImageSource::Pull { name: name.clone() };
+            let source = ImageSource::Pull {
+                name: name.clone(),
+                login: None,
+            };
             let done = client.add_image(source).await.map(|names| names.join(", "));
             (
                 format!("pulling {name}"),
@@ -67,7 +70,7 @@ pub(in crate::tui) async fn work_on_images(client: Arc<dyn Client>, work: ImageW
         }
         ImageWork::Prune { all } => {
             let done = client.prune_images(all).await.map(|report| {
-                let (count, freed) = (report.images.len(), bytes(report.freed));
+                let (count, freed) = (report.images.len(), size_text(report.freed));
                 format!("removed {count} images, {freed} freed")
             });
             ("removing images".to_owned(), done)

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::base::{Clock, Incident, SessionOutput, SessionStream, TerminalSize};
+use crate::base::{Clock, Incident, Login, SessionOutput, SessionStream, TerminalSize};
 use crate::client::{
     Client, DeleteOptions, EngineInfo, ExecOptions, ImageSource, ImageSummary, ListOptions,
     LogOptions, ObjectList, Patch, PodMetrics, PodProcesses, WatchEvent, WriteOptions, Written,
@@ -215,6 +215,12 @@ impl Client for FakeEngine {
     }
 
     async fn remove_image(&self, _: &str, _: bool) -> Result<Vec<String>, ApiError> {
+        unused()
+    }
+    async fn untag_image(&self, _: &str) -> Result<Vec<String>, ApiError> {
+        unused()
+    }
+    async fn check_login(&self, _: &str, _: &Login) -> Result<(), ApiError> {
         unused()
     }
     async fn engine_info(&self) -> Result<EngineInfo, ApiError> {

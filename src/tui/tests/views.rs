@@ -244,15 +244,15 @@ fn images_are_asked_for_only_while_they_are_looked_at() {
     })));
     let text = screen.text();
     assert!(
-        text.contains("web:1    5.0Mi       1  default/web-0"),
+        text.contains("web:1    5.24MB       1  default/web-0"),
         "{text}"
     );
-    assert!(text.contains("IMAGE     SIZE  LAYERS  USED BY"), "{text}");
+    assert!(text.contains("IMAGE      SIZE  LAYERS  USED BY"), "{text}");
     screen.keys("<enter>");
     assert!(screen.text().contains("used by: default/web-0"));
     screen.keys("<enter>");
     let text = screen.text();
-    assert!(text.contains("5.0Mi  RUN make everything"), "{text}");
+    assert!(text.contains("5.24MB  RUN make everything"), "{text}");
     screen.keys("<enter>");
     assert!(
         screen.text().contains("digest  sha256:a"),
@@ -264,7 +264,7 @@ fn images_are_asked_for_only_while_they_are_looked_at() {
     screen.keys("y");
     let remove = ImageWork::Remove("docker.io/library/web:1".to_owned());
     assert!(screen.effects.contains(&Effect::Image(remove)));
-    assert!(screen.text().contains("images: 1, 5.0Mi unpacked"));
+    assert!(screen.text().contains("images: 1, 5.24MB unpacked"));
     screen.keys("pull<enter>docker.io/library/x:2<enter>");
     let pull = ImageWork::Pull("docker.io/library/x:2".to_owned());
     assert!(screen.effects.contains(&Effect::Image(pull)));

@@ -1,9 +1,10 @@
 //! The list of images, kept up to date while it is open, the layers of one, and what is done to them.
 
 use crate::client::ImageSummary;
-use crate::tui::columns::bytes;
+use crate::printer::size_text;
 use crate::tui::effect::{Effect, ImageWork};
 use crate::tui::images::{HEADING, Images, name_of, step_items, steps, users};
+use crate::tui::line_edit::LineEdit;
 use crate::tui::model::Model;
 use crate::tui::overlay::{
     Answer, AnswerAction, Confirm, Feed, ImageChoice, Overlay, PickAction, PickItem, Picker,
@@ -68,7 +69,10 @@ pub(super) fn open_one(model: &mut Model, index: usize) {
         text,
         action: PickAction::Images(choice),
     };
-    let layers = format!("what each of its {} layers added", image.layers.len());
+    let layers = match image.layers.len() {
+        1 => "what its one layer holds".to_owned(),
+        many => format!("what each of its {many} layers added"),
+    };
     let mut items = vec![item("layers", layers, ImageChoice::Layers)];
     if !model.session.is_readonly {
         if !image.names.is_empty() {
@@ -105,6 +109,11 @@ fn chosen(model: &mut Model) -> Option<ImageSummary> {
 pub(super) fn choose(model: &mut Model, choice: ImageChoice) -> Vec<Effect> {
     match choice {
         ImageChoice::PullNew => {
+            // What was typed to find this line would hide the image that is pulled.
+            if let Some(Overlay::Picker(picker)) = model.overlays.last_mut() {
+                picker.line = LineEdit::default();
+                picker.selected = 0;
+            }
             let prompt = Prompt::new(PromptKind::PullImage, "");
             model.overlays.push(Overlay::Prompt(prompt));
         }
@@ -158,7 +167,7 @@ fn ask_remove(model: &mut Model, image: &ImageSummary) {
     let mut text = vec![format!(
         "Remove {} ({})?",
         name_of(image),
-        bytes(image.size)
+        size_text(image.size)
     )];
     match image.used_by.as_slice() {
         [] => text.push("No pod uses it; a pod that does later pulls it again.".to_owned()),
@@ -193,7 +202,7 @@ fn ask_prune(model: &mut Model) {
         .iter()
         .filter(|image| image.used_by.is_empty());
     let (unnamed, named): (Vec<_>, Vec<_>) = unused.partition(|image| image.names.is_empty());
-    let size = |images: &[&ImageSummary]| bytes(images.iter().map(|image| image.size).sum());
+    let size = |images: &[&ImageSummary]| size_text(images.iter().map(|image| image.size).sum());
     let text = vec![
         format!(
             "{} images without a name, {}.",
@@ -248,7 +257,7 @@ pub(super) fn show_layer(model: &mut Model, index: usize) {
     };
     let mut lines = vec![step.created_by];
     if let Some(digest) = step.digest {
-        let size = step.size.map_or_else(|| "unknown".to_owned(), bytes);
+        let size = step.size.map_or_else(|| "unknown".to_owned(), size_text);
         lines.extend([
             String::new(),
             format!("size    {size}"),

@@ -2,13 +2,12 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::verbs::size_text;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Format;
 use crate::client::{DiskUsageRow, ImageSummary};
 use crate::manifest;
-use crate::printer::{Table, human_duration};
+use crate::printer::{Table, human_duration, size_text};
 
 /// Of a command line in `image history`.
 const SHOWN: usize = 60;

@@ -1,11 +1,11 @@
 use jiff::Timestamp;
 
-use super::verbs::{document, short, size_text, split_name};
+use super::verbs::{document, short, split_name};
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::cli::output::Format;
 use crate::client::ImageSummary;
-use crate::printer::{Table, human_duration};
+use crate::printer::{Table, human_duration, size_text};
 
 /// What `image ls` is to show of each image.
 #[derive(Clone, Copy, Debug)]

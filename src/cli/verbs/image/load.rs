@@ -39,13 +39,7 @@ impl Loading {
     }
 
     fn from_input(console: &mut Console) -> Result<Self, Failure> {
-        if console.input_is_terminal {
-            return Err(Failure::local(
-                "name an archive, or give one on standard input",
-            ));
-        }
-        let input = console.take_input();
-        let copy = Copy::of(&mut input.unwrap_or_else(|| Box::new(io::empty())))?;
+        let copy = Copy::of_input(console)?;
         Ok(Self {
             source: ImageSource::Load {
                 path: copy.path.clone(),
@@ -53,6 +47,18 @@ impl Loading {
             _copy: Some(copy),
         })
     }
+}
+
+/// The path of a file, in full, or of a copy of standard input (`-`) that lasts as long as what comes with it.
+pub(super) fn file_or_input(
+    console: &mut Console,
+    path: &Path,
+) -> Result<(PathBuf, Option<Copy>), Failure> {
+    if path != Path::new("-") {
+        return Ok((super::verbs::full(path)?, None));
+    }
+    let copy = Copy::of_input(console)?;
+    Ok((copy.path.clone(), Some(copy)))
 }
 
 fn daemon(name: &str, docker_host: Option<&str>) -> Result<ImageSource, Failure> {
@@ -82,11 +88,21 @@ fn daemon(name: &str, docker_host: Option<&str>) -> Result<ImageSource, Failure>
 }
 
 /// An archive's members are read in any order, so standard input goes to a file first.
-struct Copy {
+pub(super) struct Copy {
     path: PathBuf,
 }
 
 impl Copy {
+    fn of_input(console: &mut Console) -> Result<Self, Failure> {
+        if console.input_is_terminal {
+            return Err(Failure::local(
+                "name an archive, or give one on standard input",
+            ));
+        }
+        let input = console.take_input();
+        Self::of(&mut input.unwrap_or_else(|| Box::new(io::empty())))
+    }
+
     fn of(input: &mut dyn io::Read) -> Result<Self, Failure> {
         let name = format!("podtui-load-{}.tar", std::process::id());
         let copy = Self {

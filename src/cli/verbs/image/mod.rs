@@ -1,5 +1,6 @@
 //! `podtui image …`: what there is, where it comes from, and how it goes.
 
+mod filter;
 mod housekeeping;
 mod list;
 mod load;

@@ -1,16 +1,22 @@
 use std::time::{Duration, Instant};
 
-use super::verbs::size_text;
+use crate::base::Login;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::client::{Client, ImagePull, ImageSource};
+use crate::printer::size_text;
 
 const REDRAW: Duration = Duration::from_millis(150);
 
 /// Pulls, with a line on the terminal that says how far it is.
-pub(super) async fn pull(context: &mut Context, name: String, quiet: bool) -> Result<(), Failure> {
+pub(super) async fn pull(
+    context: &mut Context,
+    name: String,
+    login: Option<Login>,
+    quiet: bool,
+) -> Result<(), Failure> {
     let client = context.client().await?;
-    let source = ImageSource::Pull { name };
+    let source = ImageSource::Pull { name, login };
     let shows = context.console.err_is_terminal && !quiet;
     let mut line = Line::default();
     let names = {

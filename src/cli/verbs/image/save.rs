@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 
-use super::verbs::size_text;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::printer::size_text;
 
 const REDRAW: Duration = Duration::from_millis(150);
 

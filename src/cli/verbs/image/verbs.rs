@@ -3,9 +3,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::filter::{self, Filter};
 use super::list::{Columns, keep, list};
-use super::load::Loading;
+use super::load::{Loading, file_or_input};
 use super::{housekeeping, pull, save};
+use crate::base::Login;
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
 use crate::cli::output::Format;
@@ -34,10 +36,13 @@ enum ImageVerb {
         /// Print the digests that registries know them by
         #[arg(long)]
         digests: bool,
+        /// Only images that fit: reference=PATTERN (with * and ?), dangling=true|false
+        #[arg(short = 'f', long = "filter", value_name = "FILTER")]
+        filters: Vec<Filter>,
         /// Every image is listed, also without it
         #[arg(short = 'a', long, hide = true)]
         all: bool,
-        /// yaml, json
+        /// yaml, json, name, jsonpath=…
         #[arg(
             short = 'o',
             long,
@@ -65,7 +70,7 @@ enum ImageVerb {
     },
     /// Make an image of a root file system
     Import {
-        /// Tar archive, possibly compressed
+        /// Tar archive, possibly compressed; - for standard input
         tar: PathBuf,
         /// Name of the image
         name: String,
@@ -78,13 +83,20 @@ enum ImageVerb {
         #[arg(required = true)]
         names: Vec<String>,
     },
+    /// Take names away from an image; it stays, also without any
+    Untag {
+        /// Name or ID of the image; an ID takes all names
+        image: String,
+        /// Only these names
+        names: Vec<String>,
+    },
     /// Remove images
     #[command(visible_alias = "remove")]
     Rm {
         /// Names or IDs
         #[arg(required = true)]
         names: Vec<String>,
-        /// Also when a pod uses it
+        /// Also when a pod uses it, or an ID has several names
         #[arg(short = 'f', long)]
         force: bool,
     },
@@ -118,7 +130,20 @@ enum ImageVerb {
         /// Print the name only
         #[arg(short = 'q', long)]
         quiet: bool,
+        /// Log in with this for the one pull; others see it in the list of processes, unlike `podtui login`
+        #[arg(long, value_name = "USER:PASSWORD", value_parser = parse_login)]
+        creds: Option<Login>,
     },
+}
+
+fn parse_login(text: &str) -> Result<Login, String> {
+    match text.split_once(':') {
+        Some((username, password)) if !username.is_empty() && !password.is_empty() => Ok(Login {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        }),
+        _ => Err("write USER:PASSWORD".to_owned()),
+    }
 }
 
 pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Result<(), Failure> {
@@ -128,6 +153,7 @@ pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Res
             quiet,
             no_trunc,
             digests,
+            filters,
             all: _,
             output,
         } => {
@@ -136,6 +162,7 @@ pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Res
             if let Some(name) = &name {
                 images.retain_mut(|image| keep(image, name));
             }
+            filter::keep(&mut images, &filters);
             let columns = Columns {
                 quiet,
                 no_trunc,
@@ -150,12 +177,15 @@ pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Res
         }
         ImageVerb::Save { names, output } => save::save(context, &names, output.as_deref()).await,
         ImageVerb::Import { tar, name } => {
-            let source = ImageSource::Import {
-                path: full(&tar)?,
-                name,
-            };
-            add(context, source, "Imported image").await
+            let (path, _copy) = file_or_input(&mut context.console, &tar)?;
+            add(
+                context,
+                ImageSource::Import { path, name },
+                "Imported image",
+            )
+            .await
         }
+        ImageVerb::Untag { image, names } => untag(context, image, names).await,
         ImageVerb::Tag { image, names } => tag(context, image, names).await,
         ImageVerb::Rm { names, force } => remove(context, &names, force).await,
         ImageVerb::Prune { all } => housekeeping::prune(context, all).await,
@@ -168,7 +198,7 @@ pub(in crate::cli) async fn image(context: &mut Context, args: ImageArgs) -> Res
                 .print(&housekeeping::history(&image, no_trunc))
         }
         ImageVerb::Inspect { names, output } => inspect(context, &names, &output).await,
-        ImageVerb::Pull { name, quiet } => pull::pull(context, name, quiet).await,
+        ImageVerb::Pull { name, quiet, creds } => pull::pull(context, name, creds, quiet).await,
     }
 }
 
@@ -205,6 +235,35 @@ async fn tag(context: &mut Context, image: String, names: Vec<String>) -> Result
     Ok(())
 }
 
+async fn untag(context: &mut Context, image: String, names: Vec<String>) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let mut failures = Vec::new();
+    let known = find(&*client, &image).await?;
+    let known = known.ok_or_else(|| Failure::local(format!("no such image: {image}")))?;
+    let words = match names.is_empty() {
+        true => vec![image],
+        false => names,
+    };
+    for word in words {
+        // A name of another image is not taken away by mistake.
+        let owner = find(&*client, &word).await?;
+        if owner.is_none_or(|owner| owner.id != known.id) {
+            let text = format!("{word}: the image has no such name");
+            failures.push(Failure::local(text));
+            continue;
+        }
+        match client.untag_image(&word).await {
+            Ok(gone) => {
+                for name in gone {
+                    context.console.print(&format!("Untagged: {name}\n"))?;
+                }
+            }
+            Err(error) => failures.push(error.into()),
+        }
+    }
+    finish(&mut context.console, &failures)
+}
+
 /// `docker.io/library/nginx:1` → repository and tag; a digest counts as no tag.
 pub(super) fn split_name(name: &str) -> (String, String) {
     let plain = name.split('@').next().unwrap_or(name);
@@ -224,23 +283,6 @@ pub(super) fn short(id: &str) -> String {
         .chars()
         .take(12)
         .collect()
-}
-
-/// Decimal units with three significant digits, as image listings have it.
-pub(super) fn size_text(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let mut value = bytes as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if value < 1000.0 {
-            return match () {
-                () if unit == "B" || value >= 100.0 => format!("{value:.0}{unit}"),
-                () if value >= 10.0 => format!("{value:.1}{unit}"),
-                () => format!("{value:.2}{unit}"),
-            };
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.2}TB")
 }
 
 pub(super) fn document(images: &[ImageSummary], output: &Format) -> Result<String, Failure> {
@@ -360,15 +402,5 @@ mod tests {
         );
         check("localhost:5000/x", "localhost:5000/x", "<none>");
         check("localhost/x@sha256:abc", "localhost/x", "<none>");
-    }
-
-    #[test]
-    fn sizes_have_three_digits() {
-        let check = |bytes: u64, text: &str| assert_eq!(size_text(bytes), text);
-        check(0, "0B");
-        check(999, "999B");
-        check(1_500, "1.50kB");
-        check(12_345_678, "12.3MB");
-        check(3_000_000_000, "3.00GB");
     }
 }
