@@ -115,7 +115,9 @@ pub(crate) enum Command {
     Tui(TuiArgs),
     /// Create or change objects so that they are as the manifests say
     Apply(verbs::ApplyArgs),
-    /// Create objects from manifests, or a namespace, config map or secret from arguments
+    /// Show what apply would change
+    Diff(verbs::DiffArgs),
+    /// Create objects from manifests, or a namespace, config map, secret or service account from arguments
     Create(verbs::CreateArgs),
     /// Change objects in your editor
     Edit(verbs::EditArgs),
@@ -135,6 +137,8 @@ pub(crate) enum Command {
     Logs(verbs::LogsArgs),
     /// Run a command in a container
     Exec(verbs::ExecArgs),
+    /// Copy files from and to containers
+    Cp(verbs::CpArgs),
     /// Connect to the main process of a container
     Attach(verbs::AttachArgs),
     /// Look into a running pod with a container of your own
@@ -149,6 +153,12 @@ pub(crate) enum Command {
     Label(verbs::LabelArgs),
     /// Change annotations
     Annotate(verbs::AnnotateArgs),
+    /// Keep new pods off a node
+    Cordon(verbs::CordonArgs),
+    /// Let pods come to a node again
+    Uncordon(verbs::CordonArgs),
+    /// Change the taints of nodes
+    Taint(verbs::TaintArgs),
     /// Show CPU and memory use
     Top(verbs::TopArgs),
     /// Images of the local store

@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod kubectl;
 mod refusals;
 mod settings;
 mod verbs;

@@ -14,6 +14,7 @@ mod support;
 
 mod claims;
 mod configuration;
+mod copying;
 mod doors;
 mod eviction;
 mod exhaustion;

@@ -1,7 +1,8 @@
 use clap::{Args, Subcommand};
 
 use super::create_objects::{
-    ConfigMapArgs, NamespaceArgs, SecretArgs, config_map, namespace, secret,
+    ConfigMapArgs, NamespaceArgs, SecretArgs, ServiceAccountArgs, config_map, namespace, secret,
+    service_account,
 };
 use super::write::{DryRun, WriteArgs, local_object};
 use crate::cli::context::Context;
@@ -37,6 +38,9 @@ enum CreateKind {
     /// Create a namespace
     #[command(visible_alias = "ns")]
     Namespace(NamespaceArgs),
+    /// Create a service account
+    #[command(name = "serviceaccount", visible_alias = "sa")]
+    ServiceAccount(ServiceAccountArgs),
 }
 
 pub(crate) async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> {
@@ -44,6 +48,7 @@ pub(crate) async fn create(context: &mut Context, args: CreateArgs) -> Result<()
         Some(CreateKind::ConfigMap(map)) => config_map(context, map).await,
         Some(CreateKind::Secret(kind)) => secret(context, kind).await,
         Some(CreateKind::Namespace(name)) => namespace(context, name).await,
+        Some(CreateKind::ServiceAccount(name)) => service_account(context, name).await,
         None => create_files(context, args).await,
     }
 }

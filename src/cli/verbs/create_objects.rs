@@ -44,6 +44,13 @@ pub(super) struct NamespaceArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ServiceAccountArgs {
+    name: String,
+    #[command(flatten)]
+    write: WriteArgs,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct SecretArgs {
     #[command(subcommand)]
     kind: SecretKind,
@@ -116,6 +123,15 @@ pub(super) async fn config_map(context: &mut Context, args: ConfigMapArgs) -> Re
 pub(super) async fn namespace(context: &mut Context, args: NamespaceArgs) -> Result<(), Failure> {
     let object = json!({"apiVersion": "v1", "kind": "Namespace"});
     send(context, Kind::Namespace, &args.name, object, &args.write).await
+}
+
+pub(super) async fn service_account(
+    context: &mut Context,
+    args: ServiceAccountArgs,
+) -> Result<(), Failure> {
+    let object = json!({"apiVersion": "v1", "kind": "ServiceAccount"});
+    let kind = Kind::ServiceAccount;
+    send(context, kind, &args.name, object, &args.write).await
 }
 
 pub(super) async fn secret(context: &mut Context, args: SecretArgs) -> Result<(), Failure> {

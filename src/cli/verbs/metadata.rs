@@ -7,7 +7,7 @@ use super::write::{DryRun, WriteArgs};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, finish};
 use crate::cli::files::Validate;
-use crate::cli::resources::{SelectorArgs, Target, check_selection, find, parse_targets};
+use crate::cli::resources::{Found, SelectorArgs, Target, check_selection, find, parse_targets};
 use crate::client::Patch;
 use crate::model::Object;
 
@@ -36,6 +36,9 @@ struct ChangeArgs {
     /// Existing keys may get another value
     #[arg(long)]
     overwrite: bool,
+    /// Print what there is, with the changes that are given, and change nothing
+    #[arg(long)]
+    list: bool,
     #[command(flatten)]
     write: WriteArgs,
 }
@@ -73,7 +76,7 @@ async fn change(
     done: &str,
 ) -> Result<(), Failure> {
     let (names, changes) = split(&args.words);
-    if changes.is_empty() {
+    if changes.is_empty() && !args.list {
         return Err(Failure::local(format!(
             "at least one {} update is required",
             field.trim_end_matches('s')
@@ -92,6 +95,11 @@ async fn change(
     let namespace = context.namespace();
     let client = context.client().await?;
     let mut found = find(&*client, &targets, &args.selector, &namespace).await?;
+    if args.list {
+        let one = matches!(targets.as_slice(), [Target::Name(..)]);
+        list(context, &mut found, &args, (field, &changes), one)?;
+        return finish(&mut context.console, &found.failures);
+    }
     // kubectl has a word of its own for taking labels away, and none for annotations.
     let only_removes = changes.iter().all(|(_, value)| value.is_none());
     let changed = if field == "labels" && only_removes {
@@ -140,6 +148,44 @@ async fn change(
         }
     }
     finish(&mut context.console, &found.failures)
+}
+
+/// A line per key; with several objects a heading on standard error, as kubectl does it.
+fn list(
+    context: &mut Context,
+    found: &mut Found,
+    args: &ChangeArgs,
+    (field, changes): (&str, &Changes),
+    one: bool,
+) -> Result<(), Failure> {
+    for object in &found.objects {
+        // Whether a key may be overwritten is asked here, too.
+        if let Err(failure) = plan(object, field, changes, args.overwrite) {
+            found.failures.push(failure);
+            continue;
+        }
+        let indent = if one { "" } else { " " };
+        if !one {
+            let kind = object.kind();
+            context.console.note(&format!(
+                "Listing {field} for {}.{}/{}:",
+                kind.as_str(),
+                kind.group(),
+                object.name()
+            ));
+        }
+        let mut values = existing(object, field).cloned().unwrap_or_default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => drop(values.insert(key.clone(), value.clone())),
+                None => drop(values.remove(key)),
+            }
+        }
+        for (key, value) in values {
+            context.console.print(&format!("{indent}{key}={value}\n"))?;
+        }
+    }
+    Ok(())
 }
 
 fn existing<'a>(object: &'a Object, field: &str) -> Option<&'a BTreeMap<String, String>> {

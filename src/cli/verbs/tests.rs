@@ -288,6 +288,21 @@ async fn every_mistake_has_a_place_and_nothing_is_created() {
         "9:5: spec.containers[0].tty: json: cannot unmarshal number",
     );
     begins(2, "10:5: unknown field \"spec.containers[0].imgae\"");
+    // A wrong element is told once, and what comes after it as well.
+    let elements = shell.file(
+        "e.yaml",
+        &WEB.replace("    image:", "    args: [1, x, 2]\n    tty: 3\n    image:"),
+    );
+    let ran = shell.run(&["apply", "-f", &elements]).await;
+    let places: Vec<&str> = ran.err.lines().skip(1).collect();
+    assert_eq!(places.len(), 3, "{}", ran.err);
+    for (place, text) in places.iter().zip(["args[0]: ", "args[2]: ", "tty: "]) {
+        assert!(
+            place.contains(text) && place.contains("number"),
+            "{}",
+            ran.err
+        );
+    }
     check(
         &shell.run(&["apply", "-f", "/nowhere.yaml"]).await,
         1,
