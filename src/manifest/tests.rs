@@ -353,6 +353,43 @@ spec:
     check_value(expected, value);
 }
 
+/// What kubectl v1.36.4 prints for the data of a config map.
+#[test]
+fn long_text_is_folded_as_kubectl_does() {
+    let words = format!("{}end", "word ".repeat(20));
+    let check = |text: &str, expected: &str| {
+        let written = to_yaml(&json!({"data": {"k": text}}));
+        assert_eq!(written, format!("data:\n  k: {expected}\n"));
+    };
+    let first = "word ".repeat(15);
+    let (first, rest) = (first.trim_end(), "word ".repeat(4));
+    check(&words, &format!("{first} word\n    {rest}end"));
+    check(
+        &format!("- {words}"),
+        &format!("'- {first}\n    word {rest}end'"),
+    );
+    check(
+        &format!("\t{words}"),
+        &format!("\"\\t{first}\n    word {rest}end\""),
+    );
+    check(
+        &format!("it's: {words}"),
+        &format!("'it''s: {}\n    word word {rest}end'", &first[5..]),
+    );
+    let long = "x".repeat(100);
+    check(&long, &long);
+    check(&format!("{long} "), &format!("'{long} '"));
+    check(
+        &format!("{long}  a   b c"),
+        &format!("{long}  a   b\n    c"),
+    );
+    check(&format!("\t{long}  a"), &format!("\"\\t{long}\n    \\ a\""));
+    check("x\u{1f600}", "\"x\\U0001F600\"");
+    check("\n  lead", "|2-\n\n      lead");
+    check("  x\n y\n", "|2\n      x\n     y");
+    check("\n", "|2+\n");
+}
+
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "\\PC{0,8}",
@@ -363,6 +400,8 @@ fn text() -> impl Strategy<Value = String> {
         Just("<<".to_owned()),
         Just("---".to_owned()),
         Just(" lead\ntrail \n".to_owned()),
+        "[a-c' \"\\\\:#\t]{70,200}",
+        "[\n ]{1,3}[a-c\n ]{0,6}",
         Just("\u{85}\u{2028}\u{feff}\u{7f}".to_owned()),
     ]
 }

@@ -16,6 +16,9 @@ pub(super) fn to_yaml_in_order(value: &Value) -> String {
     write(value, Order::AsIs)
 }
 
+/// Columns after which a line is broken at the next blank.
+const WIDTH: usize = 80;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Sorted,
@@ -76,7 +79,7 @@ fn write_map(out: &mut String, map: &Map<String, Value>, indent: usize, order: O
             }
             other => {
                 out.push(' ');
-                write_inline(out, other, indent + 2);
+                write_folded(out, other, indent + 2);
                 out.push('\n');
             }
         }
@@ -93,7 +96,7 @@ fn write_list(out: &mut String, items: &[Value], indent: usize, order: Order) {
             Value::Object(map) if !map.is_empty() => write_map(out, map, indent + 2, order),
             Value::Array(items) if !items.is_empty() => write_list(out, items, indent + 2, order),
             other => {
-                write_inline(out, other, indent + 2);
+                write_folded(out, other, indent + 2);
                 out.push('\n');
             }
         }
@@ -106,6 +109,57 @@ fn write_key(out: &mut String, key: &str) {
         Style::Literal | Style::Double => write_double(out, key),
         Style::Plain => out.push_str(key),
         Style::Single => write_single(out, key),
+    }
+}
+
+/// A scalar behind a key or a dash. Long text goes on in further lines, broken where libyaml's emitter (and with it
+/// kubectl) breaks it: at the first single blank behind column 80.
+fn write_folded(out: &mut String, value: &Value, indent: usize) {
+    let line = out.rfind('\n').map_or(0, |newline| newline + 1);
+    let mut column = out[line..].chars().count();
+    let start = out.len();
+    write_inline(out, value, indent);
+    let Value::String(text) = value else { return };
+    let style = style(text);
+    if style == Style::Literal {
+        return;
+    }
+    let written = out.split_off(start);
+    // Quotation marks are no part of the text: a blank beside them stays where it is.
+    let inner = match style {
+        Style::Single | Style::Double => 1..written.len() - 1,
+        Style::Plain | Style::Literal => 0..written.len(),
+    };
+    let mut after_blank = false;
+    let mut skipped = false;
+    for (at, symbol) in written.char_indices() {
+        let next_is_blank = written[at + symbol.len_utf8()..].starts_with(' ');
+        let is_end = at == inner.start || at + 1 == inner.end;
+        let breaks = symbol == ' '
+            && !after_blank
+            && !skipped
+            && column > WIDTH
+            && match style {
+                Style::Plain => !next_is_blank,
+                Style::Single => !is_end && !next_is_blank,
+                Style::Double => !is_end,
+                Style::Literal => false,
+            };
+        skipped = symbol == '\\' && !skipped && style == Style::Double;
+        after_blank = symbol == ' ';
+        if !breaks {
+            out.push(symbol);
+            column += 1;
+            continue;
+        }
+        out.push('\n');
+        pad(out, indent);
+        column = indent;
+        if next_is_blank {
+            // It would be taken for part of the indentation.
+            out.push('\\');
+            column += 1;
+        }
     }
 }
 
@@ -135,16 +189,14 @@ enum Style {
 
 fn style(text: &str) -> Style {
     let printable = |symbol: char| {
-        matches!(symbol, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..)
+        matches!(symbol, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
             && !matches!(symbol, '\u{2028}' | '\u{2029}')
     };
     if text.contains('\n') {
         let lines_fit = text
             .split('\n')
             .all(|line| !line.ends_with(' ') && line.chars().all(printable));
-        // Leading blank lines and blanks would need an indentation hint; escapes are clearer.
-        let starts_well = !text.starts_with([' ', '\n']);
-        return if lines_fit && starts_well {
+        return if lines_fit {
             Style::Literal
         } else {
             Style::Double
@@ -231,10 +283,7 @@ fn write_escape(out: &mut String, symbol: char) {
             Ok(())
         }
         0x100..=0xffff => write!(out, "\\u{code:04X}"),
-        _ => {
-            out.push(symbol);
-            Ok(())
-        }
+        _ => write!(out, "\\U{code:08X}"),
     };
     written.expect("writing to a string does not fail");
 }
@@ -242,10 +291,15 @@ fn write_escape(out: &mut String, symbol: char) {
 fn write_literal(out: &mut String, text: &str, indent: usize) {
     let body = text.trim_end_matches('\n');
     let breaks = text.len() - body.len();
+    out.push('|');
+    if text.starts_with([' ', '\n']) {
+        // Nothing else tells a reader where the indentation ends.
+        out.push('2');
+    }
     out.push_str(match breaks {
-        0 => "|-",
-        1 => "|",
-        _ => "|+",
+        0 => "-",
+        1 if !body.is_empty() => "",
+        _ => "+",
     });
     for line in body.split('\n') {
         out.push('\n');
