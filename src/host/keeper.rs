@@ -36,6 +36,9 @@ pub(crate) const WATCH: &str = "__watch";
 
 /// Ends a control sequence that the screen has not written to its end (CAN, ECMA-48).
 const CANCEL: &str = "\x18";
+/// The shell's prompt may have gone with the screen that it was written on.
+const KILLED: &str =
+    "\r\npodtui: the screen was killed; the pods go on. Press enter for the prompt.\r\n";
 /// A terminal that takes nothing for so long (ctrl-s) is left as it is.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -195,7 +198,7 @@ fn wait(pipe: BorrowedFd<'_>, terminal: BorrowedFd<'_>) -> io::Result<bool> {
 }
 
 fn give_back(terminal: BorrowedFd<'_>, before: Modes) -> io::Result<()> {
-    write(terminal, format!("{CANCEL}{GIVE_BACK}").as_bytes())?;
+    write(terminal, format!("{CANCEL}{GIVE_BACK}{KILLED}").as_bytes())?;
     if !before.is_known() {
         return Ok(());
     }

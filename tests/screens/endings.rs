@@ -96,7 +96,11 @@ fn check(how: &str, before: &[&str]) {
     wait_until("the last command of the shell", || {
         command().trim() == "sleep"
     });
-    if how != "-KILL" {
+    if how == "-KILL" {
+        terminal.wait("the watcher's word", |text| {
+            text.contains("the screen was killed; the pods go on.")
+        });
+    } else {
         terminal.wait("the shell", |text| text.contains("left with 0"));
     }
     wait_until("a sane terminal", || is_sane(&terminal));

@@ -12,7 +12,8 @@ use crate::tui::model::{Connection, Model};
 use crate::tui::overlay::Focus;
 use crate::tui::theme::Styles;
 
-/// Columns of words that further columns must leave, and what graphs must leave if the words are that long.
+/// Columns of words that further columns must leave, and what graphs must leave if the words are that long; on a
+/// wide screen both leave up to half of it.
 const WHY_WORTH: usize = 30;
 const MOST_WHY: usize = 60;
 /// Columns of this priority and better ones stand before the words; those between are graphs.
@@ -159,10 +160,13 @@ fn fit(model: &Model, columns: &[Column], cells: &[Vec<Cell>], width: usize) -> 
     let why = (0..columns.len()).find(|&index| is_why(index));
     let is_said = |index: &usize| cells.iter().any(|row| !row[*index].text.is_empty());
     // What is wrong, in words, is worth more than shares of requests.
-    let kept = why.filter(is_said).map_or(0, |_| WHY_WORTH);
-    let wanted = why
-        .filter(is_said)
-        .map_or(0, |why| natural(why).min(MOST_WHY));
+    let most = MOST_WHY.max(width / 2);
+    let wanted = why.filter(is_said).map_or(0, |why| natural(why).min(most));
+    // Where there is room for long reasons, the rest stands back as far as they need it.
+    let kept = match most {
+        MOST_WHY => why.filter(is_said).map_or(0, |_| WHY_WORTH),
+        _ => wanted,
+    };
     let mut order: Vec<usize> = (0..columns.len()).filter(|&index| !is_why(index)).collect();
     order.sort_by_key(|&index| columns[index].priority);
     let mut widths = vec![None; columns.len()];
