@@ -462,7 +462,7 @@ fn in_series(node: &str, happening: &Happening, written: &Written) -> Event {
         reporting_instance: Some(format!("{}-{node}", happening.component)),
         action: Some(action.to_owned()),
         event_time: Some(MicroTime(written.first_at)),
-        series: (written.count > 1).then(|| EventSeries {
+        series: (written.count > 1).then_some(EventSeries {
             count: Some(written.count),
             last_observed_time: Some(MicroTime(written.last_at)),
         }),

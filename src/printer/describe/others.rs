@@ -133,7 +133,7 @@ fn describe_priority_class(class: &PriorityClass, related: &Related, moment: &Mo
         clean(class.description.as_deref().unwrap_or_default()),
     );
     annotations_in_line(&mut text, class.metadata.annotations.as_ref());
-    events(&mut text, &related.events, moment);
+    events(&mut text, related, moment);
     text.finish()
 }
 
