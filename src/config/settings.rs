@@ -553,7 +553,7 @@ mod tests {
         );
         check_error(
             "[network]\ncluster_domain = \"Corp.\"\n",
-            ": network.cluster_domain is \"Corp.\": it must be a lower-case RFC 1123 subdomain",
+            ":2:1: network.cluster_domain is \"Corp.\": it must be a lower-case RFC 1123 subdomain",
         );
         check_error(
             "[network]\ncluster_dns = [\"dns.example\"]\n",
