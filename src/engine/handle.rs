@@ -19,13 +19,17 @@ use super::api::{
 use super::apparmor::AppArmor;
 use super::authority::Authority;
 use super::cordon::tell_cordons;
-use super::eviction::{Evictions, keep_away, keep_room};
+use super::eviction::{
+    Evictions, Pressures, keep_away, keep_room, shortages_now, with_condition_taints,
+};
 use super::id_ranges::IdRanges;
 use super::images::{DiskUsage, ImageGc, Pruned, collect_images};
 use super::machine::{
     Board, ContainerEntry, Directories, Machine, NodeLimits, PodEntry, path_hash,
 };
-use super::node::{NodeFacts, beginnings, node_object, rebooted, successor};
+use super::node::{
+    NodeFacts, beginnings, node_object, now_is, pressure_conditions, rebooted, successor,
+};
 use super::placement::Placements;
 use super::recorder::{Level, Recorder};
 use super::supervisor::{ShutDown, Supervisor};
@@ -88,13 +92,19 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         let text = format!("Node {} has been rebooted, boot id: {boot}", node.name);
         recorder.node(&node.name, Level::Warning, "Rebooted", text);
     }
-    status
-        .put_node(successor(
-            node_object(&node, parts.limits.max_pods, now),
-            known.as_deref(),
-        ))
-        .await
-        .map_err(internal)?;
+    let pressures =
+        Pressures::default().after(&shortages_now(&parts.state_dir, &parts.limits), now);
+    let object = node_object(&node, parts.limits.max_pods, now);
+    let object = successor(object, known.as_deref());
+    let (object, changes) = pressure_conditions(&object, pressures, now);
+    for reason in changes {
+        let text = now_is(&node.name, reason);
+        recorder.node(&node.name, Level::Normal, reason, text);
+    }
+    let object = with_condition_taints(&object, now).unwrap_or(object);
+    status.put_node(object).await.map_err(internal)?;
+    let evictions = Evictions::default();
+    evictions.set_pressures(pressures);
     let authority = Authority::open(&parts.state_dir.join("pki")).map_err(internal)?;
     let tokens = Tokens::new(authority);
     let ids = IdRanges::new(path_hash(&parts.run_dir), Path::new("/etc"));
@@ -114,7 +124,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         node,
         tokens,
         board: Board::default(),
-        evictions: Evictions::default(),
+        evictions,
         placements: Placements::default(),
         ids,
         apparmor: AppArmor::default(),

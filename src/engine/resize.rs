@@ -2,8 +2,11 @@
 //! cgroups are. Pure. A resize is taken on as a whole or not at all; what was taken on and differs from the
 //! limits that the runtime holds is under way.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::json;
@@ -11,10 +14,12 @@ use serde_json::json;
 use super::observe::{Instance, PodObservation};
 use super::status::Why;
 use super::translate::{container_limits, limits_of_pod};
+use crate::model::Resource;
 use crate::model::downward::Allocatable;
 use crate::model::pod::{
     QosClass, RESIZE_PENDING, all_containers, container_status, pod_requests, qos_class,
 };
+use crate::model::priority::pod_priority;
 use crate::model::quantity::ParsedQuantity;
 use crate::wire::ResourceLimits;
 
@@ -127,6 +132,65 @@ pub(super) fn decide(
         }
     }
     Ok(())
+}
+
+/// What everybody else has, or will have before this pod may grow: resizes that wait and are more important are taken
+/// on first where they fit (kubelet `sortPendingResizes`). `own` has the wanted spec, `given` is what it has now.
+pub(super) fn others_first(
+    pods: &[Arc<Pod>],
+    own: &Pod,
+    given: &PodSpec,
+    room: Allocatable,
+) -> Vec<PodSpec> {
+    let others = pods.iter().filter(|pod| pod.uid() != own.uid());
+    let mut others: Vec<(&Arc<Pod>, PodSpec)> = others
+        .filter_map(|pod| Some((pod, allocated(pod).spec?)))
+        .collect();
+    let limit = rank(own, given);
+    let mut ahead: Vec<usize> = (0..others.len())
+        .filter(|&index| waits_since(others[index].0).is_some())
+        .filter(|&index| rank(others[index].0, &others[index].1) < limit)
+        .collect();
+    ahead.sort_by_key(|&index| rank(others[index].0, &others[index].1));
+    for index in ahead {
+        let Some(wanted) = others[index].0.spec.clone() else {
+            continue;
+        };
+        let mut rest: Vec<PodSpec> = vec![given.clone()];
+        let beside = others.iter().enumerate().filter(|(at, _)| *at != index);
+        rest.extend(beside.map(|(_, (_, spec))| spec.clone()));
+        if decide(&others[index].1, &wanted, &rest, room).is_ok() {
+            others[index].1 = wanted;
+        }
+    }
+    others.into_iter().map(|(_, spec)| spec).collect()
+}
+
+/// When the resize of the pod was put off.
+fn waits_since(pod: &Pod) -> Option<Timestamp> {
+    let status = pod.status.as_ref()?;
+    let mut conditions = status.conditions.iter().flatten();
+    let waits = conditions
+        .find(|one| one.type_ == RESIZE_PENDING && one.reason.as_deref() == Some("Deferred"))?;
+    Some(waits.last_transition_time.as_ref()?.0)
+}
+
+/// The first to be retried: what does not grow, then the higher priority, the better class, the longest wait.
+fn rank(pod: &Pod, given: &PodSpec) -> (bool, Reverse<i32>, u8, Timestamp) {
+    let wanted = pod.spec.as_ref();
+    let total = |spec: &PodSpec, name: &str| {
+        let total = pod_requests(spec);
+        total.get(name).map_or(0, |amount| value(name, *amount))
+    };
+    let grows = |name: &str| wanted.is_some_and(|spec| total(spec, name) > total(given, name));
+    let class = match wanted.map(qos_class) {
+        Some(QosClass::Guaranteed) => 0,
+        Some(QosClass::Burstable) => 1,
+        Some(QosClass::BestEffort) | None => 2,
+    };
+    let since = waits_since(pod).unwrap_or(Timestamp::MAX);
+    let grows = grows("cpu") || grows("memory");
+    (grows, Reverse(pod_priority(pod)), class, since)
 }
 
 /// Thousandths of a CPU, bytes of memory.

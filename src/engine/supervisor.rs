@@ -2,6 +2,7 @@
 //!
 //! It never waits for a worker or for the runtime in its loop, so events are always taken off at once.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::references;
 use super::worker::{Desired, Found, PodWorker};
 use crate::base::Uid;
 use crate::model::pod::{is_engine_condition, is_terminal, node_name};
+use crate::model::priority::pod_priority;
 use crate::model::{Kind, Resource};
 use crate::runtime::{Discovered, RuntimeError, RuntimeEvent};
 use crate::store::{WatchEvent, Watcher};
@@ -158,7 +160,7 @@ impl Supervisor {
                 self.remove_orphans(&known);
                 self.hold_places(&pods);
             }
-            for pod in &pods {
+            for pod in by_importance(&pods) {
                 self.desire(pod);
             }
             self.remove_all_but(&known);
@@ -242,6 +244,9 @@ impl Supervisor {
         self.workers.retain(|_, worker| !worker.task.is_finished());
         let (desired, receiver) = watch::channel(Desired::Pod(Arc::clone(pod)));
         let hint = Arc::new(Notify::new());
+        if node_name(pod).is_none() && !is_terminal(pod) {
+            self.machine.placements.expect(pod, &hint);
+        }
         let found = self.found.remove(&uid).unwrap_or(Found::Nothing);
         let worker = PodWorker::new(
             Arc::clone(&self.machine),
@@ -318,6 +323,14 @@ impl Supervisor {
         }
         self.machine.remove_bridge().await;
     }
+}
+
+/// The queue of those who look for a place after a start: by priority, and then by age.
+fn by_importance(pods: &[Arc<Pod>]) -> Vec<&Arc<Pod>> {
+    let mut sorted: Vec<&Arc<Pod>> = pods.iter().collect();
+    let age = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    sorted.sort_by_key(|pod| (Reverse(pod_priority(pod)), age(pod)));
+    sorted
 }
 
 fn uid_of(state: &SandboxState) -> Uid {

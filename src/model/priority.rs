@@ -1,6 +1,7 @@
 //! How important pods are: the number that a pod has, the classes that users name instead, and what follows from
 //! the largest numbers (kubernetes-semantics §12.2).
 
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -42,4 +43,23 @@ pub(crate) fn system_classes() -> [PriorityClass; 2] {
             "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
         ),
     ]
+}
+
+/// 0 where nothing is said.
+pub(crate) fn priority(spec: &PodSpec) -> i32 {
+    spec.priority.unwrap_or(0)
+}
+
+pub(crate) fn pod_priority(pod: &Pod) -> i32 {
+    pod.spec.as_ref().map_or(0, priority)
+}
+
+/// Such pods are let in and stay where others would not.
+pub(crate) fn is_critical(spec: &PodSpec) -> bool {
+    priority(spec) >= CRITICAL
+}
+
+/// The pod waits for its room, whoever is less important.
+pub(crate) fn never_preempts(spec: &PodSpec) -> bool {
+    spec.preemption_policy.as_deref() == Some(NEVER)
 }

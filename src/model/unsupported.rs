@@ -131,11 +131,6 @@ impl List {
             "spec.schedulingGroup",
             "there is one node and the pod is placed on it regardless of the others there",
         );
-        self.ignored(
-            spec.priority_class_name.given(),
-            "spec.priorityClassName",
-            "the pod runs with priority 0 and is never preempted",
-        );
     }
 
     fn resources(&mut self, spec: &PodSpec) {
@@ -271,6 +266,7 @@ mod tests {
                 "initContainers": [{"name": "i", "image": "x"}, {"name": "s", "image": "x", "restartPolicy": "Always"}],
                 "securityContext": {"fsGroup": 5}, "hostNetwork": true, "shareProcessNamespace": true, "hostAliases": [], "nodeSelector": {},
                 "serviceAccountName": "robot", "automountServiceAccountToken": true, "schedulerName": "default-scheduler",
+                "priorityClassName": "high", "priority": 5,
             }),
             &[],
         );
@@ -286,12 +282,12 @@ mod tests {
                     "resources": {"limits": {"example.com/foo": "1"}, "requests": {"example.com/foo": "1", "ephemeral-storage": "1Gi"}},
                 }],
                 "volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}],
-                "priorityClassName": "high",
+                "subdomain": "web",
             }),
             &[
                 ("spec.volumes[0].nfs", Support::Blocks),
                 ("spec.containers[0].ports[0].hostPort", Support::Ignored),
-                ("spec.priorityClassName", Support::Ignored),
+                ("spec.subdomain", Support::Ignored),
             ],
         );
     }

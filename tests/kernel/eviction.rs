@@ -99,20 +99,67 @@ fn more_disk_than_allowed_ends_a_pod() {
     podtui.delete_all();
 }
 
-/// A machine that has less than it should: who asked for nothing is refused, who uses more than it asked for
-/// goes, one at a time, and the node tells.
+fn node(podtui: &Podtui) -> Value {
+    let nodes: Value = serde_json::from_str(&podtui.ok(&["get", "nodes", "-o", "json"])).unwrap();
+    nodes["items"][0].clone()
+}
+
+/// The node is under this pressure, in its conditions and its taints.
+fn wait_pressure(podtui: &Podtui, kind: &str, taint: &str) {
+    podtui.wait("the node to tell", || {
+        let node = node(podtui);
+        let pressure = condition(&node, kind)?;
+        let taints = node["spec"]["taints"].as_array()?;
+        let tainted = taints
+            .iter()
+            .any(|one| one["key"] == taint && one["effect"] == "NoSchedule");
+        (pressure["status"] == "True" && tainted).then_some(())
+    });
+}
+
+/// The scheduler leaves the pod waiting, for the node's taint.
+#[track_caller]
+fn check_left_waiting(podtui: &Podtui, name: &str) {
+    let text = "0/1 nodes are available: 1 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/1 nodes are \
+                available: 1 Preemption is not helpful for scheduling.";
+    let pod = podtui.wait(&format!("{name} to be left waiting"), || {
+        let pod = podtui.try_pod(name)?;
+        let placed = condition(&pod, "PodScheduled")?;
+        (placed["status"] == "False").then_some((pod, placed))
+    });
+    let (pod, placed) = pod;
+    assert_eq!(pod["status"]["phase"], "Pending");
+    assert_eq!(placed["message"], text);
+    podtui.wait("it to be told", || {
+        podtui.ok(&["events"]).contains(text).then_some(())
+    });
+}
+
+const MEMORY_TAINT: &str = "node.kubernetes.io/memory-pressure";
+const DISK_TAINT: &str = "node.kubernetes.io/disk-pressure";
+
+/// A machine that has less than it should: who does not tolerate its taint waits, who comes without the scheduler and
+/// asked for nothing is refused, who uses more than it asked for goes, one at a time, and the node tells.
 #[test]
 fn a_machine_without_memory_makes_room() {
     require_root!();
     let podtui = configured("[eviction]\nmemory_available = \"100000Gi\"\n");
-    podtui.wait("the node to tell", || {
-        let node: Value =
-            serde_json::from_str(&podtui.ok(&["get", "nodes", "-o", "json"])).unwrap();
-        let pressure = condition(&node["items"][0], "MemoryPressure")?;
-        (pressure["status"] == "True" && pressure["reason"] == "KubeletHasInsufficientMemory")
-            .then_some(())
-    });
-    podtui.apply(&pod("nothing", "command: [sleep, '1000']", ""));
+    wait_pressure(&podtui, "MemoryPressure", MEMORY_TAINT);
+    let pressure = condition(&node(&podtui), "MemoryPressure").unwrap();
+    assert_eq!(pressure["reason"], "KubeletHasInsufficientMemory");
+    let described = podtui.ok(&["describe", "nodes"]);
+    assert!(
+        described.contains("node.kubernetes.io/memory-pressure:NoSchedule"),
+        "{described}"
+    );
+    let sleep = "command: [sleep, '1000']";
+    podtui.apply(&pod("waits", sleep, ""));
+    check_left_waiting(&podtui, "waits");
+    let name = node(&podtui)["metadata"]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    podtui.apply(&pod("nothing", sleep, &format!("  nodeName: {name}\n")));
     let pod_of_nothing = podtui.wait_phase("nothing", "Failed");
     let status = &pod_of_nothing["status"];
     assert_eq!(status["reason"], "Evicted");
@@ -121,8 +168,10 @@ fn a_machine_without_memory_makes_room() {
         "Pod was rejected: The node had condition: [MemoryPressure]. "
     );
     assert!(status["containerStatuses"].is_null(), "{status}");
-    let request = |amount: &str| format!("    resources: {{requests: {{memory: {amount}}}}}\n");
-    podtui.apply(&pod("greedy", "command: [sleep, '1000']", &request("1Ki")));
+    let tolerant = format!(
+        "    resources: {{requests: {{memory: 1Ki}}}}\n  tolerations: [{{key: {MEMORY_TAINT}, operator: Exists}}]\n"
+    );
+    podtui.apply(&pod("greedy", sleep, &tolerant));
     let greedy = podtui.wait("greedy to go", || {
         podtui
             .try_pod("greedy")
@@ -139,28 +188,41 @@ fn a_machine_without_memory_makes_room() {
     assert_eq!(disruption["reason"], "TerminationByKubelet");
     assert_eq!(disruption["message"], message);
     let events = podtui.ok(&["get", "events", "-A"]);
-    assert!(events.contains("EvictionThresholdMet"), "{events}");
-    assert!(events.contains("Attempting to reclaim memory"), "{events}");
-    assert!(events.contains("NodeHasInsufficientMemory"), "{events}");
+    for text in [
+        "EvictionThresholdMet",
+        "Attempting to reclaim memory",
+        "Starting kubelet.",
+        "NodeHasInsufficientMemory",
+        "NodeHasNoDiskPressure",
+        "NodeHasSufficientPID",
+        "NodeReady",
+    ] {
+        assert!(events.contains(text), "{text} is not in {events}");
+    }
+    // The taint goes with the condition, and the pod comes.
+    fs::write(podtui.path().join("config/config.toml"), "").unwrap();
+    podtui.serve_again();
+    podtui.wait_running("waits");
+    assert_eq!(node(&podtui)["spec"]["taints"], Value::Null);
     podtui.delete_all();
 }
 
-/// A full disk refuses everybody.
+/// A full disk takes nobody.
 #[test]
 fn a_full_disk_takes_no_pods() {
     require_root!();
     let podtui = configured("[eviction]\nnodefs_available = \"99%\"\n");
-    podtui.wait("the node to tell", || {
-        let node: Value =
-            serde_json::from_str(&podtui.ok(&["get", "nodes", "-o", "json"])).unwrap();
-        let pressure = condition(&node["items"][0], "DiskPressure")?;
-        (pressure["status"] == "True").then_some(())
-    });
+    wait_pressure(&podtui, "DiskPressure", DISK_TAINT);
     let request = "    resources: {requests: {memory: 1Mi}}\n";
-    podtui.apply(&pod("p", "command: [sleep, '1000']", request));
-    let pod = podtui.wait_phase("p", "Failed");
+    let sleep = "command: [sleep, '1000']";
+    podtui.apply(&pod("p", sleep, request));
+    check_left_waiting(&podtui, "p");
+    // Who tolerates the taint is placed, and the kubelet does not let it in.
+    let tolerant = format!("{request}  tolerations: [{{key: {DISK_TAINT}, operator: Exists}}]\n");
+    podtui.apply(&pod("tolerant", sleep, &tolerant));
+    let tolerant = podtui.wait_phase("tolerant", "Failed");
     assert_eq!(
-        pod["status"]["message"],
+        tolerant["status"]["message"],
         "Pod was rejected: The node had condition: [DiskPressure]. "
     );
     podtui.delete_all();
@@ -273,9 +335,11 @@ fn a_soft_threshold_waits_before_somebody_goes() {
             .ok(&["get", "events", "-A"])
             .contains("EvictionThresholdMet")
     );
-    let request = "    resources: {requests: {memory: 1Ki}}\n";
+    let request = format!(
+        "    resources: {{requests: {{memory: 1Ki}}}}\n  tolerations: [{{key: {MEMORY_TAINT}, operator: Exists}}]\n"
+    );
     let stubborn = "command: [bash, -c, 'trap \"\" TERM; while :; do sleep 0.1; done']";
-    podtui.apply(&pod("greedy", stubborn, request));
+    podtui.apply(&pod("greedy", stubborn, &request));
     let greedy = podtui.wait("greedy to go", || {
         podtui
             .try_pod("greedy")

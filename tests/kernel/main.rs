@@ -27,6 +27,7 @@ mod inspection;
 mod isolation;
 mod lifecycle;
 mod parts;
+mod priority;
 mod probe_commands;
 mod probes;
 mod remote_probes;

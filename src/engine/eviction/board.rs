@@ -7,15 +7,20 @@ use tokio::sync::watch;
 use super::Pressures;
 use crate::base::Uid;
 
+pub(in crate::engine) const EVICTED: &str = "Evicted";
+/// What goes for a critical pod.
+pub(in crate::engine) const PREEMPTING: &str = "Preempting";
+
 /// Why a pod has to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Eviction {
-    /// For the status and the event.
+    /// For the status and the event: `Evicted`, or `Preempting`.
+    pub(in crate::engine) reason: &'static str,
     pub(in crate::engine) message: String,
     /// Between the stop signal and the kill.
     pub(in crate::engine) grace: Duration,
-    /// The machine ran short, the pod did nothing that it may not (condition `DisruptionTarget`).
-    pub(in crate::engine) disruption: bool,
+    /// What the condition `DisruptionTarget` says; `None`: the pod did something that it may not.
+    pub(in crate::engine) disruption: Option<String>,
 }
 
 /// Where evictions are told and heard of.
@@ -41,7 +46,7 @@ impl Evictions {
     }
 
     /// Whether there is a worker that hears it and has not been told before.
-    pub(super) fn evict(&self, pod: &Uid, eviction: Eviction) -> bool {
+    pub(in crate::engine) fn evict(&self, pod: &Uid, eviction: Eviction) -> bool {
         let pods = self.pods();
         let Some(worker) = pods.get(pod).filter(|worker| worker.receiver_count() > 0) else {
             return false;
@@ -55,7 +60,7 @@ impl Evictions {
         })
     }
 
-    pub(super) fn is_told(&self, pod: &Uid) -> bool {
+    pub(in crate::engine) fn is_told(&self, pod: &Uid) -> bool {
         let pods = self.pods();
         pods.get(pod).is_none_or(|worker| worker.borrow().is_some())
     }
@@ -68,7 +73,7 @@ impl Evictions {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_pressures(&self, pressures: Pressures) {
+    pub(in crate::engine) fn set_pressures(&self, pressures: Pressures) {
         *self
             .pressures
             .lock()

@@ -6,8 +6,9 @@
 //! others decide and are pure. A worker hears of it through the [`Evictions`] board, ends its pod with the
 //! grace of an eviction and writes phase Failed, reason `Evicted`.
 //!
-//! While the machine runs short the Node says so in its conditions, and for five minutes after; new pods are
-//! refused meanwhile (`worker::admit`). A shortage of disk first takes the images that nobody uses.
+//! While the machine runs short the Node says so in its conditions, and for five minutes after. `condition_taints` makes
+//! taints of them, so that the scheduler leaves new pods waiting that do not tolerate it; what comes without the
+//! scheduler is refused (`worker::admit`). A shortage of disk first takes the images that nobody uses.
 //!
 //! `no_execute` deletes pods that do not tolerate a taint of the node with effect NoExecute, at once or after the
 //! seconds of their toleration; `taints` decides whom and when (kube-controller-manager `tainteviction`).
@@ -18,14 +19,16 @@
 //! Deliberately absent: minimum reclaim, thresholds of process numbers.
 
 mod board;
+mod condition_taints;
 mod local;
 mod no_execute;
 mod node;
 mod taints;
 mod task;
 
-pub(super) use board::{Eviction, Evictions};
+pub(super) use board::{EVICTED, Eviction, Evictions, PREEMPTING};
+pub(super) use condition_taints::with_condition_taints;
 pub(super) use no_execute::keep_away;
 pub(super) use node::Pressures;
 pub(crate) use node::{SoftThresholds, Threshold, Thresholds};
-pub(super) use task::keep_room;
+pub(super) use task::{keep_room, shortages_now};

@@ -3,13 +3,15 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
 
+use super::condition_taints::with_condition_taints;
 use super::taints::{Deadlines, Step, evicting};
 use crate::base::chain;
 use crate::engine::machine::Machine;
 use crate::engine::recorder::{Level, TAINT_EVICTION};
 use crate::engine::status::time;
 use crate::model::pod::DISRUPTION;
-use crate::model::{Kind, Resource};
+use crate::model::{Kind, Object, Resource};
+use crate::store::StoreError;
 
 /// After changes were missed.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -64,6 +66,7 @@ async fn sleep(due: Option<Duration>) {
 }
 
 async fn look(machine: &Machine, deadlines: &mut Deadlines) -> Looked {
+    follow_conditions(machine).await;
     let node = machine.store.get::<Node>("", &machine.node.name);
     let spec = node.as_ref().and_then(|node| node.spec.as_ref());
     let taints = evicting(
@@ -85,6 +88,20 @@ async fn look(machine: &Machine, deadlines: &mut Deadlines) -> Looked {
         }
     }
     looked
+}
+
+/// The taints of the node follow its conditions, and a cordon.
+async fn follow_conditions(machine: &Machine) {
+    let node = machine.store.get::<Node>("", &machine.node.name);
+    let now = machine.clock.now();
+    let Some(node) = node.and_then(|node| with_condition_taints(&node, now)) else {
+        return;
+    };
+    match machine.status.replace(Object::Node(Arc::new(node))).await {
+        // Somebody was faster, and their change is looked at next.
+        Ok(_) | Err(StoreError::Conflict(_)) => {}
+        Err(error) => tracing::warn!(error = chain(&error), "the node could not be tainted"),
+    }
 }
 
 fn tell(machine: &Machine, pod: &Pod, what: &str) {

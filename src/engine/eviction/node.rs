@@ -4,10 +4,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::base::Uid;
+use crate::model::priority::CRITICAL;
 use crate::model::quantity::ParsedQuantity;
 
-/// Pods of this priority and above are never chosen.
-const CRITICAL: i32 = 2_000_000_000;
 /// A condition of the node stays this long after the shortage (`evictionPressureTransitionPeriod`).
 const TRANSITION: Duration = Duration::from_secs(300);
 
@@ -55,7 +54,7 @@ pub(super) struct Reading {
 
 /// The signals, in the order in which they are handled: memory before the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
+pub(in crate::engine) enum Signal {
     Memory,
     Nodefs,
     Inodes,
@@ -74,7 +73,7 @@ impl Signal {
 
 /// A threshold that is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shortage {
+pub(in crate::engine) struct Shortage {
     pub(super) signal: Signal,
     /// How long a soft one must have been met; `None`: a hard one.
     pub(super) grace: Option<Duration>,
@@ -175,7 +174,7 @@ pub(in crate::engine) struct Pressures {
 }
 
 impl Pressures {
-    pub(super) fn after(self, shortages: &[Shortage], now: Timestamp) -> Self {
+    pub(in crate::engine) fn after(self, shortages: &[Shortage], now: Timestamp) -> Self {
         let of = |met: bool, last: Option<Timestamp>| {
             if met {
                 return Some(now);

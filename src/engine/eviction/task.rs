@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
-use super::board::Eviction;
+use super::board::{EVICTED, Eviction};
+use super::condition_taints::with_condition_taints;
 use super::local::{self, LocalUsage, has_limits, violation};
 use super::node::{
     Candidate, ContainerShare, Observed, Reading, Shortage, Signal, first_to_go, grace, memory,
     message, shortages,
 };
 use crate::base::{ContainerId, Uid, chain};
-use crate::engine::machine::Machine;
+use crate::engine::machine::{Machine, NodeLimits};
 use crate::engine::node::{now_is, pressure_conditions};
 use crate::engine::recorder::Level;
 use crate::engine::status::is_terminal;
 use crate::model::Resource;
 use crate::model::pod::{all_containers, container_request, pod_requests};
+use crate::model::priority::priority;
 use crate::model::quantity::ParsedQuantity;
 use crate::volume::{Usage, empty_dir_path, usage_of};
 
@@ -63,9 +65,10 @@ async fn evict_over_limits(machine: &Arc<Machine>) -> bool {
             continue;
         };
         let eviction = Eviction {
+            reason: EVICTED,
             message,
             grace: AT_ONCE,
-            disruption: false,
+            disruption: None,
         };
         evicted |= machine.evictions.evict(&pod.uid(), eviction);
     }
@@ -119,7 +122,7 @@ fn measure(spec: &PodSpec, directory: &Path, logs: &Path) -> std::io::Result<Loc
 
 /// Looks at what the machine has left, tells the node, and has one pod go when there is too little.
 async fn relieve_node(machine: &Arc<Machine>, observed: &mut Observed) {
-    let met = read_shortages(machine);
+    let met = shortages_now(&machine.directories.state, &machine.limits);
     let now = machine.clock.now();
     let mut short = observed.due(&met, now);
     let before = machine.evictions.pressures();
@@ -140,7 +143,7 @@ async fn relieve_node(machine: &Arc<Machine>, observed: &mut Observed) {
     );
     if first.signal != Signal::Memory {
         reclaim_images(machine).await;
-        let left = read_shortages(machine);
+        let left = shortages_now(&machine.directories.state, &machine.limits);
         let is_left = |shortage: &Shortage| left.iter().find(|other| other.is_same(shortage));
         short = short.iter().filter_map(is_left).copied().collect();
     }
@@ -149,18 +152,21 @@ async fn relieve_node(machine: &Arc<Machine>, observed: &mut Observed) {
     };
     let candidates = candidates(machine, shortage.signal).await;
     if let Some(pod) = first_to_go(&candidates) {
+        let message = message(shortage, pod);
         let eviction = Eviction {
-            message: message(shortage, pod),
+            reason: EVICTED,
+            disruption: Some(message.clone()),
+            message,
             grace: grace(shortage, pod, machine.limits.soft_eviction.max_pod_grace),
-            disruption: true,
         };
         machine.evictions.evict(&pod.pod, eviction);
     }
 }
 
-fn read_shortages(machine: &Machine) -> Vec<Shortage> {
+/// Thresholds that the machine meets now; `state` is where the disk is looked at.
+pub(in crate::engine) fn shortages_now(state: &Path, limits: &NodeLimits) -> Vec<Shortage> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let disk = rustix::fs::statvfs(&machine.directories.state).ok();
+    let disk = rustix::fs::statvfs(state).ok();
     let nodefs = disk.as_ref().map(|disk| Reading {
         available: disk.f_bavail.saturating_mul(disk.f_frsize),
         capacity: disk.f_blocks.saturating_mul(disk.f_frsize),
@@ -170,7 +176,7 @@ fn read_shortages(machine: &Machine) -> Vec<Shortage> {
         available: disk.f_favail,
         capacity: disk.f_files,
     });
-    let (hard, soft) = (machine.limits.eviction, machine.limits.soft_eviction);
+    let (hard, soft) = (limits.eviction, limits.soft_eviction);
     shortages(hard, soft, memory(&meminfo), nodefs, inodes)
 }
 
@@ -192,7 +198,9 @@ async fn tell_node(machine: &Arc<Machine>) {
     else {
         return;
     };
-    let (node, changes) = pressure_conditions(&node, pressures, machine.clock.now());
+    let now = machine.clock.now();
+    let (node, changes) = pressure_conditions(&node, pressures, now);
+    let node = with_condition_taints(&node, now).unwrap_or(node);
     for reason in changes {
         machine.recorder.node(
             &machine.node.name,
@@ -226,7 +234,7 @@ async fn candidates(machine: &Arc<Machine>, signal: Signal) -> Vec<Candidate> {
         };
         list.push(Candidate {
             pod: uid,
-            priority: spec.priority.unwrap_or(0),
+            priority: priority(spec),
             grace: Duration::from_secs(
                 (spec.termination_grace_period_seconds)
                     .and_then(|seconds| u64::try_from(seconds).ok())

@@ -1,12 +1,15 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::company::{Company, Unwelcome, unwelcome};
+use super::critical::{Need, make_room};
 use crate::engine::claims::Needs;
 use crate::model::ObjectKey;
 use crate::model::pod::{Totals, all_containers, pod_requests};
+use crate::model::priority::is_critical;
 use crate::model::quantity::ParsedQuantity;
 use crate::model::storage::selects_node;
 
@@ -39,6 +42,13 @@ impl Claim {
     }
 }
 
+impl Claim {
+    /// Ports and volumes are those of its beginning.
+    pub(super) fn resize(&mut self, spec: &PodSpec) {
+        self.requests = pod_requests(spec);
+    }
+}
+
 /// Equal protocol and number collide unless both name different addresses.
 fn collide(one: &HostPort, other: &HostPort) -> bool {
     let same_place = one.1.is_empty() || other.1.is_empty() || one.1 == other.1;
@@ -47,15 +57,16 @@ fn collide(one: &HostPort, other: &HostPort) -> bool {
 
 /// A resource of which there is too little.
 #[derive(Clone, Debug, PartialEq)]
-struct Shortage {
+pub(super) struct Shortage {
     resource: String,
     requested: ParsedQuantity,
     used: ParsedQuantity,
     capacity: ParsedQuantity,
 }
 
+/// Why a pod does not fit: what the first check that failed found.
 #[derive(Clone, Debug, PartialEq)]
-enum Misfit {
+pub(super) enum Misfit {
     Cordoned,
     Tainted,
     /// nodeSelector or required node affinity.
@@ -71,12 +82,6 @@ enum Misfit {
     VolumeElsewhere,
 }
 
-/// Why a pod is not placed, for a scheduler to say.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::engine) struct Unfit {
-    pub(in crate::engine) message: String,
-}
-
 /// Why a pod that names the node itself is turned away there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Rejection {
@@ -84,59 +89,88 @@ pub(in crate::engine) struct Rejection {
     pub(in crate::engine) text: String,
 }
 
+/// What the kubelet says of a pod that it does not take as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Refusal {
+    Rejected(Rejection),
+    /// The pod is critical: these go, and then it has what it claims.
+    Room {
+        claim: Claim,
+        victims: Vec<Arc<Pod>>,
+    },
+}
+
 /// The scheduler's look: the first of its checks that fails decides.
-pub(super) fn schedule<'a>(
+pub(super) fn fit(
     pod: &Pod,
     needs: &Needs,
-    node: Option<&Node>,
-    held: impl Iterator<Item = &'a Claim>,
+    node: &Node,
+    held: &[&Claim],
     company: Company<'_>,
-) -> Result<Claim, Unfit> {
+) -> Result<Claim, Misfit> {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let claim = Claim::of(spec, needs.one_pod.clone());
-    let Some(node) = node else {
-        let message = "no nodes available to schedule pods".to_owned();
-        return Err(Unfit { message });
-    };
-    let held: Vec<&Claim> = held.collect();
     let misfit = cordon(spec, node)
         .or_else(|| untolerated(spec, node, &["NoSchedule", "NoExecute"]))
         .or_else(|| selector(spec, node))
-        .or_else(|| ports(&claim, &held))
-        .or_else(|| resources(&claim, node, &held))
-        .or_else(|| volumes(&claim, needs, node, &held))
+        .or_else(|| ports(&claim, held))
+        .or_else(|| resources(&claim, node, held))
+        .or_else(|| volumes(&claim, needs, node, held))
         .or_else(|| unwelcome(pod, node, company).map(Misfit::Company));
     match misfit {
         None => Ok(claim),
-        Some(misfit) => Err(Unfit {
-            message: misfit.message(spec),
-        }),
+        Some(misfit) => Err(misfit),
     }
 }
 
-/// The kubelet's look at a pod that came without the scheduler. Only taints that evict count.
-pub(super) fn admit<'a>(
-    spec: &PodSpec,
+/// The kubelet's look at a pod that came without the scheduler. Only taints that evict count. `placed` are those who
+/// could make room for a critical pod that lacks nothing else.
+pub(super) fn admit(
+    pod: &Pod,
     one_pod: BTreeSet<ObjectKey>,
     node: Option<&Node>,
-    held: impl Iterator<Item = &'a Claim>,
-) -> Result<Claim, Rejection> {
+    held: &[&Claim],
+    placed: &[Arc<Pod>],
+) -> Result<Claim, Refusal> {
+    let empty = PodSpec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&empty);
     let claim = Claim::of(spec, one_pod);
     let Some(node) = node else { return Ok(claim) };
-    let held: Vec<&Claim> = held.collect();
-    let misfit = resources(&claim, node, &held)
-        .or_else(|| selector(spec, node))
-        .or_else(|| ports(&claim, &held))
+    let lacking = resources(&claim, node, held);
+    let other = selector(spec, node)
+        .or_else(|| ports(&claim, held))
         .or_else(|| untolerated(spec, node, &["NoExecute"]));
-    match misfit {
-        None => Ok(claim),
-        Some(misfit) => Err(misfit.rejection()),
+    match (lacking, other) {
+        (None, None) => Ok(claim),
+        (Some(Misfit::Resources(shortages)), None) if is_critical(spec) => {
+            let needs: Vec<Need> = shortages.iter().map(Shortage::need).collect();
+            Err(match make_room(pod, placed, &needs) {
+                Ok(victims) => Refusal::Room { claim, victims },
+                Err(why) => Refusal::Rejected(Rejection {
+                    reason: "UnexpectedAdmissionError".to_owned(),
+                    text: format!(
+                        "Unexpected error while attempting to recover from admission failure: preemption: error finding a set of \
+                         pods to preempt: {why}"
+                    ),
+                }),
+            })
+        }
+        // What a critical pod lacks is no reason to turn it away.
+        (Some(_), Some(other)) if is_critical(spec) => Err(Refusal::Rejected(other.rejection())),
+        (Some(misfit), _) | (None, Some(misfit)) => Err(Refusal::Rejected(misfit.rejection())),
     }
+}
+
+/// `0/1 nodes are available: 1 Insufficient cpu, 1 Too many pods.`
+pub(super) fn unavailable(reasons: &[String]) -> String {
+    let mut reasons: Vec<String> = reasons.iter().map(|reason| format!("1 {reason}")).collect();
+    reasons.sort();
+    format!("0/1 nodes are available: {}.", reasons.join(", "))
 }
 
 impl Misfit {
-    fn reasons(&self) -> Vec<String> {
+    pub(super) fn reasons(&self) -> Vec<String> {
         let one = |text: &str| vec![text.to_owned()];
         match self {
             Self::Cordoned => one("node(s) were unschedulable"),
@@ -162,7 +196,7 @@ impl Misfit {
     }
 
     /// Evicting others could make room.
-    fn is_resolvable(&self) -> bool {
+    pub(super) fn is_resolvable(&self) -> bool {
         match self {
             Self::Cordoned
             | Self::Tainted
@@ -175,26 +209,6 @@ impl Misfit {
                 .all(|shortage| shortage.requested <= shortage.capacity),
             Self::Company(why) => why.is_resolvable(),
         }
-    }
-
-    fn message(&self, spec: &PodSpec) -> String {
-        let mut reasons: Vec<String> = self
-            .reasons()
-            .into_iter()
-            .map(|reason| format!("1 {reason}"))
-            .collect();
-        reasons.sort();
-        let preemption = if spec.preemption_policy.as_deref() == Some("Never") {
-            "not eligible due to preemptionPolicy=Never."
-        } else if self.is_resolvable() {
-            "0/1 nodes are available: 1 No preemption victims found for incoming pod."
-        } else {
-            "0/1 nodes are available: 1 Preemption is not helpful for scheduling."
-        };
-        let reasons = reasons.join(", ");
-        format!(
-            "0/1 nodes are available: {reasons}. no new claims to deallocate, preemption: {preemption}"
-        )
     }
 
     fn rejection(&self) -> Rejection {
@@ -219,19 +233,34 @@ impl Misfit {
 }
 
 impl Shortage {
-    fn rejection(&self) -> Rejection {
-        let resource = &self.resource;
-        let amount = |quantity: ParsedQuantity| match resource.as_str() {
+    /// In thousandths of a CPU, else as it is.
+    fn amount(&self, quantity: ParsedQuantity) -> i64 {
+        match self.resource.as_str() {
             "cpu" => quantity.milli_value(),
             _ => quantity.value(),
-        };
+        }
+    }
+
+    /// What is missing.
+    fn need(&self) -> Need {
+        let free = self
+            .amount(self.capacity)
+            .saturating_sub(self.amount(self.used));
+        Need {
+            resource: self.resource.clone(),
+            amount: self.amount(self.requested).saturating_sub(free),
+        }
+    }
+
+    fn rejection(&self) -> Rejection {
+        let resource = &self.resource;
         Rejection {
             reason: format!("OutOf{resource}"),
             text: format!(
                 "Node didn't have enough resource: {resource}, requested: {}, used: {}, capacity: {}",
-                amount(self.requested),
-                amount(self.used),
-                amount(self.capacity)
+                self.amount(self.requested),
+                self.amount(self.used),
+                self.amount(self.capacity)
             ),
         }
     }
@@ -363,6 +392,7 @@ fn resources(claim: &Claim, node: &Node, held: &[&Claim]) -> Option<Misfit> {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::preempt::{Case, Preemption, preempt};
     use super::*;
 
     fn node() -> Node {
@@ -399,8 +429,24 @@ mod tests {
             ..Pod::default()
         };
         let needs = Needs::default();
-        let found = schedule(&pod, &needs, Some(node), others.iter(), Company::default());
-        let message = found.err().map(|unfit| unfit.message).unwrap_or_default();
+        let others: Vec<&Claim> = others.iter().collect();
+        let found = fit(&pod, &needs, node, &others, Company::default());
+        let told = |misfit: Misfit| {
+            let case = Case {
+                pod: &pod,
+                misfit: &misfit,
+                is_nominated: false,
+                placed: &[],
+            };
+            let reasons = unavailable(&misfit.reasons());
+            match preempt(&case, |_| Ok(())) {
+                Preemption::Nobody { why, keeps: false } => {
+                    format!("{reasons} no new claims to deallocate, preemption: {why}")
+                }
+                other => format!("{other:?}"),
+            }
+        };
+        let message = found.err().map(told).unwrap_or_default();
         assert_eq!(message, expected);
     }
 
@@ -589,9 +635,15 @@ mod tests {
     fn what_the_kubelet_turns_away() {
         let rejected = |value: Value, others: &[Value]| {
             let others = held(others);
-            let rejection =
-                admit(&spec(value), BTreeSet::new(), Some(&node()), others.iter()).unwrap_err();
-            (rejection.reason, rejection.text)
+            let others: Vec<&Claim> = others.iter().collect();
+            let pod = Pod {
+                spec: Some(spec(value)),
+                ..Pod::default()
+            };
+            match admit(&pod, BTreeSet::new(), Some(&node()), &others, &[]).unwrap_err() {
+                Refusal::Rejected(rejection) => (rejection.reason, rejection.text),
+                Refusal::Room { victims, .. } => panic!("{victims:?} were to make room"),
+            }
         };
         let half = requests(json!({"cpu": "1500m"}));
         let (reason, text) = rejected(half.clone(), &[half]);

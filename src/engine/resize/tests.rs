@@ -151,3 +151,53 @@ fn events_carry_what_was_asked_for() {
         "{\"containers\":[{\"name\":\"c0\",\"resources\":{\"limits\":{\"cpu\":\"1\",\"memory\":\"64Mi\"},\"requests\":{\"cpu\":\"1\",\"memory\":\"64Mi\"}}}],\"generation\":3,\"error\":\"no\"}"
     );
 }
+
+/// A pod that has so many thousandths of a CPU, wants others and waits for them since then.
+fn waiting(name: &str, priority: i32, (has, wants): (u32, u32), since: Option<i64>) -> Arc<Pod> {
+    let one = |cpu: u32| json!({"requests": {"cpu": format!("{cpu}m")}});
+    let pending = since.map(|second| {
+        json!([{"type": RESIZE_PENDING, "status": "True", "reason": "Deferred",
+            "lastTransitionTime": Timestamp::from_second(second).unwrap().to_string()}])
+    });
+    let value = json!({
+        "metadata": {"name": name, "uid": name, "generation": 2},
+        "spec": {"priority": priority, "nodeName": "n", "containers": [{"name": "c", "resources": one(wants)}]},
+        "status": {"observedGeneration": 2, "conditions": pending, "containerStatuses": [
+            {"name": "c", "ready": true, "restartCount": 0, "image": "", "imageID": "", "resources": one(has)}]},
+    });
+    Arc::new(serde_json::from_value(value).unwrap())
+}
+
+/// What the others have when it is this pod's turn, in thousandths of the four CPUs.
+#[track_caller]
+fn check_turn(own: &Arc<Pod>, has: u32, others: &[Arc<Pod>], expected: &[i64]) {
+    let given = waiting("own", 0, (has, has), None);
+    let given = given.spec.as_ref().unwrap();
+    let all: Vec<Arc<Pod>> = others.iter().chain([own]).cloned().collect();
+    let found = others_first(&all, own, given, ROOM);
+    let cpus = found
+        .iter()
+        .map(|spec| pod_requests(spec)["cpu"].milli_value());
+    assert_eq!(cpus.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_most_important_resize_is_taken_on_first() {
+    let own = waiting("own", 5, (1000, 2000), Some(10));
+    let others = |list: &[Arc<Pod>], expected: &[i64]| check_turn(&own, 1000, list, expected);
+    let high = |wants| waiting("high", 9, (500, wants), Some(20));
+    others(&[high(1500)], &[1500]);
+    // What does not fit is not waited for.
+    others(&[high(3500)], &[500]);
+    others(&[waiting("low", 1, (500, 1500), Some(1))], &[500]);
+    // Of equals the one that waits longer.
+    others(&[waiting("old", 5, (500, 1500), Some(5))], &[1500]);
+    others(&[waiting("new", 5, (500, 1500), Some(15))], &[500]);
+    // What asks for less comes before all; what is not asked for is not done.
+    others(&[waiting("less", 0, (500, 100), Some(90))], &[100]);
+    others(&[waiting("idle", 9, (500, 500), None)], &[500]);
+    // One after the other, while there is room.
+    let second = waiting("second", 8, (500, 1500), Some(1));
+    others(&[second.clone(), high(2400)], &[500, 2400]);
+    others(&[second, high(1400)], &[1500, 1400]);
+}

@@ -200,7 +200,21 @@ const RESIZES: &[Row] = &[
     pod(WARNING, "ResizeError", "Pod resize error: {\"containers\":[{\"name\":\"c\",\"resources\":{\"limits\":{\"memory\":\"512Ki\"},\"requests\":{\"cpu\":\"20m\",\"memory\":\"64Ki\"}}}],\"generation\":5,\"error\":\"attempting to set container \\\"c\\\" memory limit (524288) below current usage (1048576)\"}", RESIZE),
 ];
 
+#[rustfmt::skip]
+const PREEMPTION: &[Row] = &[
+    scheduler(WARNING, "FailedScheduling", "0/1 nodes are available: 1 Insufficient cpu."),
+    Row { source: "pkg/scheduler/framework/preemption/executor.go", ..scheduler(NORMAL, "Preempted", "Preempted by pod UID on node node") },
+    scheduler(NORMAL, "Scheduled", "Successfully assigned default/p to node"),
+];
+
+#[rustfmt::skip]
+const CRITICAL: &[Row] = &[
+    pod(WARNING, "Preempting", "Preempted in order to admit critical pod", "pkg/kubelet/preemption/preemption.go"),
+];
+
 const TABLES: &[&[Row]] = &[
+    PREEMPTION,
+    CRITICAL,
     LIFE,
     FAILURES,
     REFUSED_STARTS,
@@ -232,11 +246,6 @@ const LAW: &str = "Scheduled FailedScheduling Preempted Pulling Pulled Failed Ba
 
 /// What cannot be told in these scenarios, and why.
 const ABSENT: &[(&str, &str)] = &[
-    (
-        "Preempted",
-        "nobody is preempted: the one scheduler here never evicts for priority",
-    ),
-    ("Preempting", "the same on the side of the node"),
     (
         "FailedAttachVolume",
         "there is no volume that has to be attached to the node",
@@ -746,5 +755,147 @@ async fn of_resizes() {
     // What runs has a mebibyte in use.
     resize(&world, asking("20m", "64Ki", "512Ki")).await;
     expect(&world, RESIZES, &uid(&pod)).await;
+    world.engine.shut_down(true).await;
+}
+
+/// All CPUs of the node but a few thousandths.
+fn nearly_all(world: &World) -> Value {
+    let node = world.store.get::<Node>("", "node").unwrap();
+    let cpus = node.status.as_ref().unwrap().allocatable.as_ref().unwrap()["cpu"]
+        .0
+        .clone();
+    let milli = cpus.parse::<u32>().unwrap() * 1000 - 10;
+    json!({"resources": {"requests": {"cpu": format!("{milli}m")}}})
+}
+
+async fn until_runs(world: &World, name: &str) -> Arc<Pod> {
+    for _ in 0..1000 {
+        if let Some(pod) = world.store.get::<Pod>("default", name)
+            && phase(&pod) == "Running"
+        {
+            return pod;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{name} never runs");
+}
+
+fn disruption(pod: &Pod) -> (String, String) {
+    let conditions = pod.status.as_ref().unwrap().conditions.iter().flatten();
+    let mut found = conditions.filter(|condition| condition.type_ == "DisruptionTarget");
+    let found = found.next().expect("the condition is told");
+    assert_eq!(found.status, "True");
+    (
+        found.reason.clone().unwrap(),
+        found.message.clone().unwrap(),
+    )
+}
+
+/// A more important pod sends a less important one away, gracefully, and waits until it is gone.
+#[tokio::test(start_paused = true)]
+async fn of_preemption() {
+    let world = World::new().await;
+    world.fake.script("c", &[Behaviour::Ignores]);
+    let mut low = one(nearly_all(&world));
+    low["terminationGracePeriodSeconds"] = json!(20);
+    world.apply_named("low", low.clone()).await;
+    until_runs(&world, "low").await;
+    // One that may not preempt only waits.
+    let mut meek = one(nearly_all(&world));
+    meek["priority"] = json!(7);
+    meek["preemptionPolicy"] = json!("Never");
+    world.apply_named("meek", meek).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let mut high = one(nearly_all(&world));
+    high["priority"] = json!(5);
+    high["schedulerName"] = json!("default-scheduler");
+    let pod = world.apply(high).await;
+    let waiting = world
+        .until("is nominated", |pod| {
+            let status = pod.status.as_ref();
+            status.and_then(|status| status.nominated_node_name.as_deref()) == Some("node")
+        })
+        .await;
+    assert_eq!(phase(&waiting), "Pending");
+    let going = world.store.get::<Pod>("default", "low").unwrap();
+    assert!(going.metadata.deletion_timestamp.is_some());
+    assert_eq!(going.metadata.deletion_grace_period_seconds, Some(20));
+    let scheduler = "default-scheduler: preempting to accommodate a higher priority pod";
+    let expected = ("PreemptionByScheduler".to_owned(), scheduler.to_owned());
+    assert_eq!(disruption(&going), expected);
+    let before = world.now();
+    // The other one is more important, and has the room that it did not ask for.
+    let meek = until_runs(&world, "meek").await;
+    assert!((15..25).contains(&(world.now() - before)));
+    assert_eq!(meek.status.as_ref().unwrap().nominated_node_name, None);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let events = world.events().await;
+    let last = events
+        .iter()
+        .rfind(|event| event.0 == "FailedScheduling")
+        .unwrap();
+    assert!(
+        last.1
+            .ends_with("1 No preemption victims found for incoming pod."),
+        "{last:?}"
+    );
+    let waiting = world.pod().unwrap();
+    assert_eq!(waiting.status.as_ref().unwrap().nominated_node_name, None);
+    let meek = Pod::clone(&world.store.get::<Pod>("default", "meek").unwrap());
+    let meek = Object::Pod(Arc::new(deleted(meek, world.clock.now())));
+    world.spec.update(Admitted::for_test(meek)).await.unwrap();
+    until_runs(&world, "p").await;
+    expect(&world, PREEMPTION, &uid(&pod)).await;
+    world.engine.shut_down(true).await;
+}
+
+fn deleted(mut pod: Pod, now: Timestamp) -> Pod {
+    pod.metadata.deletion_timestamp = Some(super::super::status::time(now));
+    pod.metadata.deletion_grace_period_seconds = Some(1);
+    pod
+}
+
+/// A critical pod that names the node is let in, and others fail for it.
+#[tokio::test(start_paused = true)]
+async fn of_critical_pods() {
+    let world = World::new().await;
+    world.apply_named("low", one(nearly_all(&world))).await;
+    until_runs(&world, "low").await;
+    let mut critical = one(nearly_all(&world));
+    critical["nodeName"] = json!("node");
+    let refused = world.apply_named("refused", critical.clone()).await;
+    critical["priority"] = json!(2_000_000_000);
+    world.apply(critical.clone()).await;
+    let pod = until_runs(&world, "p").await;
+    let low = world.store.get::<Pod>("default", "low").unwrap();
+    let status = low.status.as_ref().unwrap();
+    assert_eq!(phase(&low), "Failed");
+    assert_eq!(status.reason.as_deref(), Some("Preempting"));
+    let text = "Preempted in order to admit critical pod";
+    assert_eq!(status.message.as_deref(), Some(text));
+    let why = "Pod was preempted by Kubelet to accommodate a critical pod.";
+    let expected = ("TerminationByKubelet".to_owned(), why.to_owned());
+    assert_eq!(disruption(&low), expected);
+    expect(&world, CRITICAL, &uid(&pod)).await;
+    // The others are as they would be without it.
+    let refused = world
+        .store
+        .get::<Pod>("default", refused.metadata.name.as_ref().unwrap())
+        .unwrap();
+    let reason = refused.status.as_ref().unwrap().reason.as_deref();
+    assert_eq!(reason, Some("OutOfcpu"));
+    // No room is to be had of its like.
+    let second = world.apply_named("second", critical).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let second = world
+        .store
+        .get::<Pod>("default", second.metadata.name.as_ref().unwrap())
+        .unwrap();
+    let status = second.status.as_ref().unwrap();
+    assert_eq!(status.reason.as_deref(), Some("UnexpectedAdmissionError"));
+    let text = "Pod was rejected: Unexpected error while attempting to recover from admission failure: preemption: error finding a set of \
+                pods to preempt: no set of running pods found to reclaim resources: [(res: cpu, q: ";
+    let message = status.message.as_deref().unwrap();
+    assert!(message.starts_with(text), "{message}");
     world.engine.shut_down(true).await;
 }

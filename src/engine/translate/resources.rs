@@ -7,6 +7,7 @@ use crate::model::pod::{
     QosClass, all_containers, container_limit, container_request, is_limited, is_sidecar,
     pod_limits, pod_requests, qos_class,
 };
+use crate::model::priority::{NODE_CRITICAL, priority};
 use crate::model::quantity::ParsedQuantity;
 use crate::wire::ResourceLimits;
 
@@ -197,7 +198,6 @@ pub(in crate::engine) fn qos_limits(qos: QosClass, totals: QosTotals) -> Resourc
 }
 
 pub(super) const SANDBOX_OOM_SCORE: i32 = -998;
-const CRITICAL_PRIORITY: i32 = 2_000_001_000;
 
 /// `oom_score_adj` of a container; `node_memory` is the machine's memory in bytes.
 pub(super) fn oom_score(
@@ -206,7 +206,7 @@ pub(super) fn oom_score(
     qos: QosClass,
     node_memory: i64,
 ) -> i32 {
-    if spec.priority == Some(CRITICAL_PRIORITY) {
+    if priority(spec) == NODE_CRITICAL {
         return -997;
     }
     let score = match qos {

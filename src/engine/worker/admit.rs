@@ -4,10 +4,11 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
 use super::task::{End, PodWorker};
 use crate::engine::apparmor::AppArmor;
-use crate::engine::eviction::{Eviction, Pressures};
+use crate::engine::eviction::{EVICTED, Eviction, Pressures};
 use crate::engine::recorder::Level;
 use crate::engine::status::Why;
 use crate::model::pod::{QosClass, all_containers, qos_class};
+use crate::model::priority::is_critical;
 
 /// Sysctls that are namespaced and cannot hurt anybody else (kubelet `sysctl.SafeSysctls`).
 const SAFE_SYSCTLS: [&str; 12] = [
@@ -24,8 +25,6 @@ const SAFE_SYSCTLS: [&str; 12] = [
     "net.ipv4.tcp_rmem",
     "net.ipv4.tcp_wmem",
 ];
-/// Pods of this priority and above are admitted under pressure.
-const CRITICAL: i32 = 2_000_000_000;
 const MEMORY_TAINT: &str = "node.kubernetes.io/memory-pressure";
 
 /// What the decision depends on beside the pod.
@@ -66,22 +65,20 @@ impl PodWorker {
 
     /// Takes an eviction over; the pod ends with its grace.
     pub(super) fn evicted(&mut self, eviction: Eviction) -> End {
-        let message = eviction.message;
-        tracing::info!(pod = self.name(), message, "evicted");
-        self.event(Level::Warning, EVICTED, message.clone());
-        if eviction.disruption {
-            self.history.disruption = Some(message.clone());
-        }
+        let Eviction {
+            reason, message, ..
+        } = eviction;
+        tracing::info!(pod = self.name(), reason, message, "evicted");
+        self.event(Level::Warning, reason, message.clone());
+        self.history.disruption = eviction.disruption;
         self.history.failed = Some(Why {
-            reason: EVICTED.to_owned(),
+            reason: reason.to_owned(),
             message,
         });
         self.eviction_grace = Some(eviction.grace);
         End::Completion
     }
 }
-
-const EVICTED: &str = "Evicted";
 
 fn rejection(pod: &Pod, node: &NodeState<'_>) -> Option<Why> {
     let spec = pod.spec.as_ref()?;
@@ -131,7 +128,7 @@ fn foreign_system(pod: &Pod, spec: &PodSpec) -> Option<(&'static str, &'static s
 
 /// The condition of the node that keeps this pod out.
 fn pressure(spec: &PodSpec, pressures: Pressures) -> Option<&'static str> {
-    if spec.priority.unwrap_or(0) >= CRITICAL {
+    if is_critical(spec) {
         return None;
     }
     if pressures.disk() {

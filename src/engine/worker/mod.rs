@@ -24,6 +24,7 @@ mod kill;
 mod launch;
 mod message;
 mod place;
+mod preempt;
 mod probing;
 mod publish;
 mod resize;

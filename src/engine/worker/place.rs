@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use tokio::time::Instant;
 use super::task::{End, PodWorker};
 use crate::base::chain;
 use crate::engine::claims;
-use crate::engine::placement::{Company, Rejection};
+use crate::engine::placement::{Company, Entry, Placing, Rejection, Unfit};
 use crate::engine::recorder::{Level, SCHEDULER};
 use crate::engine::status::{Why, time};
 use crate::model::pod::node_name;
@@ -28,7 +29,11 @@ enum Place {
     Kept,
     /// It says itself that it does not want one yet.
     Gated(Vec<String>),
-    Unfit(String),
+    Unfit(Unfit),
+    /// Somebody more important looks first.
+    NotYet,
+    /// It is critical and names the node: these go before it is let in.
+    MakesRoom(Vec<Arc<Pod>>),
     /// The pod of another node or of another scheduler.
     NotOurs,
     Rejected(Rejection),
@@ -63,8 +68,10 @@ impl PodWorker {
         let mut failures = Failures::default();
         loop {
             if let Some(end) = self.take_desired() {
+                self.machine.placements.pass(&self.uid);
                 return Some(end);
             }
+            let mut again = FLUSH;
             // Before the look: what changes after it wakes us.
             self.want_node();
             match self.place() {
@@ -75,9 +82,13 @@ impl PodWorker {
                     tracing::debug!(pod = self.name(), names, "scheduling gates");
                     let message =
                         "Scheduling is blocked due to non-empty scheduling gates".to_owned();
-                    self.not_scheduled("SchedulingGated", message).await;
+                    self.not_scheduled("SchedulingGated", message, false).await;
                 }
-                Place::Unfit(message) => {
+                Place::Unfit(unfit) => {
+                    let message = unfit.message;
+                    if !self.preempt(&unfit.victims).await {
+                        again = SHORTEST_PAUSE;
+                    }
                     if failures.is_news(&message) {
                         self.machine.recorder.pod(
                             SCHEDULER,
@@ -88,9 +99,12 @@ impl PodWorker {
                             message.clone(),
                         );
                     }
-                    self.not_scheduled("Unschedulable", message).await;
+                    let nominated = unfit.is_nominated;
+                    self.not_scheduled("Unschedulable", message, nominated)
+                        .await;
                 }
-                Place::NotOurs => {}
+                Place::MakesRoom(victims) => self.send_away(&victims),
+                Place::NotOurs | Place::NotYet => {}
             }
             // All three only say "look again"; none of them loses anything when dropped.
             tokio::select! {
@@ -98,12 +112,24 @@ impl PodWorker {
                     return Some(End::Leave);
                 },
                 () = self.hint.notified() => {}
-                () = tokio::time::sleep(FLUSH) => {}
+                () = tokio::time::sleep(again) => {}
             }
         }
     }
 
     fn place(&self) -> Place {
+        let place = self.look();
+        match place {
+            // The ledger knows of these.
+            Place::Taken | Place::Unfit(_) | Place::NotYet | Place::MakesRoom(_) => {}
+            Place::Kept | Place::Gated(_) | Place::NotOurs | Place::Rejected(_) => {
+                self.machine.placements.pass(&self.uid);
+            }
+        }
+        place
+    }
+
+    fn look(&self) -> Place {
         let machine = &self.machine;
         let Some(spec) = &self.pod.spec else {
             return Place::NotOurs;
@@ -127,9 +153,12 @@ impl PodWorker {
                 return Place::NotOurs;
             }
             let exclusive = claims::exclusive(&machine.store, &self.pod);
-            let admitted = machine.placements.admit(&self.uid, spec, exclusive, node);
+            let (pods, _) = machine.store.list::<Pod>(None);
+            let placements = &machine.placements;
+            let admitted = placements.admit(&self.pod, exclusive, node, &pods, &self.hint);
             return match admitted {
-                Ok(()) => Place::Kept,
+                Ok(Entry::Admitted) => Place::Kept,
+                Ok(Entry::MakesRoom(victims)) => Place::MakesRoom(victims),
                 Err(rejection) => Place::Rejected(rejection),
             };
         }
@@ -146,7 +175,11 @@ impl PodWorker {
             Ok(needs) => needs,
             // The tail is what the scheduler's plugins say to each other when one of them stops the rest.
             Err(why) => {
-                return Place::Unfit(format!("0/1 nodes are available: {why}. not found"));
+                machine.placements.pass(&self.uid);
+                return Place::Unfit(Unfit {
+                    message: format!("0/1 nodes are available: {why}. not found"),
+                    ..Unfit::default()
+                });
             }
         };
         let (pods, _) = machine.store.list::<Pod>(None);
@@ -157,8 +190,9 @@ impl PodWorker {
         };
         let placements = &machine.placements;
         match placements.place(&self.pod, &needs, node, company, &self.hint) {
-            Ok(()) => Place::Taken,
-            Err(unfit) => Place::Unfit(unfit.message),
+            Placing::Taken => Place::Taken,
+            Placing::NotYet => Place::NotYet,
+            Placing::Unfit(unfit) => Place::Unfit(unfit),
         }
     }
 
@@ -185,7 +219,7 @@ impl PodWorker {
     }
 
     /// The only status of a pod without a node is why it has none. It has no publisher yet.
-    async fn not_scheduled(&mut self, reason: &str, message: String) {
+    async fn not_scheduled(&mut self, reason: &str, message: String, nominated: bool) {
         let now = self.machine.clock.now();
         let generation = self.pod.metadata.generation;
         let old = self.pod.status.clone().unwrap_or_default();
@@ -194,6 +228,7 @@ impl PodWorker {
             phase: Some("Pending".to_owned()),
             conditions: Some(with_condition(&old, condition)),
             observed_generation: generation,
+            nominated_node_name: nominated.then(|| self.machine.node.name.clone()),
             ..old
         };
         if self.pod.status.as_ref() == Some(&status) {

@@ -8,7 +8,7 @@ use super::task::{Desired, PodWorker};
 use crate::base::{ContainerId, SandboxId, chain};
 use crate::engine::recorder::Level;
 use crate::engine::resize::{
-    Allocation, Part, allocated, decide, details, is_behind, looser, wanted_of_pod,
+    Allocation, Part, allocated, decide, details, is_behind, looser, others_first, wanted_of_pod,
 };
 use crate::engine::status::is_terminal;
 use crate::engine::translate::{container_limits, qos_limits, qos_totals};
@@ -35,10 +35,12 @@ impl PodWorker {
         }
         let room = self.machine.node.allocatable();
         let generation = desired.metadata.generation;
-        match decide(&given, wanted, &self.others(), room) {
+        let others = others_first(&self.placed(), &desired, &given, room);
+        match decide(&given, wanted, &others, room) {
             Ok(()) => {
                 if let Some(spec) = &mut self.pod.spec {
                     allocation.apply(spec);
+                    self.machine.placements.resized(&self.uid, spec);
                 }
                 self.history.resize.pending = None;
                 self.history.resize.error = None;
@@ -64,19 +66,23 @@ impl PodWorker {
         }
     }
 
+    /// The pods that take something of the node.
+    fn placed(&self) -> Vec<Arc<Pod>> {
+        let (mut pods, _) = self.machine.store.list::<Pod>(None);
+        pods.retain(|pod| {
+            let status = pod.status.as_ref();
+            let phase = status.and_then(|status| status.phase.as_deref());
+            // What has no place yet takes none.
+            node_name(pod).is_some() && !is_terminal(phase)
+        });
+        pods
+    }
+
     /// What the other pods have been given.
     fn others(&self) -> Vec<PodSpec> {
-        let (pods, _) = self.machine.store.list::<Pod>(None);
-        pods.iter()
-            .filter(|pod| pod.uid() != self.uid)
-            // What has no place yet takes none.
-            .filter(|pod| node_name(pod).is_some())
-            .filter(|pod| {
-                let status = pod.status.as_ref();
-                !is_terminal(status.and_then(|status| status.phase.as_deref()))
-            })
-            .filter_map(|pod| allocated(pod).spec)
-            .collect()
+        let pods = self.placed();
+        let others = pods.iter().filter(|pod| pod.uid() != self.uid);
+        others.filter_map(|pod| allocated(pod).spec).collect()
     }
 
     /// Says that a resize is done, once everything that runs has its limits.
