@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 
 use super::machine::Machine;
 use super::recorder::Level;
@@ -265,11 +265,27 @@ fn plan_gc(
     (doomed, short)
 }
 
+/// Reason of the event that nothing more can be removed.
+const DISK_IS_FULL: &str = "FreeDiskSpaceFailed";
+
+/// There is such an event of this node; they are kept for an hour.
+fn was_told(machine: &Machine) -> bool {
+    let (events, _) = machine.store.list::<Event>(None);
+    events.iter().any(|event| {
+        event.reason.as_deref() == Some(DISK_IS_FULL)
+            && event.involved_object.name.as_deref() == Some(&machine.node.name)
+    })
+}
+
 /// Looks at the disk every five minutes, as long as the engine lives.
 pub(super) async fn collect_images(machine: Arc<Machine>, gc: ImageGc) {
     let mut known: BTreeMap<String, Seen> = BTreeMap::new();
+    // What an earlier engine has told is not told again only because another one begins.
+    let mut is_told = was_told(&machine);
     loop {
-        if let Err(error) = collect(&machine, gc, &mut known).await {
+        let collected = collect(&machine, gc, &mut known, is_told).await;
+        is_told = false;
+        if let Err(error) = collected {
             let text = chain(&error);
             tracing::warn!(error = text, "image garbage collection");
             machine
@@ -284,6 +300,7 @@ async fn collect(
     machine: &Machine,
     gc: ImageGc,
     known: &mut BTreeMap<String, Seen>,
+    is_told: bool,
 ) -> Result<(), ImageError> {
     let now = machine.clock.now();
     let images = machine.images.list().await?;
@@ -313,16 +330,13 @@ async fn collect(
     }
     if let Some((wanted, freed)) = short {
         let freed = freed + machine.images.remove_partial().await?;
-        if freed < wanted {
+        if freed < wanted && !is_told {
             let text = format!(
                 "Failed to garbage collect required amount of images. Attempted to free {wanted} bytes, but only found {freed} bytes eligible to free."
             );
-            machine.recorder.node(
-                &machine.node.name,
-                Level::Warning,
-                "FreeDiskSpaceFailed",
-                text,
-            );
+            machine
+                .recorder
+                .node(&machine.node.name, Level::Warning, DISK_IS_FULL, text);
         }
     }
     Ok(())

@@ -21,10 +21,10 @@ use crate::engine::recorder::{KUBELET, Level, SCHEDULER};
 use crate::engine::references::references;
 use crate::engine::resize::{Allocation, Resizing, allocated};
 use crate::engine::restart::{Backoffs, backoff_key};
-use crate::engine::status::{History, is_terminal, pod_status};
+use crate::engine::status::{History, Why, is_terminal, pod_status};
 use crate::model::pod::{
-    DISRUPTION, RESIZE_IN_PROGRESS, all_containers, find_any_container, is_engine_condition,
-    node_name, qos_class,
+    DISRUPTION, RESIZE_IN_PROGRESS, RESIZE_PENDING, all_containers, find_any_container,
+    is_engine_condition, node_name, qos_class,
 };
 use crate::model::{Object, Resource, Support, unsupported};
 use crate::probe::ProbeWorkers;
@@ -449,9 +449,16 @@ impl PodWorker {
 /// Where the resize of an adopted pod stood.
 fn resizing(pod: &Pod) -> Resizing {
     let conditions = pod.status.iter().flat_map(|status| &status.conditions);
-    let mut conditions = conditions.flatten();
+    let mut told = conditions.flatten();
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let waits = told.clone().find(|one| one.type_ == RESIZE_PENDING);
     Resizing {
-        under_way: conditions.any(|condition| condition.type_ == RESIZE_IN_PROGRESS),
+        // Told by the engine before; told again only when it is another reason.
+        pending: waits.map(|waits| Why {
+            reason: text(&waits.reason),
+            message: text(&waits.message),
+        }),
+        under_way: told.any(|condition| condition.type_ == RESIZE_IN_PROGRESS),
         ..Resizing::default()
     }
 }
