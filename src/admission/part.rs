@@ -7,6 +7,8 @@ use super::annotations::MIRROR;
 use super::field::{Errors, by_rule};
 use super::{pod, update};
 use crate::model::pod::is_engine_condition;
+
+mod status;
 use crate::model::{FieldError, names};
 
 /// `old` with the conditions that are not the engine's taken from `new`. The kubelet writes the rest of the
@@ -29,6 +31,7 @@ pub(super) fn status(old: &Pod, new: &Pod) -> (Pod, Errors, Vec<String>) {
             by_rule(&mut errors, &path, &condition.type_, names::qualified_name);
         }
     }
+    status::changes(&mut errors, old, &was, &wanted);
     let own = was.conditions.iter().flatten();
     let own = own.filter(|condition| is_engine_condition(&condition.type_));
     let conditions: Vec<PodCondition> = foreign(&wanted).chain(own).cloned().collect();

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use crate::base::BackoffSequence;
+use crate::model::restarts::matching_rule;
 
 /// Restart back-off and image pull back-off share the kubelet's constants
 /// (`MaxContainerBackOff`, `baseBackoffPeriod`).
@@ -111,20 +112,7 @@ pub(super) fn after_exit(
     role: Role,
     exit_code: i32,
 ) -> AfterExit {
-    let matched = container
-        .restart_policy_rules
-        .iter()
-        .flatten()
-        .find(|rule| {
-            rule.exit_codes.as_ref().is_some_and(|codes| {
-                let listed = codes.values.iter().flatten().any(|code| *code == exit_code);
-                match codes.operator.as_str() {
-                    "In" => listed,
-                    "NotIn" => !listed,
-                    _ => false,
-                }
-            })
-        });
+    let matched = matching_rule(container, exit_code);
     match matched.map(|rule| rule.action.as_str()) {
         Some("RestartAllContainers") => AfterExit::RestartsAll,
         Some(_) => AfterExit::Restarts,

@@ -9,13 +9,31 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, Pod};
 use serde_json::{Value, json};
 
 pub(crate) const RESTARTED_AT: &str = "podtui.dev/restarted-at";
 
 /// Every container that is not named.
 const ALL: &str = "*";
+
+/// The rule of a container that decides what follows an end with this code: the first that matches.
+pub(crate) fn matching_rule(
+    container: &Container,
+    exit_code: i32,
+) -> Option<&ContainerRestartRule> {
+    let mut rules = container.restart_policy_rules.iter().flatten();
+    rules.find(|rule| {
+        rule.exit_codes.as_ref().is_some_and(|codes| {
+            let listed = codes.values.iter().flatten().any(|code| *code == exit_code);
+            match codes.operator.as_str() {
+                "In" => listed,
+                "NotIn" => !listed,
+                _ => false,
+            }
+        })
+    })
+}
 
 /// What the annotation says; a value that cannot be read asks for nothing.
 fn asked(pod: &Pod) -> BTreeMap<String, Timestamp> {

@@ -209,3 +209,252 @@ fn a_resize_takes_cpu_and_memory() {
         ],
     );
 }
+
+/// Rows of what nobody may write into a status.
+struct StatusRow<'a> {
+    /// Merged into the spec of the pod.
+    spec: Value,
+    was: Value,
+    wanted: Value,
+    expected: &'a [&'a str],
+}
+
+#[track_caller]
+fn check_status(row: &StatusRow<'_>) {
+    let mut value = pod();
+    json_patch::merge(&mut value["spec"], &row.spec);
+    value["status"] = row.was.clone();
+    let mut old = decode::decode(value).unwrap().object;
+    super::super::defaults::apply(&mut old);
+    let mut wanted = old.to_value();
+    wanted["status"] = row.wanted.clone();
+    let new = decode::decode(wanted).unwrap().object;
+    let errors = admit_part(&old, new, Subresource::Status)
+        .err()
+        .unwrap_or_default();
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        errors, row.expected,
+        "{} {} {}",
+        row.spec, row.was, row.wanted
+    );
+}
+
+fn state(list: &str, name: &str, state: &str) -> Value {
+    let state = match state {
+        "waits" => json!({"waiting": {"reason": "PodInitializing"}}),
+        "runs" => json!({"running": {}}),
+        code => {
+            json!({"terminated": {"exitCode": code.parse::<i32>().unwrap(), "reason": "Completed"}})
+        }
+    };
+    json!({list: [{
+        "name": name, "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": state,
+    }]})
+}
+
+const AGAIN: &str = "may not be transitioned to non-terminated state";
+
+#[test]
+fn what_has_ended_goes_on_only_where_its_policy_says_so() {
+    let check = |spec: Value, list: &str, name: &str, from: &str, to: &str, allowed: bool| {
+        let error = format!("status.{list}[0].state: Forbidden: {AGAIN}");
+        let refusal: Vec<&str> = (!allowed).then_some(error.as_str()).into_iter().collect();
+        check_status(&StatusRow {
+            spec,
+            was: state(list, name, from),
+            wanted: state(list, name, to),
+            expected: &refusal,
+        });
+    };
+    let (app, init, ephemeral) = (
+        "containerStatuses",
+        "initContainerStatuses",
+        "ephemeralContainerStatuses",
+    );
+    for policy in ["Always", "OnFailure", "Never"] {
+        let spec = || json!({"restartPolicy": policy});
+        let by_code = |code: &str| policy == "Always" || policy == "OnFailure" && code != "0";
+        for code in ["0", "1"] {
+            for next in ["runs", "waits"] {
+                check(spec(), app, "c", code, next, by_code(code));
+                check(spec(), init, "i", code, next, by_code(code));
+                // Ephemeral containers never run again.
+                check(spec(), ephemeral, "e", code, next, false);
+            }
+            check(spec(), app, "c", code, "0", true);
+        }
+        for list in [(app, "c"), (init, "i"), (ephemeral, "e")] {
+            check(spec(), list.0, list.1, "waits", "runs", true);
+            check(spec(), list.0, list.1, "runs", "0", true);
+        }
+        // A sidecar always may.
+        let sidecar = json!({"restartPolicy": policy, "initContainers": [
+            {"name": "i", "image": "x", "restartPolicy": "Always"},
+        ]});
+        check(sidecar, init, "i", "0", "runs", true);
+    }
+    // What the container says itself goes before the pod.
+    let own = |policy: &str, rules: Value| {
+        json!({"restartPolicy": "Never", "containers": [
+            {"name": "c", "image": "x", "restartPolicy": policy, "restartPolicyRules": rules},
+        ]})
+    };
+    let rule =
+        |action: &str| json!([{"action": action, "exitCodes": {"operator": "In", "values": [42]}}]);
+    check(own("Always", json!([])), app, "c", "0", "runs", true);
+    check(own("OnFailure", json!([])), app, "c", "1", "runs", true);
+    check(own("OnFailure", json!([])), app, "c", "0", "runs", false);
+    check(own("Never", rule("Restart")), app, "c", "42", "runs", true);
+    check(own("Never", rule("Restart")), app, "c", "1", "runs", false);
+    // Everything may be begun anew.
+    let all = || own("Never", rule("RestartAllContainers"));
+    check(all(), app, "c", "0", "waits", true);
+    check(all(), init, "i", "0", "waits", true);
+    // One that is gone is no transition.
+    check_status(&StatusRow {
+        spec: json!({"restartPolicy": "Never"}),
+        was: state(app, "c", "0"),
+        wanted: json!({}),
+        expected: &[],
+    });
+}
+
+#[test]
+fn the_status_of_a_pod_keeps_its_class_and_its_form() {
+    let check = |spec: Value, was: Value, wanted: Value, expected: &[&str]| {
+        check_status(&StatusRow {
+            spec,
+            was,
+            wanted,
+            expected,
+        });
+    };
+    let none = || json!({});
+    let class = |class: &str| json!({"qosClass": class});
+    check(none(), class("Burstable"), class("Burstable"), &[]);
+    check(none(), class("Burstable"), none(), &[]);
+    check(
+        none(),
+        class("Guaranteed"),
+        class("Burstable"),
+        &["status.qosClass: Invalid value: \"Burstable\": field is immutable"],
+    );
+    // Nobody has told it yet.
+    check(none(), none(), class("Burstable"), &[]);
+    check(
+        none(),
+        none(),
+        class("BestEffort"),
+        &["status.qosClass: Invalid value: \"BestEffort\": field is immutable"],
+    );
+
+    let nominated = |name: &str| json!({"nominatedNodeName": name});
+    check(none(), none(), nominated("node1"), &[]);
+    check(none(), nominated("node1"), none(), &[]);
+    check(none(), nominated("node2"), nominated("node1"), &[]);
+    check(none(), nominated("Node1"), nominated("Node1"), &[]);
+    check(
+        none(),
+        none(),
+        nominated("Node1"),
+        &[
+            "status.nominatedNodeName: Invalid value: \"Node1\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
+             characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+             '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+        ],
+    );
+
+    let claim = |name: &str, of: Value| json!({"name": name, "resourceClaimName": of});
+    let claims = |list: Value| json!({"resourceClaimStatuses": list});
+    let spec = || json!({"resourceClaims": [{"name": "my-claim", "resourceClaimName": "x"}, {"name": "other", "resourceClaimName": "y"}]});
+    check(
+        spec(),
+        none(),
+        claims(json!([
+            claim("my-claim", json!("foo-1")),
+            claim("other", Value::Null)
+        ])),
+        &[],
+    );
+    check(
+        none(),
+        none(),
+        claims(json!([claim("no-such-claim", json!("my-claim"))])),
+        &[
+            "status.resourceClaimStatuses[0].name: Invalid value: \"no-such-claim\": must match the name of an entry in `spec.resourceClaims`",
+        ],
+    );
+    check(
+        spec(),
+        none(),
+        claims(json!([
+            claim("other", Value::Null),
+            claim("other", Value::Null)
+        ])),
+        &["status.resourceClaimStatuses[1].name: Duplicate value: \"other\""],
+    );
+    check(
+        spec(),
+        none(),
+        claims(json!([claim("other", json!("%$!#"))])),
+        &[
+            "status.resourceClaimStatuses[0].name: Invalid value: \"%$!#\": a lowercase RFC 1123 subdomain must consist of lower case \
+             alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for \
+             validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+        ],
+    );
+}
+
+#[test]
+fn addresses_in_a_status() {
+    let check = |was: &[&str], wanted: &[&str], expected: &[&str]| {
+        let list =
+            |ips: &[&str]| -> Vec<Value> { ips.iter().map(|ip| json!({"ip": ip})).collect() };
+        check_status(&StatusRow {
+            spec: json!({}),
+            was: json!({"podIPs": list(was)}),
+            wanted: json!({"podIPs": list(wanted)}),
+            expected,
+        });
+    };
+    let words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+    let bad = format!("status.podIPs[0]: Invalid value: \"bad\": {words}");
+    check(&[], &["10.0.0.1"], &[]);
+    check(&[], &["10.0.0.1", "fd00::1"], &[]);
+    check(&[], &["fd00::1", "10.0.0.1"], &[]);
+    check(&[], &["bad"], &[&bad]);
+    check(&["bad"], &["bad"], &[]);
+    let many = |ips: &str| {
+        format!(
+            "status.podIPs: Invalid value: {ips}: may specify no more than one IP for each IP family"
+        )
+    };
+    check(
+        &[],
+        &["10.0.0.1", "10.0.0.2"],
+        &[&many("[{\"ip\":\"10.0.0.1\"},{\"ip\":\"10.0.0.2\"}]")],
+    );
+    check(
+        &[],
+        &["10.0.0.1", "fd00::1", "fd00::2"],
+        &[&many(
+            "[{\"ip\":\"10.0.0.1\"},{\"ip\":\"fd00::1\"},{\"ip\":\"fd00::2\"}]",
+        )],
+    );
+    let host = |ip: &str, ips: Value, expected: &[&str]| {
+        check_status(&StatusRow {
+            spec: json!({}),
+            was: json!({}),
+            wanted: json!({"hostIP": ip, "hostIPs": ips}),
+            expected,
+        });
+    };
+    host("10.0.0.1", json!([{"ip": "10.0.0.1"}]), &[]);
+    host("10.0.0.1", json!([]), &[]);
+    host(
+        "10.0.0.1",
+        json!([{"ip": "10.0.0.2"}]),
+        &["status.hostIPs[0].ip: Invalid value: \"10.0.0.2\": must be equal to `hostIP`"],
+    );
+}
