@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    annotations, data, defaults, metadata, node, part, pod, preset, priority, resize, storage,
-    update, warnings,
+    annotations, data, defaults, disabled, metadata, node, part, pod, preset, priority, resize,
+    storage, update, warnings,
 };
 use crate::base::Uid;
 use crate::model::{FieldError, Object, Subresource};
@@ -51,7 +51,11 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
     drop_status(&mut object);
     storage::protect(&mut object);
     let told = match &mut object {
-        Object::Pod(pod) => annotations::take_app_armor(Arc::make_mut(pod)),
+        Object::Pod(pod) => {
+            let pod = Arc::make_mut(pod);
+            let dropped = disabled::drop_fields(None, pod);
+            [dropped, annotations::take_app_armor(pod)].concat()
+        }
         _ => Vec::new(),
     };
     defaults::apply(&mut object);
@@ -77,6 +81,7 @@ pub(crate) fn admit_create(mut object: Object, context: &Context) -> Admission {
 pub(crate) fn admit_update(old: &Object, mut new: Object, _context: &Context) -> Admission {
     metadata::prepare_update(old.meta(), new.meta_mut());
     keep_server_parts(old, &mut new);
+    let told = drop_fields(old, &mut new);
     defaults::apply(&mut new);
     let mut errors = update::metadata(old.meta(), new.meta());
     errors.extend(metadata::validate(&new));
@@ -115,11 +120,12 @@ pub(crate) fn admit_update(old: &Object, mut new: Object, _context: &Context) ->
         _ => Vec::new(),
     });
     count_generation(old, &mut new);
-    finish(new, Vec::new(), errors)
+    finish(new, told, errors)
 }
 
 /// Makes the successor of `old` with one part of what a user sent.
 pub(crate) fn admit_part(old: &Object, mut new: Object, part: Subresource) -> Admission {
+    let told = drop_fields(old, &mut new);
     defaults::apply(&mut new);
     if let (Object::Node(before), Object::Node(wanted), Subresource::Status) = (old, &new, part) {
         let (node, errors, told) = node::status(before, wanted);
@@ -146,7 +152,16 @@ pub(crate) fn admit_part(old: &Object, mut new: Object, part: Subresource) -> Ad
     }
     let mut object = Object::Pod(Arc::new(pod));
     count_generation(old, &mut object);
-    Ok((Admitted::new(object), warnings))
+    Ok((Admitted::new(object), [told, warnings].concat()))
+}
+
+fn drop_fields(old: &Object, new: &mut Object) -> Vec<String> {
+    match (old, new) {
+        (Object::Pod(old), Object::Pod(new)) => {
+            disabled::drop_fields(Some(old), Arc::make_mut(new))
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn finish(object: Object, told: Vec<String>, errors: Vec<FieldError>) -> Admission {

@@ -13,8 +13,6 @@ pub(super) struct Pod<'a> {
     claims: claims::Names<'a>,
     restart_policy: &'a str,
     host_users: bool,
-    /// Name of the operating system, where it is said.
-    os: Option<&'a str>,
     grace: i64,
 }
 
@@ -25,7 +23,6 @@ impl<'a> Pod<'a> {
             claims: claims::names(spec),
             restart_policy: text(&spec.restart_policy),
             host_users: spec.host_users != Some(false),
-            os: spec.os.as_ref().map(|os| os.name.as_str()),
             grace: spec
                 .termination_grace_period_seconds
                 .unwrap_or(pod::DEFAULT_GRACE_SECONDS),
@@ -56,7 +53,7 @@ fn app_containers(errors: &mut Errors, spec: &PodSpec, pod: &Pod<'_>) {
                 &container.name,
             ));
         }
-        probe::hooks_and_probes(errors, &path, container, pod.grace, pod.os);
+        probe::hooks_and_probes(errors, &path, container, pod.grace);
         restart::policy_and_rules(errors, &path, container);
     }
     host_port_conflicts(errors, path, &spec.containers);
@@ -84,7 +81,7 @@ fn init_containers(errors: &mut Errors, spec: &PodSpec, pod: &Pod<'_>) {
             std::slice::from_ref(container),
         );
         if pod::is_sidecar(container) {
-            probe::hooks_and_probes(errors, &path, container, pod.grace, pod.os);
+            probe::hooks_and_probes(errors, &path, container, pod.grace);
         } else {
             probe::none_allowed(errors, &path, container);
             no_restart_for_resources(errors, &path, container);

@@ -20,6 +20,7 @@ mod container;
 mod data;
 mod defaults;
 mod delete;
+mod disabled;
 mod env;
 mod ephemeral;
 mod field;

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::field::{Errors, by_rule, non_negative, one_of, port, required, supported};
+use super::field::{Errors, by_rule, non_negative, one_of, port, required};
 use crate::model::{FieldError, names};
 
 /// The handlers of a probe or a hook. At most one may be set.
@@ -17,20 +17,11 @@ struct Handlers<'a> {
     sleep: Option<&'a SleepAction>,
 }
 
-/// Hooks and probes; `grace` is the termination grace period of the pod, `os` the name of its operating system.
-pub(super) fn hooks_and_probes(
-    errors: &mut Errors,
-    path: &str,
-    container: &Container,
-    grace: i64,
-    os: Option<&str>,
-) {
+/// Hooks and probes; `grace` is the termination grace period of the pod.
+pub(super) fn hooks_and_probes(errors: &mut Errors, path: &str, container: &Container, grace: i64) {
     if let Some(lifecycle) = &container.lifecycle {
         let path = format!("{path}.lifecycle");
         self::lifecycle(errors, &path, lifecycle, grace);
-        if let Some(signal) = &lifecycle.stop_signal {
-            stop_signal(errors, &format!("{path}.stopSignal"), signal, os);
-        }
     }
     if let Some(probe) = &container.liveness_probe {
         once_is_enough(errors, &format!("{path}.livenessProbe"), probe);
@@ -75,36 +66,6 @@ fn lifecycle(errors: &mut Errors, path: &str, lifecycle: &Lifecycle, grace: i64)
             handlers(errors, &format!("{path}.{name}"), &of_hook(hook), grace);
         }
     }
-}
-
-/// Which signals there are depends on the system, so it must be said. On Linux it is what the shim can send.
-fn stop_signal(errors: &mut Errors, path: &str, signal: &str, os: Option<&str>) {
-    match os {
-        None => {
-            let detail = "may not be set for containers with empty `spec.os.name`";
-            errors.push(FieldError::forbidden(path, detail));
-        }
-        Some("windows") => supported(errors, path, signal, &["SIGKILL", "SIGTERM"]),
-        Some("linux") => {
-            let names = linux_signals();
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            supported(errors, path, signal, &names);
-        }
-        // Told of at the system.
-        Some(_) => {}
-    }
-}
-
-/// In the order of the message.
-fn linux_signals() -> Vec<String> {
-    const PLAIN: &str = "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT RTMAX RTMIN SEGV \
-                         STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ";
-    let plain = PLAIN.split_whitespace().map(|name| format!("SIG{name}"));
-    let from_least = (1..=15).map(|number| format!("SIGRTMIN+{number}"));
-    let to_most = (1..=14).map(|number| format!("SIGRTMAX-{number}"));
-    let mut names: Vec<String> = plain.chain(from_least).chain(to_most).collect();
-    names.sort();
-    names
 }
 
 fn of_hook(hook: &LifecycleHandler) -> Handlers<'_> {

@@ -56,6 +56,8 @@ fn profiles_by_annotation() {
             ),
             (&format!("{{{APP_ARMOR}/web: runtime/default}}"), &[]),
             (&format!("{{{APP_ARMOR}/web: localhost/foo}}"), &[]),
+            (&format!("{{{APP_ARMOR}/web: localhost/}}"), &[]),
+            (&format!("{{{APP_ARMOR}/web: ''}}"), &[]),
             (
                 &format!("{{{APP_ARMOR}/gone: runtime/default}}"),
                 &[&missing],

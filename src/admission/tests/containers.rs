@@ -1,5 +1,5 @@
 //! Containers of every kind: what Kubernetes' own tables ask of `validateContainers`, `validateInitContainers`,
-//! `validateEphemeralContainers`, `validateContainerRestartPolicy` and `validateStopSignal`.
+//! `validateEphemeralContainers`, `validateContainerRestartPolicy` and `dropContainerStopSignals`.
 
 use super::*;
 
@@ -218,61 +218,55 @@ fn hooks_of_containers() {
     );
 }
 
-fn on_linux(mut fields: Value) -> Value {
-    let mut value = container(std::mem::take(&mut fields));
-    value["spec"]["os"] = json!({"name": "linux"});
-    value
-}
-
-fn on_windows(fields: Value) -> Value {
-    let mut value = container(fields);
-    value["spec"]["os"] = json!({"name": "windows"});
-    value
-}
-
+/// The feature is off: what is written has no stop signal, unless it was there before.
 #[test]
-fn stop_signals() {
-    check_rows(
-        container,
-        AT,
-        &[(
-            "{lifecycle: {stopSignal: SIGTERM}}",
-            &[
-                "lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`",
-            ],
-        )],
-    );
-    check_rows(
-        on_linux,
-        AT,
-        &[
-            ("{lifecycle: {stopSignal: SIGTERM}}", &[]),
-            ("{lifecycle: {stopSignal: SIGRTMIN+15}}", &[]),
-            ("{lifecycle: {stopSignal: SIGRTMAX-14}}", &[]),
-        ],
-    );
-    check_rows(
-        on_windows,
-        AT,
-        &[
-            ("{lifecycle: {stopSignal: SIGKILL}}", &[]),
-            (
-                "{lifecycle: {stopSignal: SIGHUP}}",
-                &[
-                    "lifecycle.stopSignal: Unsupported value: \"SIGHUP\": supported values: \"SIGKILL\", \"SIGTERM\"",
-                ],
-            ),
-        ],
-    );
-    let errors = create(on_linux(fields("{lifecycle: {stopSignal: TERM}}"))).unwrap_err();
-    let text = errors[0].to_string();
-    assert!(
-        text.starts_with(
-            "spec.containers[0].lifecycle.stopSignal: Unsupported value: \"TERM\": supported values: \"SIGABRT\", \"SIGALRM\", \"SIGBUS\", "
+fn stop_signals_are_dropped() {
+    let told = |path: &str| {
+        format!(
+            "{path}.lifecycle.stopSignal: dropped: the feature ContainerStopSignals is off in this version of Kubernetes; the signal of the \
+             image is sent"
+        )
+    };
+    let with = |lifecycle: Value| {
+        pod(json!({
+            "os": {"name": "linux"},
+            "initContainers": [{"name": "s", "image": "x", "restartPolicy": "Always", "lifecycle": lifecycle}],
+            "containers": [{"name": "c", "image": "x", "lifecycle": lifecycle}],
+        }))
+    };
+    let hook = json!({"exec": {"command": ["true"]}});
+    for (lifecycle, left) in [
+        (json!({"stopSignal": "SIGUSR1"}), Value::Null),
+        // Not even looked at.
+        (json!({"stopSignal": "TERM"}), Value::Null),
+        (
+            json!({"stopSignal": "SIGUSR1", "preStop": hook}),
+            json!({"preStop": hook}),
         ),
-        "{text}"
+    ] {
+        let (admitted, warnings) = create(with(lifecycle)).unwrap();
+        let value = admitted.into_inner().to_value();
+        for list in ["containers", "initContainers"] {
+            assert_eq!(value["spec"][list][0]["lifecycle"], left, "{list}");
+        }
+        let expected = ["spec.initContainers[0]", "spec.containers[0]"].map(told);
+        assert_eq!(warnings, expected);
+    }
+    let (_, warnings) = create(with(json!({"preStop": hook}))).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+
+    // A pod that has one keeps it.
+    let mut had = object(with(json!({"stopSignal": "SIGUSR1"})));
+    crate::admission::defaults::apply(&mut had);
+    let mut wanted = had.to_value();
+    wanted["metadata"]["labels"] = json!({"a": "b"});
+    let (admitted, warnings) = admit_update(&had, object(wanted), &context()).unwrap();
+    let value = admitted.into_inner().to_value();
+    assert_eq!(
+        value["spec"]["containers"][0]["lifecycle"]["stopSignal"],
+        "SIGUSR1"
     );
-    assert_eq!(text.matches("\"SIG").count(), 65);
+    assert!(warnings.is_empty(), "{warnings:?}");
 }
 
 #[test]

@@ -257,6 +257,29 @@ fn processes_of_the_host() {
             ),
             ("{first: false}", &[]),
             ("{first: true, second: true}", &[network]),
+            (
+                "{securityContext: {windowsOptions: {hostProcess: true}}}",
+                &[network],
+            ),
+            (
+                "{hostNetwork: true, securityContext: {windowsOptions: {hostProcess: true}}, first: true, second: true}",
+                &[],
+            ),
+            (
+                "{hostNetwork: true, securityContext: {windowsOptions: {hostProcess: true}}, first: false, second: true}",
+                &[&differs("initContainers", false, true), mixed],
+            ),
+            (
+                "{hostNetwork: true, securityContext: {windowsOptions: {hostProcess: true}}, first: false, second: false}",
+                &[
+                    &differs("initContainers", false, true),
+                    &differs("containers", false, true),
+                ],
+            ),
+            (
+                "{hostNetwork: true, securityContext: {windowsOptions: {hostProcess: false}}, second: true}",
+                &[&differs("containers", true, false), mixed],
+            ),
             ("{hostNetwork: true, first: true}", &[mixed]),
             ("{hostNetwork: true, second: true, first: false}", &[mixed]),
             (

@@ -80,6 +80,9 @@ impl PodWorker {
     }
 }
 
+/// The name of the container follows.
+const APP_ARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
+
 fn rejection(pod: &Pod, node: &NodeState<'_>) -> Option<Why> {
     let spec = pod.spec.as_ref()?;
     let why = |reason: &str, message: String| Why {
@@ -95,8 +98,13 @@ fn rejection(pod: &Pod, node: &NodeState<'_>) -> Option<Why> {
         })
         .or_else(|| foreign_system(pod, spec).map(|(reason, text)| why(reason, text.to_owned())))
         .or_else(|| {
-            let text = "Cannot enforce AppArmor: AppArmor is not enabled on the host";
-            (!node.apparmor && wants_apparmor(spec)).then(|| why("AppArmor", text.to_owned()))
+            let nameless = nameless_profile(pod, spec);
+            let text = if !node.apparmor && (nameless.is_some() || wants_apparmor(spec)) {
+                "AppArmor is not enabled on the host".to_owned()
+            } else {
+                format!("invalid empty AppArmor profile name: {:?}", nameless?)
+            };
+            Some(why("AppArmor", format!("Cannot enforce AppArmor: {text}")))
         })
 }
 
@@ -169,6 +177,23 @@ fn forbidden_sysctl<'a>(spec: &'a PodSpec, allowed: &[String]) -> Option<&'a str
     names
         .into_iter()
         .find(|name| !is_allowed(&name.replace('/', ".")))
+}
+
+/// The annotation of a container that asks for a profile without saying which. The API takes it, the node does not.
+fn nameless_profile<'a>(pod: &'a Pod, spec: &PodSpec) -> Option<&'a str> {
+    let annotations = pod.metadata.annotations.as_ref()?;
+    let without_field = all_containers(spec).filter(|container| {
+        let context = container.security_context.as_ref();
+        context.is_none_or(|context| context.app_armor_profile.is_none())
+    });
+    let mut values = without_field.filter_map(|container| {
+        let key = format!("{APP_ARMOR_ANNOTATION}{}", container.name);
+        annotations.get(&key).map(String::as_str)
+    });
+    values.find(|value| {
+        let name = value.strip_prefix("localhost/");
+        name.is_some_and(|name| name.trim().is_empty())
+    })
 }
 
 /// Any profile but `Unconfined`, for the pod or for one of its containers.
@@ -262,6 +287,35 @@ mod tests {
         check(spec("Unconfined"), &[], "");
         check_on(spec("RuntimeDefault"), &[], true, "");
         check_on(spec("Localhost"), &[], true, "");
+    }
+
+    #[test]
+    fn a_profile_without_a_name() {
+        let check = |value: &str, field: Option<&str>, apparmor: bool, expected: &str| {
+            let context = field.map(|type_| json!({"appArmorProfile": {"type": type_}}));
+            let pod: Pod = serde_json::from_value(json!({
+                "metadata": {"annotations": {format!("{APP_ARMOR_ANNOTATION}c"): value}},
+                "spec": {"containers": [{"name": "c", "securityContext": context}]},
+            }))
+            .unwrap();
+            let node = NodeState {
+                unsafe_sysctls: &[],
+                pressures: Pressures::default(),
+                apparmor,
+            };
+            let found = rejection(&pod, &node).map(|why| why.message);
+            assert_eq!(found.unwrap_or_default(), expected, "{value} {field:?}");
+        };
+        let nameless =
+            "Cannot enforce AppArmor: invalid empty AppArmor profile name: \"localhost/\"";
+        check("localhost/", None, true, nameless);
+        let off = "Cannot enforce AppArmor: AppArmor is not enabled on the host";
+        check("localhost/", None, false, off);
+        check("localhost/foo", None, true, "");
+        check("runtime/default", None, true, "");
+        // The field goes before the annotation.
+        check("localhost/", Some("RuntimeDefault"), true, "");
+        check("localhost/", Some("Unconfined"), false, "");
     }
 
     #[track_caller]
