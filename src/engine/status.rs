@@ -245,7 +245,7 @@ fn mark_unknown_ends(spec: &PodSpec, init: &mut [ContainerStatus], app: &mut [Co
             .last()
             .is_some_and(|(container, status)| match init_role(container) {
                 Role::Sidecar => status.started == Some(true),
-                Role::Init | Role::App | Role::Ephemeral => status.ready,
+                Role::Init | Role::App | Role::Ephemeral => has_ended_well(status),
             });
     let begun = init
         .iter()
@@ -269,6 +269,13 @@ fn mark_unknown_ends(spec: &PodSpec, init: &mut [ContainerStatus], app: &mut [Co
             ))
         });
     }
+}
+
+/// Now or before.
+fn has_ended_well(status: &ContainerStatus) -> bool {
+    let states = status.state.iter().chain(&status.last_state);
+    let mut ends = states.filter_map(|state| state.terminated.as_ref());
+    ends.any(|end| end.exit_code == 0)
 }
 
 fn sorted_by_name(mut statuses: Vec<ContainerStatus>) -> Vec<ContainerStatus> {

@@ -106,6 +106,9 @@ mod tests {
         check(3, 2, "+++--+++", "??++---+");
         check(1, 3, "---+---", "??-+++-");
         check(5, 5, "++++-++++", "?????????");
+        // Twice through both directions (the kubelet's tests of its thresholds).
+        check(1, 3, "+++-----+++-----", "+++++---+++++---");
+        check(3, 1, "-+++++-+++++", "---+++---+++");
     }
 
     #[test]

@@ -701,3 +701,54 @@ fn a_pod_that_begins_anew_does_not_end() {
     // It was asked for before the application had run.
     check(&[("i", killed), ("s", asked)], PENDING);
 }
+
+/// What the end of a pod makes of states: those of the init containers, a bar, those of the applications. `U` is an end
+/// that nobody knows (the kubelet's `TerminatePod`).
+#[test]
+fn the_end_of_a_pod() {
+    let check = |kinds: &str, states: &str, expected: &str| {
+        let (init, app) = states.split_once('|').unwrap();
+        let spec = spec_of("Never", kinds, app.split_whitespace().count());
+        let (mut init, mut app) = (statuses_of('i', init), statuses_of('a', app));
+        mark_unknown_ends(&spec, &mut init, &mut app);
+        let word = |status: &ContainerStatus| {
+            let state = status.state.clone().unwrap_or_default();
+            match state.terminated {
+                Some(end) if end.reason.as_deref() == Some(LOST) => "U".to_owned(),
+                Some(end) => end.exit_code.to_string(),
+                None if state.running.is_some() => "r".to_owned(),
+                None => "w".to_owned(),
+            }
+        };
+        let words = |list: &[ContainerStatus]| list.iter().map(word).collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            format!("{} | {}", words(&init), words(&app)),
+            expected,
+            "{kinds} {states}"
+        );
+    };
+    check("", "| w", " | U");
+    check("", "| r w 0 1 w0", " | U U 0 1 U");
+    // Only what was begun has an end, and the first was begun.
+    check("iii", "w w w | w", "U w w | w");
+    check("iii", "w 1 w | w", "U 1 w | w");
+    check("iii", "w w1 w | w", "U U w | w");
+    check("iii", "w r w | w", "U U w | w");
+    check("iii", "w w 1 | w", "U U 1 | w");
+    // The last one ended well, now or before: the applications could have been begun.
+    check("iii", "w w 0 | w", "U U 0 | U");
+    check("iii", "w w w0 | w", "U U U | U");
+    check("iii", "w 0 w | w", "U 0 w | w");
+    // So could they when one of them was.
+    check("i", "w | r", "U | U");
+    check("i", "w | 0", "U | 0");
+    check("i", "w | w0", "U | U");
+    check("i", "w | 1 w", "U | 1 U");
+    check("ii", "w w | r", "U w | U");
+    // A sidecar at the end has to have started.
+    check("s", "w | w", "U | w");
+    check("s", "r | w", "U | w");
+    check("s", "s | w", "U | U");
+    check("s", "0 | w", "0 | w");
+    check("is", "0 s | w", "0 U | U");
+}

@@ -81,6 +81,44 @@ mod tests {
         check_expansion("ü$(A)ü", "ü1ü");
     }
 
+    /// At least what the table of the forked expansion package asks, derived from its rules.
+    #[test]
+    fn operators_and_what_only_looks_like_one() {
+        check_expansion("$(A)-$(A)", "1-1");
+        check_expansion("$(A)-1", "1-1");
+        check_expansion("___$(A)___", "___1___");
+        check_expansion("___$(A)", "___1");
+        check_expansion("$$(A)_$(A)", "$(A)_1");
+        check_expansion("$$(A)_$$(A)", "$(A)_$(A)");
+        check_expansion("f000-$$A", "f000-$A");
+        // A backslash escapes nothing.
+        check_expansion(r"foo\$(A)bar", r"foo\1bar");
+        check_expansion(r"foo\\$(A)bar", r"foo\\1bar");
+        check_expansion(r"foo-\$(A", r"foo-\$(A");
+        check_expansion("$(A$(A))", "$(A$(A))");
+        check_expansion("$(A$(A)", "$(A$(A)");
+        // What a value holds is not expanded again.
+        check_expansion("%%$(NESTED)--$(NESTED)%%", "%%$(A)--$(A)%%");
+        check_expansion("foo$(EMPTY)bar", "foobar");
+        check_expansion("foo$(Awhoops!", "foo$(Awhoops!");
+        check_expansion("f00__(A)__", "f00__(A)__");
+        check_expansion("$?_boo_$!", "$?_boo_$!");
+        check_expansion("$A", "$A");
+        check_expansion("$A)", "$A)");
+        check_expansion("$$$$$$(NOPE)", "$$$(NOPE)");
+        check_expansion("$$$$$$(A)", "$$$(A)");
+        check_expansion("$$$$$$$(NOPE)", "$$$$(NOPE)");
+        check_expansion("$$$$$$$(A)", "$$$1");
+        check_expansion("$(A)_______$(A", "1_______$(A");
+        check_expansion("$(A)_______$(", "1_______$(");
+        check_expansion("$(A)foobarzab$", "1foobarzab$");
+        check_expansion("--$($($($($--", "--$($($($($--");
+        check_expansion("$($($($($--foo$(", "$($($($($--foo$(");
+        check_expansion("foo0--$($($($(", "foo0--$($($($(");
+        check_expansion("$(foo$$var)", "$(foo$$var)");
+        check_expansion("\n", "\n");
+    }
+
     #[track_caller]
     fn check_matrix(command: &[&str], args: &[&str], expected: &[&str]) {
         let list = |list: &[&str]| Some(list.iter().map(|&text| text.to_owned()).collect());

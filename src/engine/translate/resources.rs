@@ -273,7 +273,13 @@ mod tests {
     #[test]
     fn quotas() {
         assert_eq!(quota(0), None);
-        assert_eq!(quota(5), Some(1000));
+        // The kernel takes nothing below a millisecond.
+        for milli in [1, 5, 9, 10] {
+            assert_eq!(quota(milli), Some(1000), "{milli}m");
+        }
+        assert_eq!(quota(200), Some(20_000));
+        assert_eq!(quota(500), Some(50_000));
+        assert_eq!(quota(1000), Some(100_000));
         assert_eq!(quota(250), Some(25_000));
         assert_eq!(quota(1500), Some(150_000));
     }
