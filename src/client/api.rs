@@ -7,6 +7,7 @@ use futures_util::stream::{self, BoxStream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::base::{Incident, Login, ProcessInfo, SessionStream, TerminalSize, Uid};
 use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion, Subresource};
@@ -19,6 +20,8 @@ pub(crate) struct WriteOptions {
     pub(crate) field_validation: FieldValidation,
     /// Write only this part; `None` writes the object. Has no meaning for a create.
     pub(crate) subresource: Option<Subresource>,
+    /// Whose fields they are after the write (`metadata.managedFields`).
+    pub(crate) field_manager: String,
 }
 
 /// Query parameter `fieldValidation` of the Kubernetes API.
@@ -35,6 +38,8 @@ pub(crate) enum FieldValidation {
 pub(crate) struct Written {
     pub(crate) object: Object,
     pub(crate) warnings: Vec<String>,
+    /// There was no such object before.
+    pub(crate) is_new: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +50,9 @@ pub(crate) enum Patch {
     Merge(Value),
     /// Kubernetes strategic merge patch.
     Strategic(Value),
+    /// Server-side apply: the fields of this object that somebody has an opinion about. It is made when there is
+    /// none. `force` takes fields from their managers.
+    Apply { manifest: Value, force: bool },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,6 +135,48 @@ pub(crate) struct ExecOptions {
     pub(crate) tty: bool,
     pub(crate) size: Option<TerminalSize>,
 }
+
+/// A token of a service account that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TokenWanted {
+    /// None of them means the API server.
+    pub(crate) audiences: Vec<String>,
+    pub(crate) seconds: i64,
+    pub(crate) bound: Option<BoundObject>,
+}
+
+/// The object that a token ends with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BoundObject {
+    /// `Pod` or `Secret`.
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) uid: Option<Uid>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IssuedToken {
+    pub(crate) token: String,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Usage of the machine, as served under `metrics.k8s.io`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeMetrics {
+    pub(crate) name: String,
+    pub(crate) at: Timestamp,
+    /// Average use since the previous reading, in billionths of a CPU.
+    pub(crate) cpu_nanocores: u64,
+    /// Working set, bytes.
+    pub(crate) memory_bytes: u64,
+}
+
+/// A connection to a port of a pod.
+pub(crate) trait PortStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> PortStream for T {}
 
 /// Usage of one pod, as served under `metrics.k8s.io`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -361,6 +411,23 @@ pub(crate) trait Client: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Deletes a pod as `kubectl drain` does: its conditions tell that it was evicted.
+    async fn evict(&self, pod: &ObjectKey, options: DeleteOptions) -> Result<(), ApiError>;
+    async fn create_token(
+        &self,
+        namespace: &str,
+        account: &str,
+        wanted: TokenWanted,
+    ) -> Result<IssuedToken, ApiError>;
+    /// Connects to `localhost:port` in the network of a pod.
+    async fn port_forward(
+        &self,
+        namespace: &str,
+        pod: &str,
+        port: u16,
+    ) -> Result<Box<dyn PortStream>, ApiError>;
+
+    async fn node_metrics(&self) -> Result<NodeMetrics, ApiError>;
     async fn pod_metrics(&self, namespace: Option<&str>) -> Result<Vec<PodMetrics>, ApiError>;
     /// Read from the cgroups of the pod with every call.
     async fn pod_processes(&self, namespace: &str, pod: &str) -> Result<PodProcesses, ApiError>;

@@ -1,8 +1,8 @@
 //! A `Local` over a real store and an engine that only plays its part in sessions.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::{Client, Local, WriteOptions};
@@ -21,7 +22,8 @@ use crate::base::{
 };
 use crate::engine::{
     AttachRequest, ContainerUsage, DiskUsage, EngineApi, EngineError, EngineStatus, ExecRequest,
-    ImageView, PodProcessView, PodProcessesView, PodUsage, Pruned, PullLayerView, PullView,
+    ImageView, IssuedToken, NodeUsage, PodProcessView, PodProcessesView, PodUsage, Pruned,
+    PullLayerView, PullView, TokenOrder,
 };
 use crate::model::{Object, ObjectKey};
 use crate::store::{Opened, Settings, StatusWriter, Store, open_with};
@@ -54,6 +56,7 @@ impl Fixture {
         let engine = Arc::new(FakeEngine {
             logs: directory.path().join("logs"),
             stopped: AtomicBool::new(false),
+            evicted: Mutex::default(),
         });
         let fake: Arc<dyn EngineApi> = Arc::clone(&engine) as _;
         let client = Local::new(store.clone(), spec, fake, Clock::system());
@@ -117,6 +120,8 @@ pub(crate) fn config_map(name: &str, value: &str) -> Value {
 pub(crate) struct FakeEngine {
     logs: PathBuf,
     pub(crate) stopped: AtomicBool,
+    /// Names and grace periods.
+    pub(crate) evicted: Mutex<Vec<(String, Option<i64>)>>,
 }
 
 #[async_trait]
@@ -210,6 +215,44 @@ impl EngineApi for FakeEngine {
                 container: Some("main".to_owned()),
                 process,
             }],
+        })
+    }
+
+    async fn node_usage(&self) -> Result<NodeUsage, EngineError> {
+        Ok(NodeUsage {
+            name: "here".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            cpu_nanocores: 1_500_000_000,
+            memory_bytes: 1 << 30,
+        })
+    }
+
+    /// A port of this machine.
+    async fn dial(&self, _pod: &Uid, port: u16) -> Result<TcpStream, EngineError> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await;
+        stream.map_err(|error| EngineError::NotRunning(error.to_string()))
+    }
+
+    async fn evict(
+        &self,
+        key: &ObjectKey,
+        _uid: &Uid,
+        grace_seconds: Option<i64>,
+    ) -> Result<(), EngineError> {
+        self.evicted
+            .lock()
+            .unwrap()
+            .push((key.name.clone(), grace_seconds));
+        Ok(())
+    }
+
+    fn issue_token(&self, order: TokenOrder) -> Result<IssuedToken, EngineError> {
+        let bound = order.binding.map_or_else(String::new, |bound| bound.kind);
+        Ok(IssuedToken {
+            token: format!("{}/{}/{bound}", order.namespace, order.account),
+            audiences: order.audiences,
+            at: Timestamp::UNIX_EPOCH,
+            expires_at: Timestamp::from_second(order.seconds).unwrap(),
         })
     }
 

@@ -19,11 +19,12 @@ mod remote;
 mod tests;
 
 pub(crate) use api::{
-    Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions,
-    FieldValidation, ImagePull, ImagePullLayer, ImageSource, ImageSummary, ListOptions, ListPart,
-    LogOptions, NetworkBytes, ObjectList, PROCESSES_ANNOTATION, Patch, PodMetrics, PodProcess,
-    PodProcesses, Preconditions, PruneReport, RECEIVED_ANNOTATION, SENT_ANNOTATION, SessionVerb,
-    WatchEvent, WriteOptions, Written,
+    BoundObject, Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions,
+    FieldValidation, ImagePull, ImagePullLayer, ImageSource, ImageSummary, IssuedToken,
+    ListOptions, ListPart, LogOptions, NetworkBytes, NodeMetrics, ObjectList, PROCESSES_ANNOTATION,
+    Patch, PodMetrics, PodProcess, PodProcesses, PortStream, Preconditions, PruneReport,
+    RECEIVED_ANNOTATION, SENT_ANNOTATION, SessionVerb, TokenWanted, WatchEvent, WriteOptions,
+    Written,
 };
 pub(crate) use local::Local;
 pub(crate) use remote::Remote;

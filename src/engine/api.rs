@@ -5,9 +5,13 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use super::images::{DiskUsage, Pruned};
+use super::node_usage::NodeUsage;
+use super::tokens::{IssuedToken, TokenOrder};
 use crate::base::{Incident, Login, ProcessInfo, SessionStream, TerminalSize, Uid};
+use crate::model::ObjectKey;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EngineError {
@@ -151,6 +155,18 @@ pub(crate) trait EngineApi: Send + Sync + 'static {
     async fn usage(&self) -> Vec<PodUsage>;
     /// Read anew with every call.
     async fn processes(&self, pod: &Uid) -> Result<PodProcessesView, EngineError>;
+    /// What the whole machine uses, as an average since the question before.
+    async fn node_usage(&self) -> Result<NodeUsage, EngineError>;
+    /// A connection to `localhost:port` in the network of the pod.
+    async fn dial(&self, pod: &Uid, port: u16) -> Result<TcpStream, EngineError>;
+    /// Deletes a pod, which its conditions then tell as an eviction. `grace_seconds`: `None` takes the pod's own.
+    async fn evict(
+        &self,
+        key: &ObjectKey,
+        uid: &Uid,
+        grace_seconds: Option<i64>,
+    ) -> Result<(), EngineError>;
+    fn issue_token(&self, order: TokenOrder) -> Result<IssuedToken, EngineError>;
     /// What happened to the containers of a pod, oldest first.
     fn incidents(&self, pod: &Uid) -> Vec<Incident>;
     /// The directory with the CRI log files `N.log` of one container (it may not exist yet).

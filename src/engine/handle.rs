@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -20,8 +21,9 @@ use super::apparmor::AppArmor;
 use super::authority::Authority;
 use super::cordon::tell_cordons;
 use super::eviction::{
-    Evictions, Pressures, keep_away, keep_room, shortages_now, with_condition_taints,
+    Evictions, Pressures, evict, keep_away, keep_room, shortages_now, with_condition_taints,
 };
+use super::forward;
 use super::id_ranges::IdRanges;
 use super::images::{DiskUsage, ImageGc, Pruned, collect_images};
 use super::machine::{
@@ -30,12 +32,16 @@ use super::machine::{
 use super::node::{
     NodeFacts, beginnings, node_object, now_is, pressure_conditions, rebooted, successor,
 };
+use super::node_usage::{
+    CpuTime, NodeUsage, rate, uptime_nanoseconds, used_nanoseconds, working_set,
+};
 use super::placement::Placements;
 use super::recorder::{Level, Recorder};
 use super::supervisor::{ShutDown, Supervisor};
-use super::tokens::Tokens;
+use super::tokens::{IssuedToken, TokenOrder, Tokens};
 use crate::base::{Clock, ContainerId, Incident, Login, SessionStream, Uid, chain};
 use crate::image::{Asker, ImageService, PullPhase, PullProgress, PullSecret};
+use crate::model::ObjectKey;
 use crate::network::Allocator;
 use crate::runtime::{ContainerRuntime, RuntimeError};
 use crate::store::{StatusWriter, Store};
@@ -73,6 +79,7 @@ pub(crate) struct EngineHandle {
 struct Readings {
     taken_at: Option<Timestamp>,
     usage: Vec<PodUsage>,
+    node: Option<CpuTime>,
     /// Time and total CPU nanoseconds of the reading before.
     before: HashMap<ContainerId, (Timestamp, u64)>,
 }
@@ -385,6 +392,49 @@ impl EngineApi for EngineHandle {
                 })
                 .collect(),
         })
+    }
+
+    async fn node_usage(&self) -> Result<NodeUsage, EngineError> {
+        let file = |path: &str| {
+            let text = std::fs::read_to_string(path);
+            text.map_err(|error| EngineError::Internal(format!("read {path}: {error}")))
+        };
+        let unreadable = |path: &str| EngineError::Internal(format!("{path} is not as expected"));
+        let mut readings = self.readings.lock().await;
+        let now = CpuTime {
+            at: self.machine.clock.now(),
+            used_nanoseconds: used_nanoseconds(&file("/proc/stat")?)
+                .ok_or_else(|| unreadable("/proc/stat"))?,
+        };
+        let uptime = uptime_nanoseconds(&file("/proc/uptime")?);
+        let memory = working_set(&file("/proc/meminfo")?);
+        let before = readings.node.replace(now);
+        Ok(NodeUsage {
+            name: self.machine.node.name.clone(),
+            at: now.at,
+            cpu_nanocores: rate(before, now, uptime),
+            memory_bytes: memory.ok_or_else(|| unreadable("/proc/meminfo"))?,
+        })
+    }
+
+    async fn dial(&self, pod: &Uid, port: u16) -> Result<TcpStream, EngineError> {
+        forward::dial(&self.machine, pod, port).await
+    }
+
+    async fn evict(
+        &self,
+        key: &ObjectKey,
+        uid: &Uid,
+        grace_seconds: Option<i64>,
+    ) -> Result<(), EngineError> {
+        evict(&self.machine, key, uid, grace_seconds)
+            .await
+            .map_err(internal)
+    }
+
+    fn issue_token(&self, order: TokenOrder) -> Result<IssuedToken, EngineError> {
+        let issued = self.machine.tokens.issue(order, self.machine.clock.now());
+        issued.map_err(|text| EngineError::Internal(text.to_owned()))
     }
 
     fn incidents(&self, pod: &Uid) -> Vec<Incident> {

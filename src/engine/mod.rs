@@ -17,6 +17,7 @@
 //!   `node` the one Node, `machine` what all workers share.
 //! * `incidents` remembers the ends of a pod's containers and kills for lack of memory, beside its logs.
 //!
+//! * `forward` connects to ports in the networks of pods, `node_usage` reads what the machine uses.
 //! * `apparmor` knows the profiles of the machine and loads the one of podtui.
 //! * `id_ranges` keeps the ids of pods with a user namespace of their own apart.
 //! * `eviction` ends pods that use more of the disk than they may, and others when the machine runs short.
@@ -40,6 +41,7 @@ mod cordon;
 mod eviction;
 #[cfg(test)]
 mod fixtures;
+mod forward;
 mod gc;
 mod handle;
 mod id_ranges;
@@ -47,6 +49,7 @@ mod images;
 mod incidents;
 mod machine;
 mod node;
+mod node_usage;
 mod observe;
 mod placement;
 mod plan;
@@ -74,3 +77,8 @@ pub(crate) use handle::{EngineHandle, Parts, start};
 pub(crate) use images::Pruned;
 pub(crate) use images::{DiskUsage, ImageGc};
 pub(crate) use machine::{NodeLimits, path_hash};
+#[cfg(test)]
+pub(crate) use node_usage::NodeUsage;
+#[cfg(test)]
+pub(crate) use tokens::IssuedToken;
+pub(crate) use tokens::{TokenBinding, TokenOrder};

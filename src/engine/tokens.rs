@@ -31,6 +31,35 @@ pub(super) struct Bearer<'a> {
     pub(super) node_uid: &'a Uid,
 }
 
+/// A token that somebody asks for by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TokenOrder {
+    pub(crate) namespace: String,
+    pub(crate) account: String,
+    pub(crate) account_uid: Uid,
+    /// None of them means the API server.
+    pub(crate) audiences: Vec<String>,
+    pub(crate) seconds: i64,
+    pub(crate) binding: Option<TokenBinding>,
+}
+
+/// The object that a token is worth nothing without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TokenBinding {
+    /// `Pod` or `Secret`.
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) uid: Uid,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IssuedToken {
+    pub(crate) token: String,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Wanted {
     pod: Uid,
@@ -100,6 +129,27 @@ impl Tokens {
         Ok(token)
     }
 
+    /// A token that is handed out and not renewed.
+    pub(super) fn issue(
+        &self,
+        order: TokenOrder,
+        now: Timestamp,
+    ) -> Result<IssuedToken, &'static str> {
+        let mut audiences = order.audiences.clone();
+        if audiences.is_empty() {
+            audiences.push(ISSUER.to_owned());
+        }
+        let claims = ordered_claims(&order, &audiences, now, &Uid::random());
+        let token = self.authority.sign(&claims);
+        let lifetime = Duration::from_secs(u64::try_from(order.seconds).unwrap_or(0));
+        Ok(IssuedToken {
+            token: token.ok_or("failed to sign the token")?,
+            audiences,
+            at: now,
+            expires_at: now.checked_add(lifetime).unwrap_or(Timestamp::MAX),
+        })
+    }
+
     /// When the first token of this pod has to be renewed.
     pub(super) fn next_renewal(&self, pod: &Uid) -> Option<Timestamp> {
         let issued = self.lock();
@@ -151,6 +201,29 @@ fn claims(bearer: &Bearer<'_>, audience: &str, seconds: i64, now: Timestamp, id:
     })
 }
 
+fn ordered_claims(order: &TokenOrder, audiences: &[String], now: Timestamp, id: &Uid) -> Value {
+    let (namespace, account) = (&order.namespace, &order.account);
+    let issued_at = now.as_second();
+    let mut kubernetes = json!({
+        "namespace": namespace,
+        "serviceaccount": {"name": account, "uid": order.account_uid.as_str()},
+    });
+    if let Some(bound) = &order.binding {
+        kubernetes[bound.kind.to_lowercase()] =
+            json!({"name": bound.name, "uid": bound.uid.as_str()});
+    }
+    json!({
+        "aud": audiences,
+        "exp": issued_at.saturating_add(order.seconds),
+        "iat": issued_at,
+        "iss": ISSUER,
+        "jti": id.as_str(),
+        "kubernetes.io": kubernetes,
+        "nbf": issued_at,
+        "sub": format!("system:serviceaccount:{namespace}:{account}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +261,46 @@ mod tests {
         assert_eq!(extended["exp"], 1000 + YEAR);
         assert_eq!(extended["kubernetes.io"]["warnafter"], 4607);
         assert_eq!(extended["aud"], json!([ISSUER]));
+    }
+
+    #[test]
+    fn ordered_tokens_are_bound_to_what_was_named() {
+        let mut order = TokenOrder {
+            namespace: "ns".to_owned(),
+            account: "robot".to_owned(),
+            account_uid: Uid::new("au"),
+            audiences: Vec::new(),
+            seconds: 600,
+            binding: None,
+        };
+        let claims = |order: &TokenOrder| {
+            ordered_claims(order, &[ISSUER.to_owned()], at(1000), &Uid::new("j"))
+        };
+        let free = claims(&order);
+        assert_eq!(
+            free,
+            json!({
+                "aud": [ISSUER], "exp": 1600, "iat": 1000, "iss": ISSUER, "jti": "j", "nbf": 1000,
+                "sub": "system:serviceaccount:ns:robot",
+                "kubernetes.io": {"namespace": "ns", "serviceaccount": {"name": "robot", "uid": "au"}},
+            })
+        );
+        order.binding = Some(TokenBinding {
+            kind: "Secret".to_owned(),
+            name: "s".to_owned(),
+            uid: Uid::new("su"),
+        });
+        let bound = claims(&order);
+        assert_eq!(
+            bound["kubernetes.io"]["secret"],
+            json!({"name": "s", "uid": "su"})
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let tokens = Tokens::new(Authority::open(dir.path()).unwrap());
+        let issued = tokens.issue(order, at(1000)).unwrap();
+        assert_eq!(issued.expires_at, at(1600));
+        assert_eq!(issued.audiences, [ISSUER]);
+        assert_eq!(issued.token.split('.').count(), 3);
     }
 
     #[test]

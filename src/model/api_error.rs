@@ -179,6 +179,15 @@ impl ApiError {
 
     /// All errors of one object; duplicates are dropped, order is kept.
     pub(crate) fn invalid(kind: Kind, name: &str, errors: &[FieldError]) -> Self {
+        Self::invalid_as(&kind_and_group(kind), kind.as_str(), name, errors)
+    }
+
+    /// The same of what is asked and is no stored object: `PodLogOptions`.
+    pub(crate) fn invalid_options(kind: &str, name: &str, errors: &[FieldError]) -> Self {
+        Self::invalid_as(&format!("{kind} "), kind, name, errors)
+    }
+
+    fn invalid_as(shown: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
         let mut texts: Vec<String> = Vec::new();
         for error in errors {
             let text = error.to_string();
@@ -192,9 +201,9 @@ impl ApiError {
         };
         let mut status = Self::new(
             Reason::Invalid,
-            format!("{}\"{name}\" is invalid: {list}", kind_and_group(kind)),
+            format!("{shown}\"{name}\" is invalid: {list}"),
         )
-        .about(kind.as_str(), name);
+        .about(kind, name);
         status.causes = errors
             .iter()
             .map(|error| Cause {

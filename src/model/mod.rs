@@ -5,6 +5,8 @@
 //!   knowing which it is.
 //! * [`ApiError`], [`FieldError`] — refusals in the shapes of the Kubernetes API (`metav1.Status`).
 //! * [`decode`] — JSON to typed object, strictly: unknown fields and wrong types are reported with their path.
+//! * [`fields`] — the types of the API: protobuf numbers, and how lists are merged.
+//! * [`managed`] — who manages which fields, and server-side apply.
 //! * [`applied`] — what `apply` remembers on an object, and the patch it sends.
 //! * [`quantity`], [`selector`], [`patch`], [`names`], [`pod`], [`downward`] — the small languages and rules of
 //!   the API.
@@ -21,8 +23,10 @@ pub(crate) mod decode;
 pub(crate) mod downward;
 mod expansion;
 mod field_error;
+pub(crate) mod fields;
 mod key;
 mod kind;
+pub(crate) mod managed;
 pub(crate) mod names;
 mod object;
 pub(crate) mod patch;

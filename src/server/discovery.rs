@@ -5,14 +5,18 @@ use axum::Router;
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use super::actions::{EVICTION, TOKEN};
 use super::own::{ENGINE_GROUP, IMAGE_GROUP, METRICS_GROUP, OWN_VERSION};
+use super::reviews::{ACCESS, AUTHENTICATION_GROUP, AUTHORIZATION_GROUP, RULES, SUBJECT};
 use super::router::Shared;
 use crate::model::{Kind, Subresource};
 
 const PRESET_GROUP: &str = "settings.k8s.io";
 const SCHEDULING_GROUP: &str = "scheduling.k8s.io";
 /// Groups beside the core group, each with its only version.
-const GROUPS: [(&str, &str); 5] = [
+const GROUPS: [(&str, &str); 7] = [
+    (AUTHENTICATION_GROUP, "v1"),
+    (AUTHORIZATION_GROUP, "v1"),
     (SCHEDULING_GROUP, "v1"),
     (PRESET_GROUP, "v1alpha1"),
     (METRICS_GROUP, "v1beta1"),
@@ -106,13 +110,23 @@ fn core_resources() -> Value {
             resources.push(subresource(kind, part.as_str(), kind.as_str(), &verbs));
         }
     }
+    for (kind, name, (group_version, content)) in [
+        (Kind::Pod, "eviction", EVICTION),
+        (Kind::ServiceAccount, "token", TOKEN),
+    ] {
+        // The content is of another group than the path.
+        let (group, version) = group_version.split_once('/').unwrap_or_default();
+        let mut resource = subresource(kind, name, content, &["create"]);
+        resource["group"] = json!(group);
+        resource["version"] = json!(version);
+        resources.push(resource);
+    }
     resources.push(subresource(Kind::Pod, "log", "Pod", &["get"]));
-    for name in ["exec", "attach"] {
-        let kind = if name == "exec" {
-            "PodExecOptions"
-        } else {
-            "PodAttachOptions"
-        };
+    for (name, kind) in [
+        ("exec", "PodExecOptions"),
+        ("attach", "PodAttachOptions"),
+        ("portforward", "PodPortForwardOptions"),
+    ] {
         resources.push(subresource(Kind::Pod, name, kind, &["create", "get"]));
     }
     resource_list("v1", &resources)
@@ -155,7 +169,15 @@ fn group_resources(group: &str, version: &str) -> Value {
     let resources = match group {
         PRESET_GROUP => vec![kind_resource(Kind::PodPreset)],
         SCHEDULING_GROUP => vec![kind_resource(Kind::PriorityClass)],
-        METRICS_GROUP => vec![resource("pods", "PodMetrics", true, &["get", "list"])],
+        AUTHENTICATION_GROUP => vec![resource(SUBJECT.0, SUBJECT.1, false, &["create"])],
+        AUTHORIZATION_GROUP => vec![
+            resource(ACCESS.0, ACCESS.1, false, &["create"]),
+            resource(RULES.0, RULES.1, false, &["create"]),
+        ],
+        METRICS_GROUP => vec![
+            resource("nodes", "NodeMetrics", false, &["get", "list"]),
+            resource("pods", "PodMetrics", true, &["get", "list"]),
+        ],
         IMAGE_GROUP => vec![resource(
             "images",
             "Image",

@@ -8,7 +8,10 @@
 //! * `bind` makes the socket (0600, in a directory for its owner only) and takes over the one of a dead process;
 //!   `door` sees to it that it stays where clients look for it.
 //! * `serve` accepts, checks the peer's uid and runs one HTTP connection per task.
-//! * `router` names every path; `objects`, `watch`, `logs`, `session`, `own` answer them.
+//! * `router` names every path; `objects`, `watch`, `logs`, `session`, `forward`, `actions`, `reviews` and
+//!   `own` answer them.
+//! * `body` and `protobuf` read what clients send, `table` and `reply` write what they want to read, `pages` cuts long
+//!   lists, `upgrade` and `stream` speak WebSocket.
 //!
 //! Invariants: only the owner of the process and root get an answer; a request body is at most 3 MiB; a slow
 //! reader slows down only itself.
@@ -16,20 +19,28 @@
 //! Deliberately absent: rules about objects (they are behind `Client`), tables (`as=Table`), protobuf, YAML,
 //! server-side apply, SPDY. Each is refused by name or, where HTTP lets the server choose, answered in JSON.
 
+mod actions;
 mod bind;
 mod body;
 mod discovery;
 mod door;
+mod forward;
 mod logs;
 mod objects;
 mod openapi;
+mod options;
 mod own;
+mod pages;
+mod protobuf;
 mod query;
 mod reply;
+mod reviews;
 mod router;
 mod serve;
 mod session;
+mod stream;
 mod table;
+mod upgrade;
 mod watch;
 
 #[cfg(test)]

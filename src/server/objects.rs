@@ -4,15 +4,15 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::body;
+use super::options::{self, delete_options, write_options};
+use super::pages;
 use super::query::Query;
 use super::reply::{self, Answer, Failure, no_such_method, no_such_resource};
 use super::router::{ApiVersion, Shared, check_segment, is_read, key, kind};
 use super::table::Form;
+use super::upgrade::Upgrade;
 use super::watch;
-use crate::base::Uid;
-use crate::client::{
-    DeleteOptions, FieldValidation, ListOptions, Patch, Preconditions, WriteOptions,
-};
+use crate::client::{DeleteOptions, ListOptions, Patch};
 use crate::model::{ApiError, Kind, Object, ObjectKey, Reason, Subresource};
 
 /// `/api/v1/pods`, `/api/v1/nodes`.
@@ -22,14 +22,17 @@ pub(super) async fn collection(
     Path(plural): Path<String>,
     query: Query,
     method: Method,
-    headers: HeaderMap,
+    upgrade: Upgrade,
     body: Body,
 ) -> Answer {
     let kind = kind(&version, &plural)?;
     if !is_read(&method) && kind.is_namespaced() {
         return Err(no_such_method());
     }
-    on_collection(&shared, kind, None, &query, &method, &headers, body).await
+    if is_watch(&method, &query) {
+        return watch::start(&shared, kind, list_options(None, &query), &query, upgrade).await;
+    }
+    on_collection(&shared, kind, None, &query, &method, &upgrade.headers, body).await
 }
 
 /// `/api/v1/namespaces/default/pods`, and `/api/v1/namespaces/default/status`, which has the same shape.
@@ -39,20 +42,33 @@ pub(super) async fn namespaced_collection(
     Path((namespace, plural)): Path<(String, String)>,
     query: Query,
     method: Method,
-    headers: HeaderMap,
+    upgrade: Upgrade,
     body: Body,
 ) -> Answer {
     if plural == "status" {
         if !is_read(&method) {
             return Err(no_such_method());
         }
-        let form = Form::wanted(&headers, &query)?;
+        let form = Form::wanted(&upgrade.headers, &query)?;
         return read(&shared, &key(Kind::Namespace, "", &namespace)?, form).await;
     }
     let kind = namespaced(&version, &plural)?;
     check_segment("namespace", &namespace)?;
     let namespace = Some(namespace.as_str());
-    on_collection(&shared, kind, namespace, &query, &method, &headers, body).await
+    if is_watch(&method, &query) {
+        let options = list_options(namespace, &query);
+        return watch::start(&shared, kind, options, &query, upgrade).await;
+    }
+    on_collection(
+        &shared,
+        kind,
+        namespace,
+        &query,
+        &method,
+        &upgrade.headers,
+        body,
+    )
+    .await
 }
 
 /// `/api/v1/nodes/one`.
@@ -166,6 +182,18 @@ fn with_status(version: &ApiVersion, plural: &str) -> Result<Kind, Failure> {
     }
 }
 
+fn is_watch(method: &Method, query: &Query) -> bool {
+    *method == Method::GET && query.flag("watch")
+}
+
+fn list_options(namespace: Option<&str>, query: &Query) -> ListOptions {
+    ListOptions {
+        namespace: namespace.map(str::to_owned),
+        label_selector: query.text("labelSelector").unwrap_or_default().to_owned(),
+        field_selector: query.text("fieldSelector").unwrap_or_default().to_owned(),
+    }
+}
+
 async fn on_collection(
     shared: &Shared,
     kind: Kind,
@@ -175,28 +203,15 @@ async fn on_collection(
     headers: &HeaderMap,
     body: Body,
 ) -> Answer {
-    let options = ListOptions {
-        namespace: namespace.map(str::to_owned),
-        label_selector: query.text("labelSelector").unwrap_or_default().to_owned(),
-        field_selector: query.text("fieldSelector").unwrap_or_default().to_owned(),
-    };
+    let options = list_options(namespace, query);
     match *method {
-        Method::GET if query.flag("watch") => {
-            let form = Form::wanted(headers, query)?;
-            watch::start(shared, kind, options, query, form).await
-        }
         Method::GET | Method::HEAD => {
             let form = Form::wanted(headers, query)?;
-            let list = shared.client.list(kind, options).await?;
-            Ok(match form {
-                Form::Whole => reply::list(kind, &list.items, list.resource_version),
-                Form::Table(table) => {
-                    reply::json(table.of(kind, &list.items, Some(list.resource_version)))
-                }
-            })
+            let page = pages::list(shared, kind, options, query).await?;
+            Ok(form.list(kind, &page.items, &page.meta))
         }
         Method::POST => {
-            let manifest = body::read_json(headers, body).await?;
+            let manifest = body::read_object(headers, body).await?;
             let manifest = addressed(manifest, kind, namespace, None)?;
             let written = shared
                 .client
@@ -205,7 +220,7 @@ async fn on_collection(
             Ok(reply::written(StatusCode::CREATED, &written))
         }
         Method::DELETE => {
-            let delete = delete_options(query, body).await?;
+            let delete = delete_options(query, headers, body).await?;
             delete_collection(shared, kind, options, delete).await
         }
         _ => Err(no_such_method()),
@@ -224,7 +239,7 @@ async fn on_item(
         Method::GET | Method::HEAD => read(shared, key, Form::wanted(headers, query)?).await,
         Method::PUT | Method::PATCH => write(shared, key, None, query, method, headers, body).await,
         Method::DELETE => {
-            let options = delete_options(query, body).await?;
+            let options = delete_options(query, headers, body).await?;
             let object = shared.client.delete(key, options).await?;
             Ok(reply::object(StatusCode::OK, &object))
         }
@@ -244,24 +259,39 @@ async fn write(
 ) -> Answer {
     let mut options = write_options(query)?;
     options.subresource = part;
+    options::name_manager(&mut options, headers);
     let written = if *method == Method::PUT {
-        let manifest = body::read_json(headers, body).await?;
+        let manifest = body::read_object(headers, body).await?;
         let namespace = key.namespace.as_deref();
         let manifest = addressed(manifest, key.kind, namespace, Some(&key.name))?;
         shared.client.replace(manifest, options).await?
     } else {
-        let patch = read_patch(headers, body).await?;
+        let patch = match read_patch(headers, body).await? {
+            ReadPatch::Change(patch) => {
+                options::check_change(query)?;
+                patch
+            }
+            ReadPatch::Apply(manifest) => {
+                options::check_apply(query)?;
+                let namespace = key.namespace.as_deref();
+                let manifest = addressed(manifest, key.kind, namespace, Some(&key.name))?;
+                let force = query.flag("force");
+                Patch::Apply { manifest, force }
+            }
+        };
         shared.client.patch(key, patch, options).await?
     };
-    Ok(reply::written(StatusCode::OK, &written))
+    let code = if written.is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok(reply::written(code, &written))
 }
 
 async fn read(shared: &Shared, key: &ObjectKey, form: Form) -> Answer {
     let object = shared.client.get(key).await?;
-    Ok(match form {
-        Form::Whole => reply::object(StatusCode::OK, &object),
-        Form::Table(table) => reply::json(table.of(key.kind, std::slice::from_ref(&object), None)),
-    })
+    Ok(form.one(&object))
 }
 
 async fn delete_collection(
@@ -280,7 +310,8 @@ async fn delete_collection(
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(reply::list(kind, &deleted, list.resource_version))
+    let meta = reply::ListMeta::of(list.resource_version);
+    Ok(reply::list(kind, &deleted, &meta))
 }
 
 const JSON_PATCH: &str = "application/json-patch+json";
@@ -288,21 +319,29 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
 const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
-async fn read_patch(headers: &HeaderMap, body: Body) -> Result<Patch, Failure> {
+/// A patch as it came, before an apply is held against its path.
+enum ReadPatch {
+    Change(Patch),
+    Apply(Value),
+}
+
+async fn read_patch(headers: &HeaderMap, body: Body) -> Result<ReadPatch, Failure> {
     let patch = match body::content_type(headers) {
         JSON_PATCH => Patch::Json,
         MERGE_PATCH => Patch::Merge,
         STRATEGIC_PATCH => Patch::Strategic,
         APPLY_PATCH => {
-            let message = "server-side apply is not supported yet; apply without --server-side";
-            return Err(ApiError::new(Reason::UnsupportedMediaType, message).into());
+            return Ok(ReadPatch::Apply(body::parse_yaml(
+                &body::read(body).await?,
+            )?));
         }
         other => {
-            let supported = [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH];
+            let supported = [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH];
             return Err(body::unsupported(other, &supported).into());
         }
     };
-    Ok(patch(body::parse(&body::read(body).await?)?))
+    let patch = patch(body::parse(&body::read(body).await?)?);
+    Ok(ReadPatch::Change(patch))
 }
 
 /// Fills in what the path says and refuses what contradicts it.
@@ -312,22 +351,10 @@ fn addressed(
     namespace: Option<&str>,
     name: Option<&str>,
 ) -> Result<Value, ApiError> {
+    body::expect(&mut manifest, kind.api_version(), kind.as_str())?;
     let Some(fields) = manifest.as_object_mut() else {
-        return Err(ApiError::bad_request("the body must be one JSON object"));
+        return Ok(manifest);
     };
-    for (field, expected) in [("apiVersion", kind.api_version()), ("kind", kind.as_str())] {
-        match fields.get(field).and_then(Value::as_str) {
-            None | Some("") => {
-                fields.insert(field.to_owned(), json!(expected));
-            }
-            Some(found) if found != expected => {
-                return Err(ApiError::bad_request(format!(
-                    "{field} in the data ({found}) does not match the expected {field} ({expected})"
-                )));
-            }
-            Some(_) => {}
-        }
-    }
     let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
     let Some(metadata) = metadata.as_object_mut() else {
         // Decoding reports the wrong type with its place.
@@ -353,79 +380,4 @@ fn addressed(
         metadata.insert("name".to_owned(), json!(name));
     }
     Ok(manifest)
-}
-
-fn write_options(query: &Query) -> Result<WriteOptions, ApiError> {
-    let field_validation = match query.text("fieldValidation") {
-        // The default of the API server; kubectl always says what it wants.
-        None | Some("Warn") => FieldValidation::Warn,
-        Some("Strict") => FieldValidation::Strict,
-        Some("Ignore") => FieldValidation::Ignore,
-        Some(other) => {
-            return Err(ApiError::bad_request(format!(
-                "fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Strict\", \"Warn\""
-            )));
-        }
-    };
-    Ok(WriteOptions {
-        dry_run: is_dry_run(query.all("dryRun"))?,
-        field_validation,
-        subresource: None,
-    })
-}
-
-fn is_dry_run<'a>(values: impl Iterator<Item = &'a str>) -> Result<bool, ApiError> {
-    let mut dry_run = false;
-    for value in values {
-        match value {
-            "All" => dry_run = true,
-            "" => {}
-            other => {
-                return Err(ApiError::bad_request(format!(
-                    "dryRun: Unsupported value: {other:?}: supported values: \"All\""
-                )));
-            }
-        }
-    }
-    Ok(dry_run)
-}
-
-/// `DeleteOptions` come in the body, in the query, or in both with the body ahead.
-async fn delete_options(query: &Query, body: Body) -> Result<DeleteOptions, ApiError> {
-    let bytes = body::read(body).await?;
-    let body = if bytes.is_empty() {
-        Value::Null
-    } else {
-        body::parse(&bytes)?
-    };
-    let text = |pointer: &str| {
-        body.pointer(pointer)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-    };
-    let resource_version = text("/preconditions/resourceVersion")
-        .map(|text| {
-            text.parse().map_err(|_| {
-                ApiError::bad_request(format!("invalid resourceVersion {text:?} in preconditions"))
-            })
-        })
-        .transpose()?;
-    let in_body = body
-        .get("dryRun")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let dry_run = is_dry_run(in_body.filter_map(Value::as_str).chain(query.all("dryRun")))?;
-    let grace_period_seconds = match body.get("gracePeriodSeconds").and_then(Value::as_i64) {
-        Some(seconds) => Some(seconds),
-        None => query.number("gracePeriodSeconds")?,
-    };
-    Ok(DeleteOptions {
-        grace_period_seconds,
-        preconditions: Preconditions {
-            uid: text("/preconditions/uid").map(Uid::new),
-            resource_version,
-        },
-        dry_run,
-    })
 }

@@ -7,7 +7,7 @@ use axum::extract::Path;
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
-use super::reply::{Answer, json as answer, no_such_resource};
+use super::reply::{Answer, document as answer, no_such_resource};
 use super::router::{PRESETS, SCHEDULING, Shared};
 use crate::manifest::{Field, Schema};
 use crate::model::Kind;

@@ -15,7 +15,8 @@ use super::reply::Answer;
 use super::router::{Shared, check_segment};
 use crate::base::Login;
 use crate::client::{
-    ImageSource, PROCESSES_ANNOTATION, PodMetrics, RECEIVED_ANNOTATION, SENT_ANNOTATION,
+    ImageSource, NodeMetrics, PROCESSES_ANNOTATION, PodMetrics, RECEIVED_ANNOTATION,
+    SENT_ANNOTATION,
 };
 use crate::model::{ApiError, Reason};
 
@@ -35,6 +36,8 @@ pub(super) fn routes() -> Router<Shared> {
             "/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods/{name}",
             get(one_metrics),
         )
+        .route("/apis/metrics.k8s.io/v1beta1/nodes", get(node_metrics))
+        .route("/apis/metrics.k8s.io/v1beta1/nodes/{name}", get(one_node))
         .route(
             "/apis/images.podtui.dev/v1alpha1/images",
             get(images).post(add_image),
@@ -137,9 +140,43 @@ fn metrics_value(metrics: &PodMetrics) -> Value {
     })
 }
 
+async fn node_metrics(State(shared): State<Shared>) -> Answer {
+    let metrics = shared.client.node_metrics().await?;
+    Ok(Json(json!({
+        "kind": "NodeMetricsList",
+        "apiVersion": "metrics.k8s.io/v1beta1",
+        "metadata": {},
+        "items": [node_value(&metrics)],
+    }))
+    .into_response())
+}
+
+async fn one_node(State(shared): State<Shared>, Path(name): Path<String>) -> Answer {
+    let metrics = shared.client.node_metrics().await?;
+    if metrics.name != name {
+        let message = format!("nodemetrics.metrics.k8s.io \"{name}\" not found");
+        return Err(ApiError::new(Reason::NotFound, message).into());
+    }
+    Ok(Json(node_value(&metrics)).into_response())
+}
+
+fn node_value(metrics: &NodeMetrics) -> Value {
+    json!({
+        "kind": "NodeMetrics",
+        "apiVersion": "metrics.k8s.io/v1beta1",
+        "metadata": {"name": metrics.name, "creationTimestamp": metrics.at.to_string()},
+        "timestamp": metrics.at.to_string(),
+        "window": "1s",
+        "usage": {
+            "cpu": format!("{}n", metrics.cpu_nanocores),
+            "memory": metrics.memory_bytes.to_string(),
+        },
+    })
+}
+
 /// Takes `{"all": bool}`.
 async fn prune(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Answer {
-    let mut options = body::read_json(&headers, body).await?;
+    let mut options = body::read_object(&headers, body).await?;
     let report = shared
         .client
         .prune_images(field(&mut options, "/all")?)
@@ -219,7 +256,7 @@ async fn archive(State(shared): State<Shared>, query: Query) -> Answer {
 
 /// Takes an `Image` whose `spec.source` says where it comes from, and answers with its names.
 async fn add_image(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Answer {
-    let mut manifest = body::read_json(&headers, body).await?;
+    let mut manifest = body::read_object(&headers, body).await?;
     let source: ImageSource = field(&mut manifest, "/spec/source")?;
     if let ImageSource::Import { path, .. } | ImageSource::Load { path } = &source
         && path.is_relative()
@@ -240,7 +277,7 @@ async fn add_image(State(shared): State<Shared>, headers: HeaderMap, body: Body)
 
 /// Takes `{"registry": "HOST", "login": {"username": "…", "password": "…"}}`.
 async fn check_login(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Answer {
-    let mut wanted = body::read_json(&headers, body).await?;
+    let mut wanted = body::read_object(&headers, body).await?;
     let registry: String = field(&mut wanted, "/registry")?;
     let login: Login = field(&mut wanted, "/login")?;
     shared.client.check_login(&registry, &login).await?;
@@ -317,7 +354,7 @@ async fn engine(State(shared): State<Shared>) -> Answer {
 
 /// Takes `{"stopPods": bool}`.
 async fn stop(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Answer {
-    let mut options = body::read_json(&headers, body).await?;
+    let mut options = body::read_object(&headers, body).await?;
     let stop_pods = field(&mut options, "/stopPods")?;
     shared.client.stop_engine(stop_pods).await?;
     Ok(

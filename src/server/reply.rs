@@ -1,7 +1,7 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::Written;
 use crate::model::{ApiError, Kind, Object, Reason, ResourceVersion};
@@ -48,7 +48,7 @@ pub(super) fn object(code: StatusCode, object: &Object) -> Response {
 }
 
 /// A document that is no object of the store.
-pub(super) fn json(document: Value) -> Response {
+pub(super) fn document(document: Value) -> Response {
     Json(document).into_response()
 }
 
@@ -60,14 +60,53 @@ pub(super) fn written(code: StatusCode, written: &Written) -> Response {
     response
 }
 
-pub(super) fn list(kind: Kind, items: &[Object], version: ResourceVersion) -> Response {
+/// `ListMeta` of the API: where a watch that follows starts, and how to go on where a limit ended the list.
+pub(super) struct ListMeta {
+    pub(super) version: ResourceVersion,
+    pub(super) next: Option<String>,
+    /// Objects that come after; told where the server knows.
+    pub(super) remaining: Option<usize>,
+}
+
+impl ListMeta {
+    pub(super) const fn of(version: ResourceVersion) -> Self {
+        Self {
+            version,
+            next: None,
+            remaining: None,
+        }
+    }
+
+    pub(super) fn to_value(&self) -> Value {
+        let mut meta = json!({"resourceVersion": self.version.to_string()});
+        if let Some(next) = &self.next {
+            meta["continue"] = json!(next);
+        }
+        if let Some(remaining) = self.remaining {
+            meta["remainingItemCount"] = json!(remaining);
+        }
+        meta
+    }
+}
+
+pub(super) fn list(kind: Kind, items: &[Object], meta: &ListMeta) -> Response {
     let items: Vec<Value> = items.iter().map(Object::to_value).collect();
-    json(serde_json::json!({
+    document(json!({
         "kind": format!("{}List", kind.as_str()),
         "apiVersion": kind.api_version(),
-        "metadata": {"resourceVersion": version.to_string()},
+        "metadata": meta.to_value(),
         "items": items,
     }))
+}
+
+pub(super) fn created(code: StatusCode, document: Value) -> Response {
+    (code, Json(document)).into_response()
+}
+
+/// What the API says of an action that leaves nothing to show.
+pub(super) fn success(code: StatusCode) -> Response {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+    (code, Json(status)).into_response()
 }
 
 /// Warnings beyond this number are counted, not sent: clients limit the header fields of a response.

@@ -2,14 +2,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use http::Method;
 use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
+use super::pages::Pages;
 use super::query::Query;
 use super::reply::{Failure, no_such_method, no_such_resource};
-use super::{discovery, logs, objects, openapi, own, session};
+use super::{actions, discovery, forward, logs, objects, openapi, own, reviews, session};
 use crate::client::Client;
 use crate::model::{ApiError, Kind, ObjectKey};
 
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     pub(super) client: Arc<dyn Client>,
     /// Ends watches, follows and sessions.
     pub(super) shutdown: CancellationToken,
+    pub(super) pages: Arc<Pages>,
 }
 
 pub(super) fn router(client: Arc<dyn Client>, shutdown: CancellationToken) -> Router {
@@ -26,6 +28,7 @@ pub(super) fn router(client: Arc<dyn Client>, shutdown: CancellationToken) -> Ro
         .merge(discovery::routes())
         .merge(openapi::routes())
         .merge(own::routes())
+        .merge(reviews::routes())
         .merge(objects_below("/api/v1"))
         .merge(objects_below(PRESETS))
         .merge(objects_below(SCHEDULING))
@@ -45,9 +48,25 @@ pub(super) fn router(client: Arc<dyn Client>, shutdown: CancellationToken) -> Ro
             "/api/v1/namespaces/{namespace}/pods/{name}/attach",
             get(session::attach).post(session::attach),
         )
+        .route(
+            "/api/v1/namespaces/{namespace}/pods/{name}/portforward",
+            get(forward::port_forward).post(forward::port_forward),
+        )
+        .route(
+            "/api/v1/namespaces/{namespace}/pods/{name}/eviction",
+            post(actions::evict),
+        )
+        .route(
+            "/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token",
+            post(actions::create_token),
+        )
         .fallback(async || no_such_resource())
         .method_not_allowed_fallback(async || no_such_method())
-        .with_state(Shared { client, shutdown })
+        .with_state(Shared {
+            client,
+            shutdown,
+            pages: Arc::default(),
+        })
 }
 
 /// Where the kinds of `settings.k8s.io` are.

@@ -3,47 +3,37 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{Path, Request, State};
-use axum::response::Response;
+use axum::extract::{Path, State};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use http::{HeaderMap, StatusCode, header};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 use super::query::Query;
 use super::reply::{Answer, Failure};
 use super::router::{Shared, key};
-use crate::base::{SessionEnd, SessionOutput, SessionStream, TerminalSize, chain};
+use super::upgrade::{Handshake, Socket, Upgrade};
+use crate::base::{SessionEnd, SessionOutput, SessionStream, TerminalSize};
 use crate::client::{ExecOptions, SessionVerb, channel};
 use crate::model::pod::container_status;
-use crate::model::{ApiError, Kind, Object, ObjectKey, Reason};
+use crate::model::{ApiError, Kind, Object, ObjectKey};
 
 /// Input that the process does not read yet. When it is used up, the connection is read no further.
 const INPUT_BACKLOG: usize = 1 << 20;
-const LARGEST_MESSAGE: usize = 1 << 20;
 /// A vanished client is noticed by the failure of a ping.
-const PING_AFTER: Duration = Duration::from_secs(15);
+pub(super) const PING_AFTER: Duration = Duration::from_secs(15);
 /// How long the client may take to answer the close frame.
-const CLOSE_WAIT: Duration = Duration::from_secs(2);
-
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) async fn exec(
     State(shared): State<Shared>,
     Path((namespace, name)): Path<(String, String)>,
     query: Query,
-    request: Request,
+    upgrade: Upgrade,
 ) -> Answer {
     open(
         &shared,
@@ -51,7 +41,7 @@ pub(super) async fn exec(
         &namespace,
         &name,
         &query,
-        request,
+        upgrade,
     )
     .await
 }
@@ -60,7 +50,7 @@ pub(super) async fn attach(
     State(shared): State<Shared>,
     Path((namespace, name)): Path<(String, String)>,
     query: Query,
-    request: Request,
+    upgrade: Upgrade,
 ) -> Answer {
     open(
         &shared,
@@ -68,7 +58,7 @@ pub(super) async fn attach(
         &namespace,
         &name,
         &query,
-        request,
+        upgrade,
     )
     .await
 }
@@ -81,14 +71,14 @@ async fn open(
     namespace: &str,
     name: &str,
     query: &Query,
-    request: Request,
+    upgrade: Upgrade,
 ) -> Answer {
     key(Kind::Pod, namespace, name)?;
     let options = exec_options(query)?;
     shared
         .client
         .check_session(verb, namespace, name, &options)?;
-    let handshake = match Handshake::check(request) {
+    let handshake = match handshake(upgrade) {
         Ok(handshake) => handshake,
         // A client that comes back in another way after a refusal is told that refusal.
         Err(failure) => {
@@ -105,7 +95,8 @@ async fn open(
         Err(error) if error.reason.http_code() < 500 => return Err(error.into()),
         Err(error) => failed(error.message),
     };
-    Ok(handshake.accept(session, &shared.shutdown))
+    let shutdown = shared.shutdown.clone();
+    Ok(handshake.accept(move |socket| run(socket, session, shutdown)))
 }
 
 /// What refuses a session with a container that does not run, by the status of the pod.
@@ -170,86 +161,19 @@ fn exec_options(query: &Query) -> Result<ExecOptions, ApiError> {
     })
 }
 
-/// A request that asks properly for a WebSocket with a subprotocol we have.
-struct Handshake {
-    accept_key: String,
-    protocol: &'static str,
-    upgrade: OnUpgrade,
-}
-
-impl Handshake {
-    fn check(request: Request) -> Result<Self, Failure> {
-        let headers = request.headers();
-        if !has_token(headers, header::UPGRADE, "websocket") {
-            return Err(ApiError::bad_request(
-                "unable to upgrade: podtui streams over WebSocket only (subprotocols v5.channel.k8s.io and \
-                 v4.channel.k8s.io; kubectl 1.29 or newer)",
-            )
-            .into());
-        }
-        let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
-            return Err(ApiError::bad_request("Sec-WebSocket-Key is missing").into());
-        };
-        let accept_key = derive_accept_key(key.as_bytes());
-        let Some(protocol) = [channel::PROTOCOL_V5, channel::PROTOCOL_V4]
-            .into_iter()
-            .find(|protocol| has_token(headers, header::SEC_WEBSOCKET_PROTOCOL, protocol))
-        else {
-            return Err(ApiError::new(
-                Reason::Forbidden,
-                "none of the WebSocket subprotocols asked for is supported; use v5.channel.k8s.io or v4.channel.k8s.io",
-            )
-            .into());
-        };
-        Ok(Self {
-            accept_key,
-            protocol,
-            upgrade: hyper::upgrade::on(request),
-        })
+/// The handshake of a session, or why there is none.
+fn handshake(upgrade: Upgrade) -> Result<Handshake, Failure> {
+    if !upgrade.is_wanted() {
+        return Err(ApiError::bad_request(
+            "unable to upgrade: podtui streams over WebSocket only (subprotocols v5.channel.k8s.io and \
+             v4.channel.k8s.io; kubectl 1.29 or newer)",
+        )
+        .into());
     }
-
-    fn accept(self, session: SessionStream, shutdown: &CancellationToken) -> Response {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let fields = [
-            (header::CONNECTION, "upgrade"),
-            (header::UPGRADE, "websocket"),
-            (header::SEC_WEBSOCKET_ACCEPT, &self.accept_key),
-            (header::SEC_WEBSOCKET_PROTOCOL, self.protocol),
-        ];
-        for (name, value) in fields {
-            let value = value.parse().expect("tokens and base64 are header values");
-            response.headers_mut().insert(name, value);
-        }
-        let shutdown = shutdown.clone();
-        tokio::spawn(async move {
-            match self.upgrade.await {
-                Ok(upgraded) => run(upgraded, session, shutdown).await,
-                Err(error) => debug!(error = chain(&error), "a session was not upgraded"),
-            }
-        });
-        response
-    }
+    upgrade.with_one_of(&[channel::PROTOCOL_V5, channel::PROTOCOL_V4])
 }
 
-/// Comma-separated tokens, in any case, over all fields of this name.
-fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|found| found.trim().eq_ignore_ascii_case(token))
-}
-
-async fn run(upgraded: Upgraded, session: SessionStream, shutdown: CancellationToken) {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(16 << 10)
-        .write_buffer_size(0)
-        .max_message_size(Some(LARGEST_MESSAGE))
-        .max_frame_size(Some(LARGEST_MESSAGE));
-    let socket =
-        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+async fn run(socket: Socket, session: SessionStream, shutdown: CancellationToken) {
     let SessionStream {
         stdin,
         output,

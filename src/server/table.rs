@@ -1,11 +1,13 @@
 //! Objects as rows: what `kubectl get` asks of an API server, so that every client shows the same columns
 //! (Kubernetes API concepts, "Receiving resources as Tables").
 
-use http::{HeaderMap, header};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::query::Query;
+use super::reply::{self, ListMeta};
 use crate::model::{ApiError, Kind, Object, Reason, ResourceVersion};
 use crate::printer::{cells, headers as column_names};
 
@@ -15,6 +17,8 @@ const GROUP: &str = "meta.k8s.io";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Whole,
+    /// `PartialObjectMetadata` in this version: name, labels and all else in `metadata`.
+    Metadata(&'static str),
     Table(Table),
 }
 
@@ -48,6 +52,7 @@ impl Form {
         let served = clauses.find_map(|clause| Served::of(clause.trim()));
         match served {
             Some(Served::Whole) => Ok(Self::Whole),
+            Some(Served::Metadata(version)) => Ok(Self::Metadata(version)),
             Some(Served::Table(version)) => Ok(Self::Table(Table {
                 version,
                 include: Include::wanted(query)?,
@@ -55,15 +60,61 @@ impl Form {
             None => Err(ApiError::new(
                 Reason::NotAcceptable,
                 "only the following media types are accepted: application/json, \
-                 application/json;as=Table;g=meta.k8s.io;v=v1",
+                 application/json;as=Table;g=meta.k8s.io;v=v1, \
+                 application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, \
+                 application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
             )),
         }
     }
 }
 
+impl Form {
+    pub(super) fn one(self, object: &Object) -> Response {
+        match self {
+            Self::Whole => reply::object(StatusCode::OK, object),
+            Self::Metadata(version) => reply::document(metadata_of(object, version)),
+            Self::Table(table) => {
+                reply::document(table.of(object.kind(), std::slice::from_ref(object), None))
+            }
+        }
+    }
+
+    pub(super) fn list(self, kind: Kind, items: &[Object], meta: &ListMeta) -> Response {
+        match self {
+            Self::Whole => reply::list(kind, items, meta),
+            Self::Metadata(version) => {
+                let items: Vec<Value> = items
+                    .iter()
+                    .map(|object| metadata_of(object, version))
+                    .collect();
+                reply::document(json!({
+                    "kind": "PartialObjectMetadataList",
+                    "apiVersion": api_version(version),
+                    "metadata": meta.to_value(),
+                    "items": items,
+                }))
+            }
+            Self::Table(table) => reply::document(table.of(kind, items, Some(meta))),
+        }
+    }
+}
+
+fn api_version(version: &str) -> String {
+    format!("{GROUP}/{version}")
+}
+
+pub(super) fn metadata_of(object: &Object, version: &str) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata",
+        "apiVersion": api_version(version),
+        "metadata": object.meta(),
+    })
+}
+
 /// A clause of `Accept` that is understood.
 enum Served {
     Whole,
+    Metadata(&'static str),
     Table(&'static str),
 }
 
@@ -86,10 +137,15 @@ impl Served {
                 _ => {}
             }
         }
-        match (kind, group, version) {
-            ("", _, _) => Some(Self::Whole),
-            ("Table", GROUP, "v1") => Some(Self::Table("v1")),
-            ("Table", GROUP, "v1beta1") => Some(Self::Table("v1beta1")),
+        let version = match (kind, group, version) {
+            ("", _, _) => return Some(Self::Whole),
+            (_, GROUP, "v1") => "v1",
+            (_, GROUP, "v1beta1") => "v1beta1",
+            _ => return None,
+        };
+        match kind {
+            "Table" => Some(Self::Table(version)),
+            "PartialObjectMetadata" | "PartialObjectMetadataList" => Some(Self::Metadata(version)),
             _ => None,
         }
     }
@@ -110,14 +166,10 @@ impl Include {
 
 impl Table {
     /// One answer of a list, or of a read of one object.
-    pub(super) fn of(
-        self,
-        kind: Kind,
-        items: &[Object],
-        version: Option<ResourceVersion>,
-    ) -> Value {
+    pub(super) fn of(self, kind: Kind, items: &[Object], meta: Option<&ListMeta>) -> Value {
         let rows = items.iter().map(|object| self.row(object)).collect();
-        self.document(columns(kind), rows, version)
+        let meta = meta.map_or_else(|| json!({}), ListMeta::to_value);
+        self.document(columns(kind), rows, meta)
     }
 
     /// The object of one event of a watch. Only the first tells the columns.
@@ -127,46 +179,29 @@ impl Table {
         } else {
             Vec::new()
         };
-        self.document(columns, vec![self.row(object)], None)
+        self.document(columns, vec![self.row(object)], json!({}))
     }
 
     /// What a bookmark carries: a version and no row.
     pub(super) fn bookmark(self, version: ResourceVersion) -> Value {
-        self.document(Vec::new(), Vec::new(), Some(version))
+        self.document(Vec::new(), Vec::new(), ListMeta::of(version).to_value())
     }
 
-    fn document(
-        self,
-        columns: Vec<Value>,
-        rows: Vec<Value>,
-        version: Option<ResourceVersion>,
-    ) -> Value {
-        let metadata = version.map_or_else(
-            || json!({}),
-            |version| json!({"resourceVersion": version.to_string()}),
-        );
+    fn document(self, columns: Vec<Value>, rows: Vec<Value>, metadata: Value) -> Value {
         json!({
             "kind": "Table",
-            "apiVersion": self.api_version(),
+            "apiVersion": api_version(self.version),
             "metadata": metadata,
             "columnDefinitions": columns,
             "rows": rows,
         })
     }
 
-    fn api_version(self) -> String {
-        format!("{GROUP}/{}", self.version)
-    }
-
     fn row(self, object: &Object) -> Value {
         let mut row = json!({"cells": cells(object, true, Timestamp::now())});
         let carried = match self.include {
             Include::Nothing => None,
-            Include::Metadata => Some(json!({
-                "kind": "PartialObjectMetadata",
-                "apiVersion": self.api_version(),
-                "metadata": object.meta(),
-            })),
+            Include::Metadata => Some(metadata_of(object, self.version)),
             Include::Object => Some(object.to_value()),
         };
         if let Some(carried) = carried {
@@ -235,6 +270,7 @@ mod tests {
         let version = match form {
             Ok(Form::Table(table)) => Some(table.version),
             Ok(Form::Whole) => Some(""),
+            Ok(Form::Metadata(_)) => Some("metadata"),
             Err(error) => {
                 assert_eq!(error.reason, Reason::NotAcceptable);
                 None
@@ -261,6 +297,15 @@ mod tests {
         check("application/json;stream=watch", Some(""));
         check(
             "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
+            Some("metadata"),
+        );
+        check(
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,\
+             application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            Some("metadata"),
+        );
+        check(
+            "application/json;as=Something;g=meta.k8s.io;v=v1,application/json",
             Some(""),
         );
         check("application/vnd.kubernetes.protobuf", None);

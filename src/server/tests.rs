@@ -23,6 +23,8 @@ use crate::client::{
 };
 use crate::model::{Kind, ObjectKey, Reason, Subresource};
 
+mod clients;
+
 struct Served {
     fixture: Fixture,
     socket: PathBuf,
@@ -152,8 +154,6 @@ async fn refusals_are_statuses() {
     let served = Served::start().await;
     let post = "POST /api/v1/namespaces/default/pods";
     let json_post = format!("{post} HTTP/1.1\r\nContent-Type: application/json\r\nX-Rest:");
-    let yaml_patch = "PATCH /api/v1/namespaces/default/pods/p HTTP/1.1\r\n\
-                      Content-Type: application/apply-patch+yaml\r\nX-Rest:";
     let large = format!("\"{}\"", "x".repeat(4 << 20));
     let other_namespace = pod("p").to_string().replace("default", "other");
     for (head, body, code, reason) in [
@@ -195,7 +195,6 @@ async fn refusals_are_statuses() {
         (post, &other_namespace, 400, "BadRequest"),
         (&json_post, "{\"kind\":\"Secret\"}", 400, "BadRequest"),
         (post, &large, 413, "RequestEntityTooLarge"),
-        (yaml_patch, "{}", 415, "UnsupportedMediaType"),
         ("GET /api/v1/pods?labelSelector=a+in", "", 400, "BadRequest"),
         (
             "DELETE /api/v1/namespaces/default/pods/p?dryRun=Some",
@@ -316,7 +315,7 @@ async fn remote_answers_like_local() {
     let warn = WriteOptions {
         dry_run: true,
         field_validation: FieldValidation::Warn,
-        subresource: None,
+        ..WriteOptions::default()
     };
     let warned = remote.create(unknown.clone(), warn.clone()).await.unwrap();
     assert_eq!(

@@ -89,18 +89,21 @@ impl StatusWriter {
         self.0.quick(write).await.map(into_pod)
     }
 
-    /// Deletes a pod for a reason of the node, gracefully, and says so in its conditions, in one write. A pod that is
+    /// Deletes a pod for a reason that is not its owner's, gracefully, and says so in its conditions, in one write.
+    /// `grace_seconds`: `None` takes the pod's own. A pod that is
     /// being deleted stays as it is; one that is gone already, or whose name has a new owner, is fine.
     pub(crate) async fn disrupt_pod(
         &self,
         key: &ObjectKey,
         uid: &Uid,
         condition: PodCondition,
+        grace_seconds: Option<i64>,
     ) -> Result<(), StoreError> {
         let write = Write::DisruptPod {
             key: key.clone(),
             uid: uid.clone(),
             condition: Box::new(condition),
+            grace_seconds,
         };
         match self.0.quick(write).await {
             Ok(_) | Err(StoreError::NotFound(_) | StoreError::OtherUid { .. }) => Ok(()),

@@ -59,7 +59,11 @@ pub(super) fn decide(state: &State, write: Write, now: Timestamp) -> Result<Deci
             key,
             uid,
             condition,
-        } => disrupt_pod(state, &key, &uid, *condition, version, now),
+            grace_seconds,
+        } => {
+            let decided = (*condition, grace_seconds);
+            disrupt_pod(state, &key, &uid, decided, version, now)
+        }
         Write::RemovePod { key, uid } => remove_pod(state, &key, &uid, version),
         Write::Put(object) => put(state, object, version, now),
     }
@@ -260,7 +264,7 @@ fn disrupt_pod(
     state: &State,
     key: &ObjectKey,
     uid: &Uid,
-    condition: PodCondition,
+    (condition, grace_seconds): (PodCondition, Option<i64>),
     version: ResourceVersion,
     now: Timestamp,
 ) -> Result<Decision, StoreError> {
@@ -269,7 +273,7 @@ fn disrupt_pod(
     if current.meta().deletion_timestamp.is_some() {
         return Ok(Decision::Nothing(current.clone()));
     }
-    let deleted = match plan_delete(current, None, now) {
+    let deleted = match plan_delete(current, grace_seconds, now) {
         DeletePlan::Unchanged => return Ok(Decision::Nothing(current.clone())),
         DeletePlan::Remove => return Ok(Decision::Write(deletion(current, version))),
         DeletePlan::Mark(deleted) => deleted.into_inner(),

@@ -100,6 +100,8 @@ pub(super) enum Write {
         key: ObjectKey,
         uid: Uid,
         condition: Box<PodCondition>,
+        /// `None` takes the pod's own.
+        grace_seconds: Option<i64>,
     },
     RemovePod {
         key: ObjectKey,

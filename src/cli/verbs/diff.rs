@@ -77,7 +77,7 @@ async fn both(
     let options = WriteOptions {
         dry_run: true,
         field_validation: Validate::Strict.on_server(),
-        subresource: None,
+        ..WriteOptions::default()
     };
     let live = match client.get(&manifest.key).await {
         Ok(live) => Some(live),

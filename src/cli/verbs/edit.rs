@@ -292,6 +292,7 @@ async fn send(
         dry_run: false,
         field_validation: args.validate.on_server(),
         subresource: args.subresource,
+        ..WriteOptions::default()
     };
     let written = client
         .patch(&live.key(), Patch::Strategic(patch), options)

@@ -154,6 +154,8 @@ fn applied_here(key: &ObjectKey, live: &Object, patch: &Patch) -> Result<Object,
         Patch::Strategic(patch) => {
             apply_strategic(key.kind, &live, patch).map_err(|error| wrong(&error))?
         }
+        // Its merge is the server's.
+        Patch::Apply { .. } => return Err(wrong(&"apply needs --dry-run=server").into()),
     };
     super::write::local_object(key, &value)
 }

@@ -35,7 +35,7 @@ impl WriteArgs {
         WriteOptions {
             dry_run: self.dry_run == DryRun::Server,
             field_validation: validate.on_server(),
-            subresource: None,
+            ..WriteOptions::default()
         }
     }
 

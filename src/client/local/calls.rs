@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::errors::engine_error;
 use super::watch::Selection;
-use super::{delete, logs, namespaces, session, watch, write};
+use super::{delete, logs, namespaces, session, tokens, watch, write};
 use crate::base::{Clock, Incident, Login, SessionStream};
 use crate::client::{
     Client, ContainerMetrics, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions, ImagePull,
-    ImagePullLayer, ImageSource, ImageSummary, ListOptions, LogOptions, NetworkBytes, ObjectList,
-    Patch, PodMetrics, PodProcess, PodProcesses, PruneReport, SessionVerb, WatchEvent,
-    WriteOptions, Written,
+    ImagePullLayer, ImageSource, ImageSummary, IssuedToken, ListOptions, LogOptions, NetworkBytes,
+    NodeMetrics, ObjectList, Patch, PodMetrics, PodProcess, PodProcesses, PortStream, PruneReport,
+    SessionVerb, TokenWanted, WatchEvent, WriteOptions, Written,
 };
 use crate::engine::{DiskUsage, EngineApi, ImageView, PodProcessView, PodUsage, PullView};
 use crate::model::{ApiError, Kind, Object, ObjectKey, Resource, ResourceVersion};
@@ -143,6 +143,38 @@ impl Client for Local {
         options: &ExecOptions,
     ) -> Result<(), ApiError> {
         session::check(self, verb, namespace, pod, options).map(drop)
+    }
+
+    async fn evict(&self, pod: &ObjectKey, options: DeleteOptions) -> Result<(), ApiError> {
+        delete::evict(self, pod, &options).await
+    }
+
+    async fn create_token(
+        &self,
+        namespace: &str,
+        account: &str,
+        wanted: TokenWanted,
+    ) -> Result<IssuedToken, ApiError> {
+        tokens::create(self, namespace, account, wanted)
+    }
+
+    async fn port_forward(
+        &self,
+        namespace: &str,
+        pod: &str,
+        port: u16,
+    ) -> Result<Box<dyn PortStream>, ApiError> {
+        session::port_forward(self, namespace, pod, port).await
+    }
+
+    async fn node_metrics(&self) -> Result<NodeMetrics, ApiError> {
+        let usage = self.engine.node_usage().await.map_err(engine_error)?;
+        Ok(NodeMetrics {
+            name: usage.name,
+            at: usage.at,
+            cpu_nanocores: usage.cpu_nanocores,
+            memory_bytes: usage.memory_bytes,
+        })
     }
 
     async fn pod_metrics(&self, namespace: Option<&str>) -> Result<Vec<PodMetrics>, ApiError> {

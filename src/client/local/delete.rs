@@ -1,9 +1,9 @@
 use super::Local;
-use super::errors::{store_error, uid_conflict, version_conflict};
+use super::errors::{engine_error, store_error, uid_conflict, version_conflict};
 use super::{namespaces, priority};
 use crate::admission::{DeletePlan, plan_delete};
 use crate::client::{DeleteOptions, Preconditions};
-use crate::model::{ApiError, Kind, Object, ObjectKey};
+use crate::model::{ApiError, Kind, Object, ObjectKey, Resource, pod as pods};
 use crate::store::StoreError;
 
 /// Decides on the latest state and tries again when that was overtaken: a deletion is meant for whatever
@@ -57,6 +57,27 @@ pub(super) async fn delete(
             Err(error) => return Err(store_error(&error)),
         }
     }
+}
+
+/// As a deletion, which the conditions of the pod then tell as an eviction. A pod that does not run, or goes
+/// already, is just deleted.
+pub(super) async fn evict(
+    local: &Local,
+    key: &ObjectKey,
+    options: &DeleteOptions,
+) -> Result<(), ApiError> {
+    let pod = local.pod(key.namespace.as_deref().unwrap_or_default(), &key.name)?;
+    let ends = pods::is_terminal(&pod)
+        || pods::phase(&pod) == "Pending"
+        || pod.metadata.deletion_timestamp.is_some();
+    if ends || options.dry_run {
+        return delete(local, key, options).await.map(drop);
+    }
+    check_preconditions(&pod.clone().into_object(), &options.preconditions)?;
+    let grace = options.grace_period_seconds;
+    let uid = pod.uid();
+    let evicted = local.engine.evict(key, &uid, grace);
+    evicted.await.map_err(engine_error)
 }
 
 fn check_preconditions(current: &Object, wanted: &Preconditions) -> Result<(), ApiError> {

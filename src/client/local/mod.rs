@@ -9,6 +9,7 @@ mod namespaces;
 mod priority;
 mod runtime_classes;
 mod session;
+mod tokens;
 mod watch;
 mod write;
 

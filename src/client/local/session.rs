@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use super::Local;
 use super::errors::engine_error;
 use crate::base::SessionStream;
-use crate::client::{ExecOptions, SessionVerb};
+use crate::client::{ExecOptions, PortStream, SessionVerb};
 use crate::engine::{AttachRequest, ExecRequest};
 use crate::model::{ApiError, Resource, pod as pods};
 
@@ -51,6 +51,24 @@ pub(super) async fn attach(
         .attach(&pod.uid(), &container.name, request)
         .await
         .map_err(engine_error)
+}
+
+/// A connection to a port in the network of a pod that runs.
+pub(super) async fn port_forward(
+    local: &Local,
+    namespace: &str,
+    name: &str,
+    port: u16,
+) -> Result<Box<dyn PortStream>, ApiError> {
+    let pod = local.pod(namespace, name)?;
+    let phase = pods::phase(&pod);
+    if phase != "Running" {
+        return Err(ApiError::bad_request(format!(
+            "unable to forward port because pod is not running. Current status={phase}"
+        )));
+    }
+    let stream = local.engine.dial(&pod.uid(), port).await;
+    Ok(Box::new(stream.map_err(engine_error)?))
 }
 
 /// What can be refused before anything is started. Returns the pod.

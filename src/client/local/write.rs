@@ -11,6 +11,7 @@ use crate::admission::{
 };
 use crate::client::{FieldValidation, Patch, WriteOptions, Written};
 use crate::model::decode::decode;
+use crate::model::managed::{self, Writer};
 use crate::model::{
     ApiError, Object, ObjectKey, PodPreset, Reason, Subresource, patch as patching,
 };
@@ -59,7 +60,11 @@ pub(super) async fn create(
         let created = local.spec.create(admitted).await;
         created.map_err(|error| store_error(&error))?
     };
-    Ok(Written { object, warnings })
+    Ok(Written {
+        object,
+        warnings,
+        is_new: true,
+    })
 }
 
 /// What the presets of its namespace give to a new pod; returns what they would have, but for a conflict.
@@ -87,8 +92,9 @@ pub(super) async fn replace(
     let (mut object, warnings) = read(manifest, options.field_validation)?;
     default_namespace(&mut object);
     let key = object.key();
-    update(local, &key, options, |_| {
-        Ok((object.clone(), warnings.clone()))
+    update(local, &key, options, |current| {
+        let object = managed_by(local, options, current, object.clone())?;
+        Ok((object, warnings.clone()))
     })
     .await
 }
@@ -99,17 +105,104 @@ pub(super) async fn patch(
     patch: &Patch,
     options: &WriteOptions,
 ) -> Result<Written, ApiError> {
+    if let Patch::Apply { manifest, force } = patch {
+        return apply_fields(local, key, manifest, *force, options).await;
+    }
     update(local, key, options, |current| {
         let patched = apply(key, &current.to_value(), patch)?;
-        let (object, warnings) = read(patched, options.field_validation)?;
-        if object.key() != *key {
-            return Err(ApiError::bad_request(format!(
-                "a patch must not change kind, namespace or name of {key}"
-            )));
-        }
+        let (object, warnings) = patched_object(key, patched, options)?;
+        let object = managed_by(local, options, current, object)?;
         Ok((object, warnings))
     })
     .await
+}
+
+fn patched_object(
+    key: &ObjectKey,
+    patched: Value,
+    options: &WriteOptions,
+) -> Result<(Object, Vec<String>), ApiError> {
+    let (object, warnings) = read(patched, options.field_validation)?;
+    if object.key() != *key {
+        return Err(ApiError::bad_request(format!(
+            "a patch must not change kind, namespace or name of {key}"
+        )));
+    }
+    Ok((object, warnings))
+}
+
+/// Server-side apply: the object is made when there is none.
+async fn apply_fields(
+    local: &Local,
+    key: &ObjectKey,
+    manifest: &Value,
+    force: bool,
+    options: &WriteOptions,
+) -> Result<Written, ApiError> {
+    for _ in 0..ATTEMPTS {
+        let applied = |live: Option<&Value>| {
+            let writer = writer(local, options);
+            managed::apply(key.kind, live, manifest, &writer, force)
+        };
+        let written = if local.store.get_object(key).is_some() {
+            let change = |current: &Object| {
+                let merged = applied(Some(&current.to_value()))?;
+                patched_object(key, merged, options)
+            };
+            update(local, key, options, change).await
+        } else if options.subresource.is_some() {
+            return Err(ApiError::not_found(key.kind, &key.name));
+        } else {
+            create(local, applied(None)?, options).await
+        };
+        match written {
+            // Somebody made or removed it in between.
+            Err(error) if matches!(error.reason, Reason::AlreadyExists | Reason::NotFound) => {}
+            written => return written,
+        }
+    }
+    Err(ApiError::conflict(key.kind, &key.name))
+}
+
+/// Who writes, as the object remembers it. The front ends of podtui do not name themselves.
+fn writer<'a>(local: &Local, options: &'a WriteOptions) -> Writer<'a> {
+    let manager = match options.field_manager.as_str() {
+        "" => "podtui",
+        manager => manager,
+    };
+    Writer {
+        manager,
+        part: options.subresource,
+        now: local.clock.now(),
+    }
+}
+
+/// `object` with its managers after this write.
+fn managed_by(
+    local: &Local,
+    options: &WriteOptions,
+    current: &Object,
+    mut object: Object,
+) -> Result<Object, ApiError> {
+    let is_managed = |object: &Object| object.meta().managed_fields.is_some();
+    if !is_managed(current) && !is_managed(&object) {
+        return Ok(object);
+    }
+    let writer = writer(local, options);
+    let (old, new) = (current.to_value(), object.to_value());
+    let managed = managed::after_update(object.kind(), &old, &new, &writer);
+    let managed = managed.map(serde_json::from_value).transpose();
+    object.meta_mut().managed_fields =
+        managed.map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(object)
+}
+
+fn changed(object: Object, warnings: Vec<String>) -> Written {
+    Written {
+        object,
+        warnings,
+        is_new: false,
+    }
 }
 
 fn apply(key: &ObjectKey, current: &Value, patch: &Patch) -> Result<Value, ApiError> {
@@ -126,6 +219,8 @@ fn apply(key: &ObjectKey, current: &Value, patch: &Patch) -> Result<Value, ApiEr
         Patch::Strategic(patch) => {
             patching::apply_strategic(key.kind, current, patch).map_err(refused)
         }
+        // It is no change of one JSON document alone, and has its own way here.
+        Patch::Apply { .. } => Err(ApiError::internal("an apply is merged by its managers")),
     }
 }
 
@@ -145,7 +240,7 @@ async fn update(
         warnings.extend(more);
         if options.dry_run {
             let object = admitted.into_inner();
-            return Ok(Written { object, warnings });
+            return Ok(changed(object, warnings));
         }
         let written = match options.subresource {
             Some(Subresource::Status) => local.spec.update_status(admitted).await,
@@ -154,7 +249,7 @@ async fn update(
             }
         };
         match written {
-            Ok(object) => return Ok(Written { object, warnings }),
+            Ok(object) => return Ok(changed(object, warnings)),
             Err(StoreError::Conflict(_)) if attempt < ATTEMPTS => {}
             Err(error) => return Err(store_error(&error)),
         }

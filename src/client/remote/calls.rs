@@ -4,23 +4,25 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::connection::{
     ConnectError, Connector, Revive, broken, json_request, read_json, request,
 };
+use super::forward;
 use super::list;
-use super::metrics::pod_metrics;
+use super::metrics::{node_metrics, pod_metrics};
 use super::session;
 use super::url::Url;
 use super::watch;
-use crate::base::{Incident, Login, SessionStream};
+use crate::base::{Incident, Login, SessionStream, Uid};
 use crate::client::{
     Client, DeleteOptions, DiskUsageRow, EngineInfo, ExecOptions, FieldValidation, ImagePull,
-    ImageSource, ImageSummary, ListOptions, ListPart, LogOptions, ObjectList, Patch, PodMetrics,
-    PodProcesses, PruneReport, SessionVerb, WatchEvent, WriteOptions, Written,
+    ImageSource, ImageSummary, IssuedToken, ListOptions, ListPart, LogOptions, NodeMetrics,
+    ObjectList, Patch, PodMetrics, PodProcesses, PortStream, PruneReport, SessionVerb, TokenWanted,
+    WatchEvent, WriteOptions, Written,
 };
 use crate::model::decode::kind_of;
 use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
@@ -68,18 +70,20 @@ impl Remote {
             FieldValidation::Warn => "Warn",
             FieldValidation::Ignore => "Ignore",
         };
-        let url = match options.subresource {
-            Some(part) => url.segment(part.as_str()),
-            None => url,
-        };
         let url = url
             .query("fieldValidation", validation)
+            .query_text("fieldManager", &options.field_manager)
             .query_text("dryRun", if options.dry_run { "All" } else { "" });
         let request = request(method, url, content_type, Bytes::from(body.to_string()));
         let response = self.connector.send(request).await?;
         let warnings = warnings(response.headers());
+        let is_new = response.status() == StatusCode::CREATED;
         let object = object(kind, read_json(response).await?)?;
-        Ok(Written { object, warnings })
+        Ok(Written {
+            object,
+            warnings,
+            is_new,
+        })
     }
 }
 
@@ -95,7 +99,10 @@ impl Client for Remote {
 
     async fn replace(&self, manifest: Value, options: WriteOptions) -> Result<Written, ApiError> {
         let key = key_of(&manifest)?;
-        let url = Url::object(&key);
+        let mut url = Url::object(&key);
+        if let Some(part) = options.subresource {
+            url = url.segment(part.as_str());
+        }
         let json = "application/json";
         self.write(Method::PUT, url, json, key.kind, &manifest, &options)
             .await
@@ -107,30 +114,25 @@ impl Client for Remote {
         patch: Patch,
         options: WriteOptions,
     ) -> Result<Written, ApiError> {
+        let mut url = Url::object(key);
+        if let Some(part) = options.subresource {
+            url = url.segment(part.as_str());
+        }
         let (content_type, body) = match patch {
+            Patch::Apply { manifest, force } => {
+                url = url.query_flag("force", force);
+                ("application/apply-patch+yaml", manifest)
+            }
             Patch::Json(body) => ("application/json-patch+json", body),
             Patch::Merge(body) => ("application/merge-patch+json", body),
             Patch::Strategic(body) => ("application/strategic-merge-patch+json", body),
         };
-        let url = Url::object(key);
         self.write(Method::PATCH, url, content_type, key.kind, &body, &options)
             .await
     }
 
     async fn delete(&self, key: &ObjectKey, options: DeleteOptions) -> Result<Object, ApiError> {
-        let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1"});
-        if let Some(seconds) = options.grace_period_seconds {
-            body["gracePeriodSeconds"] = json!(seconds);
-        }
-        if let Some(uid) = &options.preconditions.uid {
-            body["preconditions"]["uid"] = json!(uid.as_str());
-        }
-        if let Some(version) = options.preconditions.resource_version {
-            body["preconditions"]["resourceVersion"] = json!(version.to_string());
-        }
-        if options.dry_run {
-            body["dryRun"] = json!(["All"]);
-        }
+        let body = delete_body(&options);
         let request = json_request(Method::DELETE, Url::object(key), &body);
         let response = self.connector.send(request).await?;
         object(key.kind, read_json(response).await?)
@@ -229,6 +231,66 @@ impl Client for Remote {
             options,
         )
         .await
+    }
+
+    async fn evict(&self, pod: &ObjectKey, options: DeleteOptions) -> Result<(), ApiError> {
+        let body = json!({
+            "kind": "Eviction",
+            "apiVersion": "policy/v1",
+            "metadata": {"name": pod.name, "namespace": pod.namespace},
+            "deleteOptions": delete_body(&options),
+        });
+        let url = Url::object(pod).segment("eviction");
+        let request = json_request(Method::POST, url, &body);
+        self.connector.send(request).await.map(drop)
+    }
+
+    async fn create_token(
+        &self,
+        namespace: &str,
+        account: &str,
+        wanted: TokenWanted,
+    ) -> Result<IssuedToken, ApiError> {
+        let mut spec = json!({"audiences": wanted.audiences, "expirationSeconds": wanted.seconds});
+        if let Some(bound) = &wanted.bound {
+            spec["boundObjectRef"] = json!({
+                "kind": bound.kind,
+                "apiVersion": "v1",
+                "name": bound.name,
+                "uid": bound.uid.as_ref().map(Uid::as_str),
+            });
+        }
+        let body = json!({
+            "kind": "TokenRequest",
+            "apiVersion": "authentication.k8s.io/v1",
+            "spec": spec,
+        });
+        let key = ObjectKey::new(Kind::ServiceAccount, namespace, account);
+        let request = json_request(Method::POST, Url::object(&key).segment("token"), &body);
+        let mut answer = read_json(self.connector.send(request).await?).await?;
+        Ok(IssuedToken {
+            token: field(&mut answer, "/status/token")?,
+            audiences: field(&mut answer, "/spec/audiences")?,
+            at: field(&mut answer, "/metadata/creationTimestamp")?,
+            expires_at: field(&mut answer, "/status/expirationTimestamp")?,
+        })
+    }
+
+    async fn port_forward(
+        &self,
+        namespace: &str,
+        pod: &str,
+        port: u16,
+    ) -> Result<Box<dyn PortStream>, ApiError> {
+        forward::open(&self.connector, namespace, pod, port).await
+    }
+
+    async fn node_metrics(&self) -> Result<NodeMetrics, ApiError> {
+        let url = Url::new(METRICS).segment("nodes");
+        let mut list = self.connector.get_json(url).await?;
+        let node = items(&mut list).into_iter().next();
+        let node = node.ok_or_else(|| broken("it tells the metrics of no node"))?;
+        node_metrics(&node.to_string())
     }
 
     async fn pod_metrics(&self, namespace: Option<&str>) -> Result<Vec<PodMetrics>, ApiError> {
@@ -346,6 +408,23 @@ impl Client for Remote {
         let request = json_request(Method::POST, url, &json!({"stopPods": stop_pods}));
         self.connector.send(request).await.map(|_| ())
     }
+}
+
+fn delete_body(options: &DeleteOptions) -> Value {
+    let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1"});
+    if let Some(seconds) = options.grace_period_seconds {
+        body["gracePeriodSeconds"] = json!(seconds);
+    }
+    if let Some(uid) = &options.preconditions.uid {
+        body["preconditions"]["uid"] = json!(uid.as_str());
+    }
+    if let Some(version) = options.preconditions.resource_version {
+        body["preconditions"]["resourceVersion"] = json!(version.to_string());
+    }
+    if options.dry_run {
+        body["dryRun"] = json!(["All"]);
+    }
+    body
 }
 
 fn engine_pod(namespace: &str, pod: &str) -> Url {

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::Deserialize;
 
 use super::connection::broken;
-use crate::client::{ContainerMetrics, NetworkBytes, PodMetrics};
+use crate::client::{ContainerMetrics, NetworkBytes, NodeMetrics, PodMetrics};
 use crate::model::ApiError;
 use crate::model::quantity::ParsedQuantity;
 
@@ -74,6 +74,25 @@ pub(super) fn pod_metrics(text: &[u8]) -> Result<PodMetrics, ApiError> {
         network: received
             .zip(sent)
             .map(|(received, sent)| NetworkBytes { received, sent }),
+    })
+}
+
+/// Of the first node; there are no more here.
+pub(super) fn node_metrics(text: &str) -> Result<NodeMetrics, ApiError> {
+    #[derive(Deserialize)]
+    struct Raw<'a> {
+        metadata: RawMeta,
+        timestamp: Timestamp,
+        #[serde(borrow, default)]
+        usage: RawUsage<'a>,
+    }
+    let raw: Raw<'_> =
+        serde_json::from_str(text).map_err(|error| broken(&format!("metrics: {error}")))?;
+    Ok(NodeMetrics {
+        name: raw.metadata.name,
+        at: raw.timestamp,
+        cpu_nanocores: nanocores(&raw.usage.cpu),
+        memory_bytes: memory_bytes(&raw.usage.memory),
     })
 }
 

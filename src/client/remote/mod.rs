@@ -5,6 +5,7 @@
 
 mod calls;
 mod connection;
+mod forward;
 mod list;
 mod metrics;
 mod session;

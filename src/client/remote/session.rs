@@ -22,7 +22,7 @@ use crate::model::{ApiError, ObjectKey};
 const QUEUE: usize = 16;
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 pub(super) async fn open(
     connector: &Connector,
@@ -31,7 +31,12 @@ pub(super) async fn open(
     pod: &str,
     options: ExecOptions,
 ) -> Result<SessionStream, ApiError> {
-    let socket = upgrade(connector, url(verb, namespace, pod, &options)).await?;
+    let socket = upgrade(
+        connector,
+        url(verb, namespace, pod, &options),
+        channel::PROTOCOL_V5,
+    )
+    .await?;
     let (output_tx, output) = mpsc::channel(QUEUE);
     let (stdin_tx, stdin) = mpsc::channel(QUEUE);
     let (resize, sizes) = mpsc::channel(QUEUE);
@@ -76,7 +81,11 @@ fn url(verb: SessionVerb, namespace: &str, pod: &str, options: &ExecOptions) -> 
 }
 
 /// The handshake of RFC 6455 §4.1, made with the HTTP client so that a refusal arrives as a whole `Status`.
-async fn upgrade(connector: &Connector, url: Url) -> Result<Socket, ApiError> {
+pub(super) async fn upgrade(
+    connector: &Connector,
+    url: Url,
+    protocol: &'static str,
+) -> Result<Socket, ApiError> {
     let mut request = request(Method::GET, url, "", Bytes::new());
     let key = generate_key();
     let headers = request.headers_mut();
@@ -88,7 +97,7 @@ async fn upgrade(connector: &Connector, url: Url) -> Result<Socket, ApiError> {
     );
     headers.insert(
         header::SEC_WEBSOCKET_PROTOCOL,
-        HeaderValue::from_static(channel::PROTOCOL_V5),
+        HeaderValue::from_static(protocol),
     );
     let value = key.parse().expect("base64 is a header value");
     headers.insert(header::SEC_WEBSOCKET_KEY, value);
@@ -101,7 +110,7 @@ async fn upgrade(connector: &Connector, url: Url) -> Result<Socket, ApiError> {
             .and_then(|value| value.to_str().ok())
     };
     if field(header::SEC_WEBSOCKET_ACCEPT) != Some(derive_accept_key(key.as_bytes()).as_str())
-        || field(header::SEC_WEBSOCKET_PROTOCOL) != Some(channel::PROTOCOL_V5)
+        || field(header::SEC_WEBSOCKET_PROTOCOL) != Some(protocol)
     {
         return Err(broken("it did not accept the WebSocket"));
     }

@@ -16,13 +16,16 @@
 //! A soft threshold tells at once, and has somebody go when it was met for its grace; the pod then has its own grace,
 //! up to the most of the configuration.
 //!
-//! Deliberately absent: minimum reclaim, thresholds of process numbers.
+//! `requested` ends a pod because somebody asked for its eviction (`kubectl drain`).
+//!
+//! Deliberately absent: disruption budgets, minimum reclaim, thresholds of process numbers.
 
 mod board;
 mod condition_taints;
 mod local;
 mod no_execute;
 mod node;
+mod requested;
 mod taints;
 mod task;
 
@@ -31,4 +34,5 @@ pub(super) use condition_taints::with_condition_taints;
 pub(super) use no_execute::keep_away;
 pub(super) use node::Pressures;
 pub(crate) use node::{SoftThresholds, Threshold, Thresholds};
+pub(super) use requested::evict;
 pub(super) use task::{keep_room, shortages_now};

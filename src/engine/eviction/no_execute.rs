@@ -130,7 +130,7 @@ async fn delete(machine: &Machine, pod: &Arc<Pod>) -> bool {
         observed_generation: pod.metadata.generation,
     };
     let (key, uid) = (pod.key(), pod.uid());
-    let deleted = machine.status.disrupt_pod(&key, &uid, condition);
+    let deleted = machine.status.disrupt_pod(&key, &uid, condition, None);
     match deleted.await {
         Ok(()) => true,
         Err(error) => {

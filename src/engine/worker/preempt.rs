@@ -39,7 +39,10 @@ impl PodWorker {
             observed_generation: victim.metadata.generation,
         };
         let (key, uid) = (victim.key(), victim.uid());
-        let told = machine.status.disrupt_pod(&key, &uid, condition).await;
+        let told = machine
+            .status
+            .disrupt_pod(&key, &uid, condition, None)
+            .await;
         if let Err(error) = told {
             tracing::warn!(pod = self.name(), victim = %key, error = chain(&error), "not preempted");
             return false;

@@ -20,8 +20,9 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::base::{Clock, Incident, Login, SessionOutput, SessionStream, TerminalSize};
 use crate::client::{
-    Client, DeleteOptions, EngineInfo, ExecOptions, ImageSource, ImageSummary, ListOptions,
-    LogOptions, ObjectList, Patch, PodMetrics, PodProcesses, WatchEvent, WriteOptions, Written,
+    Client, DeleteOptions, EngineInfo, ExecOptions, ImageSource, ImageSummary, IssuedToken,
+    ListOptions, LogOptions, NodeMetrics, ObjectList, Patch, PodMetrics, PodProcesses, PortStream,
+    TokenWanted, WatchEvent, WriteOptions, Written,
 };
 use crate::model::{ApiError, Kind, Object, ObjectKey, ResourceVersion};
 use crate::tui::HostPrograms;
@@ -110,6 +111,7 @@ impl Client for FakeEngine {
         Ok(Written {
             object,
             warnings: Vec::new(),
+            is_new: true,
         })
     }
     async fn replace(&self, _: Value, _: WriteOptions) -> Result<Written, ApiError> {
@@ -123,6 +125,28 @@ impl Client for FakeEngine {
         Ok(running(&key.name))
     }
     async fn get(&self, _: &ObjectKey) -> Result<Object, ApiError> {
+        unused()
+    }
+    async fn evict(&self, _: &ObjectKey, _: DeleteOptions) -> Result<(), ApiError> {
+        unused()
+    }
+    async fn create_token(
+        &self,
+        _: &str,
+        _: &str,
+        _: TokenWanted,
+    ) -> Result<IssuedToken, ApiError> {
+        unused()
+    }
+    async fn port_forward(
+        &self,
+        _: &str,
+        _: &str,
+        _: u16,
+    ) -> Result<Box<dyn PortStream>, ApiError> {
+        unused()
+    }
+    async fn node_metrics(&self) -> Result<NodeMetrics, ApiError> {
         unused()
     }
     async fn list(&self, kind: Kind, _: ListOptions) -> Result<ObjectList, ApiError> {
