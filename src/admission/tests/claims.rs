@@ -1,7 +1,6 @@
 //! Situations of `TestValidatePersistentVolumeClaim`, `TestValidateEphemeralVolume`, `TestPVCVolumeMode`,
 //! `TestAlphaVolumeSnapshotDataSource` and `TestValidatePersistentVolumeClaimUpdate`.
 
-use super::cases::{bad, good};
 use super::storage::{check_change, claim};
 use super::*;
 use crate::model::names::dns_subdomain;

@@ -2,7 +2,6 @@
 //! `TestValidateSSHAuthSecret`, `TestValidateSecretUpdate`, `TestValidateConfigMap`, `TestValidateConfigMapUpdate`
 //! and of the tables for labels and annotations.
 
-use super::cases::{bad, good};
 use super::*;
 
 /// Base64 of this.

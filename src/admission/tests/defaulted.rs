@@ -1,7 +1,6 @@
 //! Situations of Kubernetes' own table of defaults (pkg/apis/core/v1/defaults_test.go), as far as the other tests do
 //! not have them.
 
-use super::cases::becomes;
 use super::storage::{claim, volume};
 use super::*;
 

@@ -2,7 +2,6 @@
 //! `TestPVVolumeMode`, `TestValidatePersistentVolumeSourceUpdate`, `TestValidateVolumeNodeAffinityUpdate`,
 //! `TestAlphaPVVolumeModeUpdate` and `TestValidatePeristentVolumeAttributesClassUpdate`.
 
-use super::cases::{bad, good};
 use super::storage::{check_change, volume};
 use super::*;
 use crate::model::names::dns_subdomain;

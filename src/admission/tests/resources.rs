@@ -259,3 +259,50 @@ fn amounts_of_pods() {
         &["spec.resources: Forbidden: may not be set for a windows pod"],
     );
 }
+
+#[test]
+fn resource_errors() {
+    let resources = |resources: Value| container(json!({ "resources": resources }));
+    check(
+        resources(json!({"limits": {"cpu": "1"}, "requests": {"cpu": "2"}})),
+        &[
+            "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1",
+        ],
+    );
+    check(
+        resources(
+            json!({"limits": {"cpu": "1", "hugepages-2Mi": "4Mi"}, "requests": {"hugepages-2Mi": "2Mi"}}),
+        ),
+        &[
+            "spec.containers[0].resources.requests: Invalid value: \"2Mi\": must be equal to hugepages-2Mi limit of 4Mi",
+        ],
+    );
+    check(
+        resources(json!({"requests": {"example.com/foo": "1"}})),
+        &[
+            "spec.containers[0].resources.limits: Required value: Limit must be set for non overcommitable resources",
+        ],
+    );
+    check(
+        resources(json!({"limits": {"hugepages-2Mi": "4Mi"}})),
+        &["spec.containers[0].resources: Forbidden: HugePages require cpu or memory"],
+    );
+    check(
+        resources(json!({"requests": {"cpu": "-1", "storage": "1", "gpu": "1"}})),
+        &[
+            "spec.containers[0].resources.requests[cpu]: Invalid value: \"-1\": must be greater than or equal to 0",
+            "spec.containers[0].resources.requests[gpu]: Invalid value: \"gpu\": must be a standard resource type or fully qualified",
+            "spec.containers[0].resources.requests[gpu]: Invalid value: \"gpu\": must be a standard resource for containers",
+            "spec.containers[0].resources.requests[storage]: Invalid value: \"storage\": must be a standard resource for containers",
+        ],
+    );
+    check(
+        pod(
+            json!({"resources": {"requests": {"cpu": "500m"}}, "containers": [
+            {"name": "web", "image": "x", "resources": {"requests": {"cpu": "1"}}}]}),
+        ),
+        &[
+            "spec.resources.requests[cpu]: Invalid value: \"500m\": must be greater than or equal to aggregate container requests of 1",
+        ],
+    );
+}

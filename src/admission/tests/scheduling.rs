@@ -300,3 +300,46 @@ fn names_of_hosts() {
         ],
     );
 }
+
+#[test]
+fn tolerations() {
+    let toleration = |fields: Value| pod(json!({ "tolerations": [fields] }));
+    good([
+        json!({"key": "foo", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}),
+        json!({"key": "foo", "operator": "Equal", "value": "bar", "effect": "NoSchedule"}),
+        json!({"key": "foo", "value": "bar"}),
+        json!({"operator": "Exists"}),
+        json!({"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}),
+        json!({"key": "foo", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": -2}),
+        json!({"key": "foo", "operator": "Exists", "effect": "PreferNoSchedule"}),
+        json!({"key": "foo", "operator": "Equal", "value": "", "effect": "NoExecute", "tolerationSeconds": 0}),
+    ]
+    .map(toleration));
+    let refuse = |fields: Value, path: &str, expected: &str| {
+        bad(
+            toleration(fields),
+            &format!("spec.tolerations[0].{path}"),
+            expected,
+        )
+    };
+    refuse(
+        json!({"key": "nospecchars^=@", "operator": "Equal", "value": "bar"}),
+        "key",
+        &format!("Invalid value: \"nospecchars^=@\": {NAME_PART}"),
+    );
+    refuse(
+        json!({"key": "foo", "operator": "In", "value": "bar"}),
+        "operator",
+        "Unsupported value: \"In\": supported values: \"Equal\", \"Exists\"",
+    );
+    refuse(
+        json!({"key": "foo", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 60}),
+        "effect",
+        "Invalid value: \"NoSchedule\": effect must be 'NoExecute' when `tolerationSeconds` is set",
+    );
+    refuse(
+        json!({"key": "foo", "operator": "Exists", "effect": "Never"}),
+        "effect",
+        "Unsupported value: \"Never\": supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\"",
+    );
+}

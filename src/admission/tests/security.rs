@@ -387,3 +387,36 @@ fn files_that_variables_are_read_from() {
         ],
     );
 }
+
+#[test]
+fn security_errors() {
+    check(
+        container(
+            json!({"securityContext": {"runAsUser": -1, "privileged": true, "allowPrivilegeEscalation": false}}),
+        ),
+        &[
+            "spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+            "spec.containers[0].securityContext: Invalid value: {\"allowPrivilegeEscalation\":false,\"privileged\":true,\"runAsUser\":-1}: cannot set \
+             `allowPrivilegeEscalation` to false and `privileged` to true",
+        ],
+    );
+    check(
+        container(
+            json!({"securityContext": {"procMount": "Unmasked", "seccompProfile": {"type": "Localhost"}}}),
+        ),
+        &[
+            "spec.containers[0].securityContext.procMount: Invalid value: \"Unmasked\": `hostUsers` must be false to use `Unmasked`",
+            "spec.containers[0].securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost",
+        ],
+    );
+    check(
+        pod(json!({"hostNetwork": true, "securityContext": {"sysctls": [
+            {"name": "net.ipv4.tcp_syncookies", "value": "1"}, {"name": "Bad", "value": "1"}, {"name": "kernel.sem", "value": "1"}, {"name": "kernel.sem", "value": "1"}]}})),
+        &[
+            "spec.securityContext.sysctls[0].name: Invalid value: \"net.ipv4.tcp_syncookies\": may not be specified when 'hostNetwork' is true",
+            "spec.securityContext.sysctls[1].name: Invalid value: \"Bad\": must have at most 253 characters and match regex \
+             ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$",
+            "spec.securityContext.sysctls[3].name: Duplicate value: \"kernel.sem\"",
+        ],
+    );
+}

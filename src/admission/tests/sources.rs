@@ -2,7 +2,6 @@
 //! `TestValidateNFSVolumeSource`, `TestValidateGlusterfs…`, `TestValidateCSIVolumeSource` and
 //! `TestValidateCSIPersistentVolumeSource`.
 
-use super::cases::{bad, good};
 use super::storage::volume;
 use super::*;
 

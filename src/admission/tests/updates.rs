@@ -309,3 +309,118 @@ fn what_was_let_in_once_can_still_be_changed() {
     let old = Object::from_value(Kind::Pod, old).unwrap();
     assert!(admit_update(&old, object(new), &context()).is_ok());
 }
+
+/// Updates the good pod (bound to a node) by a merge patch of the whole object.
+fn update(change: &Value) -> Result<Value, Vec<String>> {
+    let mut old = created(pod(json!({"activeDeadlineSeconds": 100})));
+    old["spec"]["nodeName"] = json!("here");
+    old["status"]["phase"] = json!("Running");
+    old["metadata"]["resourceVersion"] = json!("5");
+    let mut new = old.clone();
+    json_patch::merge(&mut new, change);
+    let old = Object::from_value(Kind::Pod, old).unwrap();
+    match admit_update(&old, object(new), &context()) {
+        Ok((admitted, _)) => Ok(admitted.into_inner().to_value()),
+        Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
+    }
+}
+
+#[track_caller]
+fn check_update(change: Value, expected: &[&str]) {
+    assert_eq!(
+        update(&change).map(|_| ()).err().unwrap_or_default(),
+        expected
+    );
+}
+
+#[test]
+fn updates_of_a_pod() {
+    let image = update(&json!({"spec": {"containers": [{"name": "web", "image": "nginx:2", "imagePullPolicy": "Always",
+        "resources": {}, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}]}}))
+    .unwrap();
+    assert_eq!(image["metadata"]["generation"], 2);
+    assert_eq!(image["spec"]["containers"][0]["image"], "nginx:2");
+    let labels = update(&json!({"metadata": {"labels": {"a": "b"}}, "status": {"phase": "Failed"}, "spec": {"nodeName": null}})).unwrap();
+    assert_eq!(labels["metadata"]["generation"], 1);
+    assert_eq!(labels["metadata"]["resourceVersion"], "5");
+    assert_eq!(labels["status"]["phase"], "Running");
+    assert_eq!(labels["spec"]["nodeName"], "here");
+    check_update(json!({"spec": {"activeDeadlineSeconds": 50}}), &[]);
+    check_update(
+        json!({"spec": {"activeDeadlineSeconds": 200}}),
+        &[
+            "spec.activeDeadlineSeconds: Invalid value: 200: must be less than or equal to previous value",
+        ],
+    );
+    check_update(
+        json!({"spec": {"activeDeadlineSeconds": null}}),
+        &[
+            "spec.activeDeadlineSeconds: Invalid value: null: must not update from a positive integer to nil value",
+        ],
+    );
+    check_update(
+        json!({"spec": {"containers": []}}),
+        &[
+            "spec.containers: Required value",
+            "spec.containers: Forbidden: pod updates may not add or remove containers",
+        ],
+    );
+    check_update(
+        json!({"spec": {"restartPolicy": "Never", "hostname": "x"}}),
+        &[
+            "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,\
+           `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),\
+           `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n\
+           - spec.restartPolicy: \"Always\"\n+ spec.restartPolicy: \"Never\"\n+ spec.hostname: \"x\"\n",
+        ],
+    );
+    check_update(
+        json!({"spec": {"tolerations": [{"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]}}),
+        &[
+            "spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds",
+        ],
+    );
+    check_update(
+        json!({"metadata": {"uid": "other"}}),
+        &["metadata.uid: Invalid value: \"other\": field is immutable"],
+    );
+}
+
+#[test]
+fn more_changes_of_a_pod() {
+    let list = |image: &str| {
+        json!({"containers": [{"name": "web", "image": image, "imagePullPolicy": "Always",
+        "resources": {}, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}]})
+    };
+    check_update(json!({ "spec": list("nginx:3") }), &[]);
+    check_update(
+        json!({ "spec": list("") }),
+        &["spec.containers[0].image: Required value"],
+    );
+    check_update(
+        json!({ "spec": list(" x") }),
+        &[
+            "spec.containers[0].image: Invalid value: \" x\": must not have leading or trailing whitespace",
+        ],
+    );
+    check_update(
+        json!({"spec": {"activeDeadlineSeconds": 0}}),
+        &[
+            "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive",
+        ],
+    );
+    check_update(
+        json!({"metadata": {"annotations": {"a": "b"}, "finalizers": ["example.com/x"]}}),
+        &[],
+    );
+    check_update(
+        json!({"metadata": {"name": "other"}}),
+        &["metadata.name: Invalid value: \"other\": field is immutable"],
+    );
+    check_update(
+        json!({"spec": {"schedulingGates": [{"name": "a"}]}}),
+        &[
+            "spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'a'",
+        ],
+    );
+}

@@ -2,7 +2,6 @@
 //! `TestValidateSubpathMutuallyExclusive`, `TestValidateMountPropagation` and `TestAlphaValidateVolumeDevices`, as
 //! far as the other tests do not have them.
 
-use super::cases::{bad, good};
 use super::*;
 
 fn named(name: &str, source: Value) -> Value {

@@ -391,3 +391,30 @@ fn levels_of_pod_security_that_nobody_enforces() {
     );
     assert_eq!(told(json!({(key): "privileged"})), [""; 0]);
 }
+
+#[test]
+fn warnings() {
+    let mut value = pod(json!({
+        "terminationGracePeriodSeconds": -1,
+        "containers": [{"name": "web", "image": "x",
+            "env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}],
+            "resources": {"limits": {"memory": "100m"}},
+        }],
+        "subdomain": "other",
+    }));
+    value["metadata"]["name"] = json!("a.b");
+    value["metadata"]["annotations"] = json!({"podtui.dev/restarted-at": "soon"});
+    let (_, warnings) = create(value).unwrap();
+    assert_eq!(
+        warnings,
+        [
+            "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]",
+            "metadata.annotations[podtui.dev/restarted-at]: \"soon\" is neither an instant (2026-01-02T03:04:05Z) nor an object of instants by container: nothing is restarted",
+            "spec.containers[0].resources.limits[memory]: fractional byte value \"100m\" is invalid, must be an integer",
+            "spec.containers[0].resources.requests[memory]: fractional byte value \"100m\" is invalid, must be an integer",
+            "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply",
+            "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
+            "spec.subdomain: not supported yet: there is no DNS record for it",
+        ]
+    );
+}
