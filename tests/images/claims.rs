@@ -30,7 +30,7 @@ fn rights(podtui: &Podtui, pod: &str) -> String {
 
 /// 14 (CVE-2022-23648) and 32 (CVE-2026-53488): volumes and labels that the image wishes for.
 #[test]
-fn volumes_and_labels_of_an_image_have_no_effect() {
+fn volumes_of_an_image_stay_inside_and_labels_have_no_effect() {
     require_root!();
     require_images!();
     let podtui = Podtui::start();
@@ -45,7 +45,6 @@ fn volumes_and_labels_of_an_image_have_no_effect() {
         "/..",
         "/",
         "",
-        "/proc",
         "/data",
     ] {
         volumes.insert(place.to_owned(), json!({}));
@@ -61,13 +60,14 @@ fn volumes_and_labels_of_an_image_have_no_effect() {
         "org.systemd.property.DeviceAllow": "/dev/vda rwm",
         "podtui": "\u{1b}]0;owned\u{7}",
     });
+    let plain = json!({"Cmd": ["/bin/sh"], "Volumes": volumes});
     let wishes = json!({"Cmd": ["/bin/sh"], "Volumes": volumes, "Labels": labels});
     let rootfs = || {
         Rootfs::new()
             .directory("data")
             .file("data/inside", b"of the image")
     };
-    rootfs().load(&podtui, "plain", json!({"Cmd": ["/bin/sh"]}));
+    rootfs().load(&podtui, "plain", plain);
     rootfs().load(&podtui, "wishful", wishes);
     sleeping(&podtui, "plain", "plain");
     sleeping(&podtui, "wishful", "wishful");
@@ -86,6 +86,15 @@ fn volumes_and_labels_of_an_image_have_no_effect() {
         "{shown}"
     );
     assert!(!shown.contains('\u{1b}') && !shown.contains('\u{7}'));
+    // What the kernel shows there is not to be covered; runc refuses such a mount with the same words.
+    let covers = json!({"Cmd": ["/bin/sh"], "Volumes": {"/proc": {}}});
+    rootfs().load(&podtui, "covers", covers);
+    podtui.apply(&pod("covers", "localhost/covers", "Never", ""));
+    podtui.wait("the refusal", || {
+        let events = podtui.ok(&["events", "--for", "pod/covers"]);
+        let refusal = "mount the image's volume /proc: it is inside /proc";
+        events.contains(refusal).then_some(())
+    });
     podtui.delete_all();
 }
 
