@@ -38,7 +38,7 @@ pub(crate) fn applied_text(object: &Object) -> Option<&str> {
 
 /// The manifest as the annotation keeps it: compact JSON with sorted keys and a newline, without the
 /// annotations of this file.
-pub(super) fn compact(manifest: &Value) -> String {
+pub(in crate::model) fn compact(manifest: &Value) -> String {
     let mut plain = manifest.clone();
     for name in [LAST_APPLIED, APPLIED_TEXT] {
         if let Some(annotations) = annotations_mut(&mut plain) {

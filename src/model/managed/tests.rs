@@ -1,4 +1,9 @@
-use super::*;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Writer, after_update, apply};
+use crate::model::applied::LAST_APPLIED;
+use crate::model::{ApiError, Cause, Kind, Reason, Subresource};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
