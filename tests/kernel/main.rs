@@ -13,6 +13,7 @@
 mod support;
 
 mod claims;
+mod clients;
 mod configuration;
 mod copying;
 mod doors;
