@@ -49,6 +49,9 @@ pub(crate) enum CapsError {
     Ambient(#[source] io::Error),
 }
 
+/// Whoever has it may look into every process that it sees, and change it (capabilities(7)).
+pub(crate) const SYS_PTRACE: u64 = 1 << 19;
+
 /// The bit of a capability name without its prefix.
 #[cfg(test)]
 pub(crate) fn named(name: &str) -> u64 {

@@ -8,6 +8,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::pidfd::{self, Exit};
+use super::{proc, signal};
 use crate::base::Pid;
 
 /// Proof that the calling process had one thread when it was made. A child forked from it may therefore
@@ -129,6 +131,34 @@ pub(crate) fn spawn(
         pid: Pid::new(pid),
         pidfd,
     })
+}
+
+/// The caller returns from here in a child, born in the pid namespace that was entered for children. What called
+/// waits for it and ends as it ends, without a descriptor and deaf to all signals but SIGKILL, which takes the child
+/// with it. Only for a child of [`spawn`]. fork(2) and not clone3(2), which filters of containers do not know.
+pub(crate) fn go_on_in_child() -> io::Result<()> {
+    signal::block_all()?;
+    // SAFETY: a child of `spawn` has one thread, so its own child finds no lock that nobody releases.
+    match unsafe { libc::fork() } {
+        0 => {
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            signal::unblock_all()
+        }
+        pid if pid > 0 => end_as(Pid::new(pid)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn end_as(child: Pid) -> ! {
+    let _ = proc::close_from(0);
+    match pidfd::reap_child(child) {
+        Ok(Some(Exit::Code(code))) => exit_now(u8::try_from(code).unwrap_or(u8::MAX)),
+        Ok(Some(Exit::Signal(number))) => {
+            signal::end_by(number);
+            exit_now(u8::try_from(128 + number).unwrap_or(u8::MAX))
+        }
+        Ok(None) | Err(_) => exit_now(u8::MAX),
+    }
 }
 
 /// Ends the process at once: no destructor, no exit handler, no flush.

@@ -78,6 +78,13 @@ pub(crate) fn reap_blocking(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
     Ok(info.map(|(_, exit)| exit))
 }
 
+/// The same for a child that nobody else reaps, so that its number is its own.
+pub(crate) fn reap_child(pid: Pid) -> io::Result<Option<Exit>> {
+    let id = libc::id_t::try_from(pid.as_raw()).map_err(io::Error::other)?;
+    let info = wait(libc::P_PID, id, libc::WEXITED)?;
+    Ok(info.map(|(_, exit)| exit))
+}
+
 fn wait(kind: libc::idtype_t, id: libc::id_t, options: i32) -> io::Result<Option<(Pid, Exit)>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     loop {

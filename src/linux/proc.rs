@@ -49,6 +49,22 @@ pub(crate) fn close_from(first: RawFd) -> io::Result<()> {
     close_range(first, 0)
 }
 
+/// Closes every descriptor but the standard streams and `kept`.
+pub(crate) fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
+    let kept = kept.as_raw_fd().cast_unsigned();
+    for (first, last) in [
+        (3, kept.saturating_sub(1)),
+        (kept.saturating_add(1), libc::c_uint::MAX),
+    ] {
+        // SAFETY: the caller is about to execute a program and uses no other descriptor any more.
+        let result = unsafe { libc::syscall(libc::SYS_close_range, first.max(3), last, 0) };
+        if first <= last && result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// Marks every descriptor from `first` on to be closed by execve.
 pub(crate) fn close_from_on_exec(first: RawFd) -> io::Result<()> {
     close_range(first, libc::CLOSE_RANGE_CLOEXEC)

@@ -109,6 +109,18 @@ pub(crate) fn reset_for_exec() -> io::Result<()> {
     mask(libc::SIG_SETMASK, libc::sigemptyset)
 }
 
+/// Ends this process as the signal does, but for its core; it returns when the signal is none that ends a process.
+pub(crate) fn end_by(number: i32) {
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    let _ = reset_for_exec();
+    // SAFETY: raise(3) has no precondition; with all dispositions at their default there is no handler to run.
+    unsafe { libc::raise(number) };
+}
+
 /// Children of this process leave no zombie when they end.
 pub(crate) fn ignore_children() -> io::Result<()> {
     // SAFETY: SIG_IGN installs no handler, so there is no code to be sound.

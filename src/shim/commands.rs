@@ -11,7 +11,7 @@ use super::init;
 use super::reactor::{Interest, Key, Reactor, Token};
 use super::sandbox::Sandbox;
 use super::server::{Shim, Waiter};
-use super::session::{Command, Kept, Session, target};
+use super::session::{Command, Kept, Session, are_watched, target};
 use super::streams;
 use crate::linux::clone::SingleThreaded;
 use crate::linux::spawner::{Order, Progress, Spawner};
@@ -184,6 +184,9 @@ impl Shim {
         let container =
             found.ok_or_else(|| refuse(Stage::Request, "the container is not known"))?;
         let (running, _) = target(container)?;
+        if are_watched(&self.containers, &self.sandbox) {
+            return Ok(false);
+        }
         if self.commands.spawner.is_none() {
             let witness = Self::witness()?;
             self.commands

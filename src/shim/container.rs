@@ -203,6 +203,7 @@ impl Container {
         };
         let plan = init::Plan {
             process: init::Process {
+                is_watched: false,
                 arguments: &CStringArray::new(arguments),
                 path: init::path_of(&environment),
                 capabilities: spec.capabilities,

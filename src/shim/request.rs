@@ -9,7 +9,7 @@ use super::fault::{At, refuse};
 use super::reactor::Key;
 use super::sandbox;
 use super::server::{Shim, Waiter, unknown};
-use super::session::{Kept, Session};
+use super::session::{Kept, Session, are_watched};
 use super::streams::Taken;
 use super::viewer::Attach;
 use crate::base::{ContainerId, TerminalSize};
@@ -340,7 +340,7 @@ impl Shim {
             key,
             waiter,
             (spec, kept),
-            container,
+            (container, are_watched(&self.containers, &self.sandbox)),
             &self.sandbox,
             &self.reactor,
             &witness,

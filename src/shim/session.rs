@@ -12,6 +12,7 @@ use super::sandbox::Sandbox;
 use super::server::Waiter;
 use super::streams::{self, ChildEnds, Got, Streams};
 use crate::base::Pid;
+use crate::linux::caps;
 use crate::linux::clone::{self, Child, Namespaces, SingleThreaded};
 use crate::linux::pidfd::{self, Exit};
 use crate::linux::proc::CStringArray;
@@ -94,6 +95,7 @@ pub(super) struct Command<'a> {
     arguments: CStringArray,
     environment: CStringArray,
     path: Option<Vec<u8>>,
+    is_watched: bool,
 }
 
 impl<'a> Command<'a> {
@@ -126,6 +128,7 @@ impl<'a> Command<'a> {
             arguments,
             environment: CStringArray::new(environment),
             path,
+            is_watched: false,
         })
     }
 
@@ -134,6 +137,7 @@ impl<'a> Command<'a> {
         let user = self.sandbox.user.as_ref();
         init::Session {
             process: init::Process {
+                is_watched: self.is_watched,
                 arguments: &self.arguments,
                 path: self.path.as_deref(),
                 capabilities: of.capabilities,
@@ -161,6 +165,16 @@ impl<'a> Command<'a> {
     }
 }
 
+/// Whether a process of one of these containers may look into what is executed in another of them; see
+/// [`init::Process::is_watched`].
+pub(super) fn are_watched(containers: &[Container], sandbox: &Sandbox) -> bool {
+    let may_trace =
+        |container: &Container| container.state.spec.capabilities.bounding & caps::SYS_PTRACE != 0;
+    sandbox.user.is_none()
+        && sandbox.spec.namespaces.pid != PidNamespace::Host
+        && containers.iter().any(may_trace)
+}
+
 /// What runs in the container, and as whom.
 pub(super) fn target(container: &Container) -> Result<(&Running, &EffectiveUser), Fault> {
     let running = container
@@ -178,12 +192,13 @@ impl Session {
         key: Key,
         client: Waiter,
         (spec, kept): (&ExecSpec, Option<Kept>),
-        container: &Container,
+        (container, is_watched): (&Container, bool),
         sandbox: &Sandbox,
         reactor: &Reactor,
         witness: &SingleThreaded,
     ) -> Result<Self, Fault> {
-        let command = Command::new(spec, container, sandbox)?;
+        let mut command = Command::new(spec, container, sandbox)?;
+        command.is_watched = is_watched;
         let running = command.running;
         let null = sandbox.template.null.as_fd();
         let (streams, ends) = if kept.is_some() {
@@ -217,7 +232,7 @@ impl Session {
                 },
             )
         };
-        let child = if plan.own_pids {
+        let child = if plan.own_pids && !is_watched {
             sandbox
                 .own_pid
                 .children_in(running.child.pidfd.as_fd(), &mut spawn)

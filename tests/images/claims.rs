@@ -39,14 +39,7 @@ fn volumes_of_an_image_stay_inside_and_labels_have_no_effect() {
     fs::write(victim.join("file"), "of the machine").expect("a file");
     let up = format!("/../../../../..{}", victim.display());
     let mut volumes = serde_json::Map::new();
-    for place in [
-        up.as_str(),
-        "../../../etc",
-        "/..",
-        "/",
-        "",
-        "/data",
-    ] {
+    for place in [up.as_str(), "../../../etc", "/..", "/", "", "/data"] {
         volumes.insert(place.to_owned(), json!({}));
     }
     let labels = json!({

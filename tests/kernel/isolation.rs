@@ -56,6 +56,54 @@ fn no_descriptor_leaks_into_the_container() {
     podtui.delete_all();
 }
 
+/// 3, when the container may trace (CAP_SYS_PTRACE): what is executed there is seen only when it has no more than the
+/// container, so that no way leads through it to the machine. Streams, exit codes and signals are as ever.
+#[test]
+fn who_may_trace_finds_no_way_out() {
+    require_root!();
+    let podtui = Podtui::start();
+    let mark = podtui.path().join("mark");
+    fs::write(&mark, "of the machine").unwrap();
+    let watch = format!(
+        "while :; do for p in /proc/[0-9]*; do for way in root cwd fd/3/../../../../../../.. fd/5/../../../../../../..; do \
+         [ -e $p/$way{} ] && echo $p/$way >> /tmp/found; done; done; done",
+        mark.display()
+    );
+    let traces = "    securityContext: {capabilities: {add: [SYS_PTRACE]}}\n";
+    let probe = "    livenessProbe: {exec: {command: ['true']}, periodSeconds: 1}\n";
+    podtui.apply(&sleeper("a", &format!("{traces}{probe}")));
+    podtui.wait_running("a");
+    sh(&podtui, "a", &format!("({watch}) >/dev/null 2>&1 & true"));
+    for _ in 0..30 {
+        podtui.ok(&["exec", "a", "--", "true"]);
+    }
+    // The watcher did look: it sees itself.
+    let (_, looked) = sh(
+        &podtui,
+        "a",
+        "ls -d /proc/[0-9]*/root | wc -l; cat /tmp/found",
+    );
+    assert!(looked.contains("No such file"), "{looked}");
+    assert_eq!(
+        sh(&podtui, "a", "echo out; echo err >&2; exit 7"),
+        (
+            7,
+            "out\nerr\ncommand terminated with exit code 7\n".to_owned()
+        )
+    );
+    assert_eq!(sh(&podtui, "a", "kill -TERM $$").0, 143);
+    let (_, fds) = sh(&podtui, "a", "ls /proc/self/fd | sort -n | tr '\\n' ' '");
+    assert_eq!(fds.trim(), "0 1 2 3", "3 is the directory that ls reads");
+    let (_, same) = sh(
+        &podtui,
+        "a",
+        "for f in 'Cap[IPEBA]' NoNewPrivs 'Seccomp:' Uid Gid; do \
+         [ \"$(grep ^$f /proc/1/status)\" = \"$(grep ^$f /proc/self/status)\" ] || echo $f; done",
+    );
+    assert_eq!(same, "");
+    podtui.delete_all();
+}
+
 /// 2 (CVE-2024-21626): a working directory outside the root is refused.
 #[test]
 fn a_working_directory_through_proc_is_refused() {

@@ -234,7 +234,7 @@ async fn download(
         .await
         .map_err(|error| Failure::local(format!("cannot extract: {error}")))?;
     // tar tells what is missing; that nothing came out of it then is no news.
-    ended(end, &said)?;
+    ended(end, &escaped_lines(&said))?;
     if !said.is_empty() {
         context.console.note(&escaped_lines(&said));
     }

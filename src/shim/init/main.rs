@@ -36,6 +36,11 @@ pub(in crate::shim) struct Process<'a> {
     pub(in crate::shim) stderr: BorrowedFd<'a>,
     /// The slave; it is all three streams then.
     pub(in crate::shim) terminal: Option<BorrowedFd<'a>>,
+    /// Somebody in the container's pid namespace may look into all processes there (CAP_SYS_PTRACE) and has no user
+    /// namespace: the child stays outside until it has nothing left that the container has not, neither root nor
+    /// descriptors nor capabilities. The kernel gives whoever asks all that a process has (ptrace(2), `/proc/PID/root`,
+    /// `/proc/PID/fd`; CVE-2016-9962).
+    pub(in crate::shim) is_watched: bool,
     /// Entered last: until then the child works with the power of the machine.
     pub(in crate::shim) user_namespace: Option<BorrowedFd<'a>>,
 }
@@ -111,7 +116,7 @@ fn become_container(plan: &Plan<'_>, reporter: &mut Reporter) -> Result<Infallib
         // (mount_namespaces(7)).
         ns::unshare(Namespaces::MOUNT).at(Stage::Namespaces, "make a mount namespace")?;
     }
-    program::execute(&plan.process, &identity, &environment)
+    program::execute(&plan.process, &identity, &environment, reporter)
 }
 
 fn enter_user(namespace: BorrowedFd<'_>) -> Result<(), Fault> {
@@ -190,7 +195,7 @@ pub(in crate::shim) struct Session<'a> {
     pub(in crate::shim) oom_score_adj: i32,
     pub(in crate::shim) cgroup: &'a Cgroup,
     /// First process of the container, and what to join besides its pid namespace, into which this child
-    /// was born.
+    /// was born unless it [is watched](Process::is_watched).
     pub(in crate::shim) target: BorrowedFd<'a>,
     pub(in crate::shim) join: Namespaces,
     /// Whether the pid namespace is not the machine's.
@@ -208,6 +213,12 @@ fn become_session(plan: &Session<'_>, reporter: &mut Reporter) -> Result<Infalli
     common_start(reporter, Some(plan.oom_score_adj))?;
     confine(&plan.process)?;
     join_cgroup(plan.cgroup)?;
+    if plan.process.is_watched {
+        ns::enter(plan.target, Namespaces::PID).at(
+            Stage::Namespaces,
+            "enter the pid namespace of the container",
+        )?;
+    }
     // The root and working directory become those of the joined mount namespace (setns(2)).
     ns::enter(plan.target, plan.join)
         .at(Stage::Namespaces, "join the namespaces of the container")?;
@@ -224,7 +235,7 @@ fn become_session(plan: &Session<'_>, reporter: &mut Reporter) -> Result<Infalli
     if let Some(namespace) = plan.process.user_namespace {
         enter_user(namespace)?;
     }
-    program::execute(&plan.process, plan.user, plan.environment)
+    program::execute(&plan.process, plan.user, plan.environment, reporter)
 }
 
 /// Everything for pause.

@@ -10,9 +10,10 @@ use rustix::fs::{
 };
 
 use super::Process;
+use super::report::Reporter;
 use crate::base::quoted;
 use crate::linux::path::{self, Links};
-use crate::linux::{caps, proc, pty, seccomp};
+use crate::linux::{caps, clone, proc, pty, seccomp};
 use crate::shim::fault::{At, errno_text, refuse};
 use crate::wire::{EffectiveUser, Fault, Stage};
 
@@ -69,7 +70,9 @@ pub(super) fn connect_streams(process: &Process<'_>, user: &EffectiveUser) -> Re
     if let Some(slave) = process.terminal {
         fchown(slave, Some(Uid::from_raw(user.uid)), None)
             .at(Stage::Terminal, "change the owner of the terminal")?;
-        pty::make_controlling(slave).at(Stage::Terminal, "set the controlling terminal")?;
+        if !process.is_watched {
+            take_terminal(slave)?;
+        }
     }
     for (number, stream) in [process.stdin, process.stdout, process.stderr]
         .into_iter()
@@ -86,12 +89,28 @@ pub(super) fn connect_streams(process: &Process<'_>, user: &EffectiveUser) -> Re
     Ok(())
 }
 
+fn take_terminal(slave: BorrowedFd<'_>) -> Result<(), Fault> {
+    pty::make_controlling(slave).at(Stage::Terminal, "set the controlling terminal")
+}
+
+/// Goes into the pid namespace of the container, with no more than everybody there has.
+fn appear(process: &Process<'_>, reporter: &Reporter) -> Result<(), Fault> {
+    proc::close_all_but(reporter.as_fd()).at(Stage::Exec, "close descriptors")?;
+    clone::go_on_in_child().at(Stage::Clone, "make the process in the container")?;
+    if process.terminal.is_some() {
+        proc::new_session().at(Stage::Clone, "start a session")?;
+        take_terminal(rustix::stdio::stdin())?;
+    }
+    Ok(())
+}
+
 /// Gives up what the process may not keep and executes the program. The working directory and the
 /// streams are set.
 pub(super) fn execute(
     process: &Process<'_>,
     user: &EffectiveUser,
     environment: &proc::CStringArray,
+    reporter: &Reporter,
 ) -> Result<Infallible, Fault> {
     // A machine may keep capabilities from us too; what we do not have, nobody gets.
     let (_, ours) = caps::get().at(Stage::Capabilities, "read own capabilities")?;
@@ -112,6 +131,9 @@ pub(super) fn execute(
     proc::set_umask(0o022);
 
     let program = find(process)?;
+    if process.is_watched {
+        appear(process, reporter)?;
+    }
     proc::close_from_on_exec(3).at(Stage::Exec, "close descriptors")?;
     if process.no_new_privileges {
         // A profile of the user may allow next to nothing: only execve(2) follows.

@@ -61,6 +61,12 @@ impl Reporter {
     }
 }
 
+impl AsFd for Reporter {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// The shim's end.
 #[derive(Debug)]
 pub(in crate::shim) struct Reports {
