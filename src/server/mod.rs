@@ -16,8 +16,8 @@
 //! Invariants: only the owner of the process and root get an answer; a request body is at most 3 MiB; a slow
 //! reader slows down only itself.
 //!
-//! Deliberately absent: rules about objects (they are behind `Client`), tables (`as=Table`), protobuf, YAML,
-//! server-side apply, SPDY. Each is refused by name or, where HTTP lets the server choose, answered in JSON.
+//! Deliberately absent: rules about objects (they are behind `Client`), SPDY, and answers in protobuf: the one is
+//! refused by name, in place of the other stands JSON, as HTTP allows.
 
 mod actions;
 mod bind;
