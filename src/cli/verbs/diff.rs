@@ -183,11 +183,15 @@ struct Versions {
 impl Versions {
     fn new() -> Result<Self, Failure> {
         let directory = std::env::temp_dir().join(format!("podtui-diff-{}", std::process::id()));
+        let make = |path: &Path| {
+            let made = std::fs::DirBuilder::new().mode(0o700).create(path);
+            made.map_err(|error| cannot("make", path, &error))
+        };
+        make(&directory)?;
+        // From here on it is ours to remove.
         let versions = Self { directory };
-        for name in ["", "LIVE", "MERGED"] {
-            let path = versions.directory.join(name);
-            let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
-            made.map_err(|error| cannot("make", &path, &error))?;
+        for side in ["LIVE", "MERGED"] {
+            make(&versions.directory.join(side))?;
         }
         Ok(versions)
     }

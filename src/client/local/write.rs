@@ -144,7 +144,8 @@ async fn apply_fields(
             let writer = writer(local, options);
             managed::apply(key.kind, live, manifest, &writer, force)
         };
-        let written = if local.store.get_object(key).is_some() {
+        let is_there = local.store.get_object(key).is_some();
+        let written = if is_there {
             let change = |current: &Object| {
                 let merged = applied(Some(&current.to_value()))?;
                 patched_object(key, merged, options)
@@ -156,8 +157,9 @@ async fn apply_fields(
             create(local, applied(None)?, options).await
         };
         match written {
-            // Somebody made or removed it in between.
-            Err(error) if matches!(error.reason, Reason::AlreadyExists | Reason::NotFound) => {}
+            // Somebody removed or made it in between.
+            Err(error) if is_there && error.reason == Reason::NotFound => {}
+            Err(error) if !is_there && error.reason == Reason::AlreadyExists => {}
             written => return written,
         }
     }

@@ -105,21 +105,21 @@ impl Copy {
 
     fn of(input: &mut dyn io::Read) -> Result<Self, Failure> {
         let name = format!("podtui-load-{}.tar", std::process::id());
-        let copy = Self {
-            path: std::env::temp_dir().join(name),
-        };
+        let path = std::env::temp_dir().join(name);
         let cannot = |error: io::Error| {
             Failure::local(format!(
                 "cannot copy standard input to {}: {error}",
-                copy.path.display()
+                path.display()
             ))
         };
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&copy.path)
+            .open(&path)
             .map_err(cannot)?;
+        // From here on it is ours to remove.
+        let copy = Self { path: path.clone() };
         io::copy(input, &mut file).map_err(cannot)?;
         Ok(copy)
     }
